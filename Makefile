@@ -1,0 +1,43 @@
+# Two commands need nothing on the machine but Python 3.11+ and make:
+#   make demo    set up, then create and train a Snake run for a few minutes
+#   make test    set up, then pass every test
+PYTHON ?= python3
+VENV ?= .venv
+# A build of torch other than pip's default, for example the CPU-only one: make demo TORCH_INDEX=URL
+TORCH_INDEX ?=
+DEMO_RUN ?= runs/snake
+DEMO_MINUTES ?= 4
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: setup demo test check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements/tested.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INDEX) --requirement requirements/tested.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/retro-gamer create --game retro.examples.snake --output $(DEMO_RUN) --recipe demo
+	$(BIN)/retro-gamer train $(DEMO_RUN) --minutes $(DEMO_MINUTES)
+	$(BIN)/retro-gamer info $(DEMO_RUN)
+	@echo
+	@echo "Watch it play:   $(BIN)/retro-gamer play $(DEMO_RUN)"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,43 @@
+"""retro-gamer trains deep Q-learning agents to play terminal games written with retro-games.
+
+The names below are loaded when they are first used: importing this package imports neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from retro_gamer.version import __version__
+
+if TYPE_CHECKING:
+    from retro_gamer.errors import RetroGamerError
+    from retro_gamer.games.environment import GameEnvironment
+    from retro_gamer.games.metadata import GameMetadata
+    from retro_gamer.policy import PolicyInput, TrainedPolicy
+    from retro_gamer.training.trainer import DQNTrainer
+
+__all__ = [
+    "DQNTrainer",
+    "GameEnvironment",
+    "GameMetadata",
+    "PolicyInput",
+    "RetroGamerError",
+    "TrainedPolicy",
+    "__version__",
+]
+
+_PLACES = {
+    "DQNTrainer": "retro_gamer.training.trainer",
+    "GameEnvironment": "retro_gamer.games.environment",
+    "GameMetadata": "retro_gamer.games.metadata",
+    "PolicyInput": "retro_gamer.policy",
+    "RetroGamerError": "retro_gamer.errors",
+    "TrainedPolicy": "retro_gamer.policy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)

@@ -1,0 +1,66 @@
+"""The command line as a whole: the commands and what holds for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from retro_gamer.cli.options import Debug, Invocation
+from retro_gamer.version import __version__
+
+__all__ = ["PROGRAM", "Invocation", "make_app"]
+
+PROGRAM = "retro-gamer"
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; Ctrl-C ends it with status 130, whatever version of typer is installed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def make_app() -> typer.Typer:
+    """Return the command line."""
+    from retro_gamer.cli.create import create
+    from retro_gamer.cli.evaluate import evaluate
+    from retro_gamer.cli.info import info
+    from retro_gamer.cli.play import play
+    from retro_gamer.cli.train import train
+
+    app = typer.Typer(
+        cls=Commands,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # its panels cut off the longer option names at 80 columns
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=_about.__doc__,
+    )
+    app.callback()(_about)
+    for command in (create, train, play, evaluate, info):
+        app.command()(command)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Train agents by deep Q-learning to play terminal games made with retro-games, and watch them play."""

@@ -1,0 +1,151 @@
+"""What training shows while it goes on: a live display on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from retro_gamer.errors import printable
+from retro_gamer.training.progress import Progress, Reporter
+
+LINE_SECONDS = 5.0
+
+
+def make_reporter(console: Console | None = None) -> Reporter:
+    """Return the reporter that suits the console; colours are left out where NO_COLOR is set."""
+    console = console or Console(highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveReporter(console)
+    return LineReporter(console)
+
+
+class LineReporter:
+    """Prints the figures as a plain line every few seconds, and for the last time when it is closed."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._next = -math.inf
+        self._waiting: Progress | None = None
+
+    def begin(self, text: str) -> None:
+        """Print the description."""
+        self._print(text)
+
+    def progress(self, progress: Progress) -> None:
+        """Print the figures if it is time to."""
+        self._waiting = progress
+        if self._clock() >= self._next:
+            self._next = self._clock() + LINE_SECONDS
+            self._print_waiting()
+
+    def note(self, text: str) -> None:
+        """Print the remark."""
+        self._print(text)
+
+    def close(self) -> None:
+        """Print the last figures, if they were not yet."""
+        self._print_waiting()
+
+    def _print_waiting(self) -> None:
+        if self._waiting is not None:
+            self._print(progress_line(self._waiting))
+            self._waiting = None
+
+    def _print(self, text: str) -> None:
+        # Soft wrapping leaves lines whole: a log file has no width.
+        self._console.print(Text(printable(text)), soft_wrap=True)
+        self._console.file.flush()
+
+
+class LiveReporter:
+    """Keeps a few lines at the bottom of the terminal up to date; remarks scroll by above them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def begin(self, text: str) -> None:
+        """Print the description."""
+        self._console.print(Text(printable(text)))
+
+    def progress(self, progress: Progress) -> None:
+        """Show the figures."""
+        shown = render_progress(progress)
+        if self._live is None:
+            # Without a refreshing thread nothing is drawn while the learner is at work in another library.
+            self._live = Live(shown, console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(shown, refresh=True)
+
+    def note(self, text: str) -> None:
+        """Print the remark above the figures."""
+        self._console.print(Text(printable(text)))
+
+    def close(self) -> None:
+        """Leave the last figures where they are and make room."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def progress_line(progress: Progress) -> str:
+    """Return the figures on one line."""
+    parts = [f"episode {progress.episodes}/{progress.training_episodes}"]
+    return ", ".join([*parts, *(f"{name} {value}" for name, value in _figures(progress))])
+
+
+def render_progress(progress: Progress) -> Table:
+    """Return the figures as a bar over a small table."""
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        f"episode {progress.episodes}/{progress.training_episodes}",
+        ProgressBar(total=progress.training_episodes, completed=progress.episodes, width=40),
+        f"{100 * progress.episodes / max(1, progress.training_episodes):.0f}%",
+    )
+    figures = Table.grid(padding=(0, 2))
+    cells = [f"[bold]{name}[/bold] {value}" for name, value in _figures(progress)]
+    for start in range(0, len(cells), 3):
+        figures.add_row(*cells[start : start + 3])
+    whole = Table.grid()
+    whole.add_row(bar)
+    whole.add_row(figures)
+    return whole
+
+
+def _figures(progress: Progress) -> list[tuple[str, str]]:
+    ratio = f"{number(progress.turns_per_update)} (wanted {progress.target_turns_per_update})"
+    return [
+        ("turns", f"{progress.turns:,} ({progress.turns_per_second:,.0f}/s)"),
+        ("updates", f"{progress.updates:,} ({progress.updates_per_second:,.0f}/s)"),
+        ("turns/update", ratio),
+        ("mean reward of last 100", number(progress.mean_reward)),
+        ("epsilon", f"{progress.epsilon:.3f}"),
+        ("loss", number(progress.loss)),
+        ("learning rate", f"{progress.learning_rate:.2g}"),
+        ("time", clock(progress.elapsed_seconds)),
+        ("left", clock(progress.seconds_left)),
+    ]
+
+
+def number(value: float) -> str:
+    """Return a figure to four significant digits or a dash if there is none yet."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss or m:ss, a dash if it is unknown."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

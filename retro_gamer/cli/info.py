@@ -1,0 +1,125 @@
+"""``retro-gamer info``: what a run is, where it stands and what it has kept."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import shlex
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.errors import printable
+from retro_gamer.hyperparameters import SETTINGS, toml_value
+from retro_gamer.runs.episodes import EpisodeLine, format_episode
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="How many of the last episodes to show.")]
+
+
+def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug: Debug = False) -> None:
+    """Show a run and where it stands.
+
+    Its game, hyperparameters, progress, last episodes and checkpoints.
+    """
+    from retro_gamer.cli.report import make_report
+
+    report = make_report(run_dir, episodes)
+    text = json.dumps(report, indent=2, allow_nan=False) if as_json else "\n".join(format_report(report))
+    typer.echo(printable(text))
+
+
+def format_report(report: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a report for reading."""
+    yield f"Run {report['run']}, created {_date(report['created'])} by retro-gamer {report['version']}"
+    yield from _heading("Game")
+    yield f"  {report['game']['name']}"
+    yield from (f"  {name} = {_toml(value)}" for name, value in report["metadata"].items())
+    if "character_set" not in report["metadata"]:
+        yield "  character_set is discovered when training starts"
+    yield from _heading("Hyperparameters (* marks those off their default)")
+    yield from _hyperparameter_lines(report)
+    yield from _heading("Training")
+    yield from _training_lines(report["training"])
+    yield from _heading("Last episodes")
+    yield from (f"  {_episode_line(episode)}" for episode in report["episodes"])
+    if not report["episodes"]:
+        yield "  none"
+    yield from _heading("Checkpoints")
+    yield from _checkpoint_lines(report["checkpoints"])
+    yield ""
+    yield from _next_steps(report)
+
+
+def _heading(text: str) -> tuple[str, str]:
+    return "", text
+
+
+def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:
+    group = ""
+    for name, value in report["hyperparameters"].items():
+        declared = SETTINGS[name]
+        if declared.group != group:
+            group = declared.group
+            yield f"  {group}"
+        if name in report["changed"]:
+            yield f"  * {name:<26} {toml_value(value)} (default {toml_value(declared.default)})"
+        else:
+            yield f"    {name:<26} {toml_value(value)}"
+
+
+def _training_lines(training: dict[str, Any]) -> Iterator[str]:
+    yield f"  {training['status']}: {training['episodes']} of {training['training_episodes']} episodes"
+    if training["episodes"]:
+        yield f"  {training['turns']:,} turns played, epsilon {_figure(training['epsilon'])}"
+        recent = training["recent_episodes"]
+        yield f"  mean reward of the last {recent}: {_figure(training['mean_reward_recent'])}"
+        yield f"  best episode: {_figure(training['best_reward'])}"
+
+
+def _episode_line(episode: dict[str, Any]) -> str:
+    figures = {name: math.nan if value is None else value for name, value in episode.items()}
+    return format_episode(EpisodeLine(**figures))
+
+
+def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> Iterator[str]:
+    if not checkpoints:
+        yield "  none"
+    width = max((len(file["file"]) for file in checkpoints), default=0)
+    for file in checkpoints:
+        yield f"  {file['file']:<{width}}  {_date(file['modified'])}  {_size(file['size_bytes']):>9}"
+
+
+def _next_steps(report: dict[str, Any]) -> Iterator[str]:
+    place = shlex.quote(report["run"])
+    if report["checkpoints"]:
+        yield f"Watch it: retro-gamer play {place}"
+    if report["training"]["status"] == "not started":
+        yield f"Train it: retro-gamer train {place}"
+    elif report["training"]["episodes"] < report["training"]["training_episodes"]:
+        resume = " --resume latest" if report["checkpoints"] else ""
+        yield f"Go on:    retro-gamer train {place}{resume}"
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else toml_value(value)
+
+
+def _date(text: str) -> str:
+    try:
+        return f"{datetime.datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return text or "(date unknown)"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1e3:.1f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:.1f} MB"
+
+
+def _figure(value: float | None) -> str:
+    return "nan" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,70 @@
+"""Options that several commands share, and those made from the declarations of the hyperparameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retro_gamer.hyperparameters import SETTINGS, Setting, toml_value
+
+
+@dataclasses.dataclass
+class Invocation:
+    """What is known about the command being run once its options are read."""
+
+    debug: bool = False
+
+
+def _note_debug(ctx: typer.Context, wanted: bool) -> bool:
+    if wanted and isinstance(ctx.obj, Invocation):
+        ctx.obj.debug = True
+    return wanted
+
+
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_note_debug, is_eager=True, help="Show the traceback of an error.")
+]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", show_default=False, help="Directory of the training run.")]
+
+_METAVARS: dict[type, str] = {int: "N", float: "F"}
+
+
+def with_setting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with one option for each hyperparameter; those typed reach it as the dict `settings`."""
+
+    def with_settings(**values: Any) -> None:
+        typed = {name: value for name in SETTINGS if (value := values.pop(name)) is not None}
+        command(**values, settings=typed)
+
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+    parameters = [*own, *(_make_parameter(declared) for declared in SETTINGS.values())]
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    with_settings.__name__ = command.__name__
+    with_settings.__doc__ = command.__doc__
+    with_settings.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    with_settings.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword_only}
+    return with_settings
+
+
+def _make_parameter(declared: Setting) -> inspect.Parameter:
+    spelling = f"{declared.option}/--no-{declared.option[2:]}" if declared.kind is bool else declared.option
+    option = typer.Option(
+        spelling,
+        metavar="|".join(declared.choices) or _METAVARS.get(declared.kind),
+        help=f"{declared.help} ({describe_values(declared)})",
+        show_default=False,
+    )
+    annotation = Annotated[declared.kind | None, option]  # type: ignore[name-defined]
+    return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def describe_values(declared: Setting) -> str:
+    """Return unit, range and default of a hyperparameter in words."""
+    permitted = "" if declared.kind is bool or declared.choices else declared.range
+    parts = [declared.unit, permitted, f"default {toml_value(declared.default)}"]
+    return "; ".join(part for part in parts if part)

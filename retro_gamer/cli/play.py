@@ -1,0 +1,84 @@
+"""``retro-gamer play``: watch a trained agent play in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.errors import UsageError, printable, shown
+
+if TYPE_CHECKING:
+    from retro_gamer.cli.watching import Ending
+
+FASTEST_FRAMERATE = 1000
+MOST_GAMES_LISTED = 10
+
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        show_default=False,
+        help="Name of a checkpoint (ep_0100, latest) or path within checkpoints/. Default: final, else the latest.",
+    ),
+]
+Framerate = Annotated[float, typer.Option("--framerate", metavar="N", help="Turns shown in a second.")]
+
+
+def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 12, debug: Debug = False) -> None:
+    """Watch a trained agent play in the terminal.
+
+    Enter or Escape quits.
+    """
+    if not 0 < framerate <= FASTEST_FRAMERATE:
+        raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE}, such as 12")
+    from retro_gamer.cli.terminal import EndingSignals, borrowed, open_terminal
+    from retro_gamer.cli.watching import Show
+    from retro_gamer.dqn.threads import set_threads
+    from retro_gamer.games.loading import load_factory
+    from retro_gamer.games.session import GameSession
+    from retro_gamer.policy import TrainedPolicy
+    from retro_gamer.runs.config import load_config
+
+    terminal = open_terminal()
+    policy = TrainedPolicy(run_dir, checkpoint)
+    source = load_config(run_dir).require_source()
+    session = GameSession(load_factory(source), policy.metadata, source)
+    set_threads(1)
+    if policy.note:
+        typer.echo(f"Note: {policy.note}.")
+    with EndingSignals() as signals:
+        try:
+            with borrowed(terminal, signals):
+                endings = list(Show(terminal, signals, policy, session, framerate).play_games())
+            signals.check()
+        except KeyboardInterrupt:
+            raise typer.Exit(128 + (signals.number or 2)) from None
+    typer.echo(printable(summarise(endings, policy.metadata.reward, run_dir, checkpoint)))
+
+
+def summarise(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
+    """Return the scores of the games watched and what to type for another."""
+    lines = [_describe(ending, reward) for ending in endings[-MOST_GAMES_LISTED:]]
+    chosen = f" --checkpoint {shlex.quote(checkpoint)}" if checkpoint is not None else ""
+    return "\n".join([*lines, f"Watch another: retro-gamer play {shlex.quote(str(run_dir))}{chosen}"])
+
+
+def _describe(ending: Ending, reward: str) -> str:
+    numbers = {
+        str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward
+    }
+    others = ", ".join(f"{key} {_number(value)}" for key, value in sorted(numbers.items()))
+    score = ending.state.get(reward)
+    score_text = _number(score) if isinstance(score, (int, float)) else shown(score)
+    turns = f"{ending.turns} turn{'' if ending.turns == 1 else 's'}"
+    begin = "Game over" if ending.is_over else "Left the game"
+    return f"{begin} after {turns}: {reward} {score_text}" + (f" ({others})" if others else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

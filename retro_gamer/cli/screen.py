@@ -1,0 +1,101 @@
+"""The framework's own view of a game, on the terminal it is watched in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+from blessed import Terminal
+from retro.views.terminal import TerminalView
+
+from retro_gamer.errors import GameFailedError, TerminalError
+from retro_gamer.games.failures import describe_failure
+
+
+class Screen(TerminalView):
+    """Draws a game as the framework does, where it differs for these reasons only.
+
+    The frame is centred with its state pane, so that it fits a terminal of just the needed size. A turn is
+    written in one piece and without line feeds, which scroll the last row. What is drawn is compared with what the
+    screen shows rather than with the turn before, so that changes in place, resizing and new state keys show.
+    """
+
+    def __init__(self, terminal: Terminal, game: Any) -> None:
+        super().__init__(terminal, color=game.color, show_state=game.show_state)
+        self._shown: dict[tuple[int, int], str] = {}
+        self._state_rows = -1
+
+    def render(self, game: Any) -> None:
+        """Show the game as it is now.
+
+        Raises:
+            TerminalError: with the size needed, if the terminal is smaller.
+            GameFailedError: if something the game shows cannot be drawn.
+        """
+        self.check_size(game)
+        if self.state_height(game) != self._state_rows:
+            self._state_rows = self.state_height(game)
+            self.initial_render = True
+        drawn = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(drawn):
+                super().render(game)
+                if self.show_state:
+                    self.render_state(game)  # by now the game has forgotten that its state changed
+        except Exception as error:
+            raise GameFailedError(f"the game cannot be drawn: {describe_failure(error)}") from error
+        self._write(drawn.getvalue())
+
+    def show_status(self, game: Any, text: str) -> None:
+        """Show one line of ours below the frame, or over its lower edge where there is no row left."""
+        _, height = needed_size(self, game)
+        _, top = self.get_view_origin_coords(game)
+        row = min(top - 1 + height, self.terminal.height - 1)
+        clipped = text[: self.terminal.width - 1]
+        column = max(0, (self.terminal.width - len(clipped)) // 2)
+        self._write(self.terminal.move_xy(column, row) + self.terminal.reverse(clipped))
+
+    def check_size(self, game: Any) -> None:
+        """Return if the game fits the terminal.
+
+        Raises:
+            TerminalError: with the size needed.
+        """
+        width, height = needed_size(self, game)
+        if self.terminal.width < width or self.terminal.height < height:
+            raise TerminalError(
+                f"this terminal has {self.terminal.width} columns and {self.terminal.height} rows, and the game needs "
+                f"{width} columns and {height} rows. Enlarge the window or choose a smaller font, and play again."
+            )
+
+    def get_view_origin_coords(self, game: Any) -> tuple[int, int]:
+        """Return the column and row of the board's first cell."""
+        width, height = needed_size(self, game)
+        return (self.terminal.width - width) // 2 + 1, (self.terminal.height - height) // 2 + 1
+
+    def render_layout(self, game: Any) -> None:
+        """Clear the screen and draw the frame."""
+        super().render_layout(game)
+        self._shown = {}
+
+    def get_board_view_diff(
+        self, prior: dict[tuple[int, int], str], board_view: dict[tuple[int, int], str]
+    ) -> dict[tuple[int, int], str]:
+        """Return what has to be drawn for the screen to show `board_view`."""
+        blank = self.get_color(self.color)(" ")
+        now = {position: character or blank for position, character in board_view.items()}
+        diff: dict[tuple[int, int], str] = super().get_board_view_diff(self._shown, now)
+        self._shown = now
+        return diff
+
+    def _write(self, text: str) -> None:
+        self.terminal.stream.write(text.replace("\n", ""))
+        self.terminal.stream.flush()
+
+
+def needed_size(view: TerminalView, game: Any) -> tuple[int, int]:
+    """Return the columns and rows that the frame around the game takes."""
+    width, height = game.view_size
+    log_width = view.DEBUG_WIDTH if game.debug else 0
+    return width + view.BORDER_X + log_width, height + view.BORDER_Y + view.state_height(game)

@@ -1,0 +1,241 @@
+"""The actor: plays several games in lock step with an epsilon-greedy copy of the policy.
+
+It knows nothing of processes or of who runs it: a grant goes in, blocks of transitions go out through `push`, and a
+report comes back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from retro_gamer.dqn.evaluator import Evaluator
+from retro_gamer.dqn.experience import ExperienceBuilder
+from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
+from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.errors import GameFailedError
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.observation import Observer
+from retro_gamer.games.session import GameSession
+from retro_gamer.hyperparameters import Hyperparameters
+
+Push = Callable[..., int]
+"""Takes a Block, returns the turns replay has received in all."""
+
+
+@dataclasses.dataclass
+class Slot:
+    """One of an actor's places for a game: the game now played there, if any."""
+
+    index: int
+    session: GameSession
+    generator: random.Random = dataclasses.field(default_factory=random.Random)
+    ticket: int | None = None
+    row: int = -1
+    turns: int = 0
+    """Turns of this episode that counted."""
+    total_reward: float = 0.0
+
+
+class Actor:
+    """Plays `n_games` games at once.
+
+    With one game every episode starts from a seed of its own, made from the run's seed and its ticket, and is
+    therefore repeatable. Games played in lock step share the global generators of the process, which are seeded
+    once.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_session: Callable[[], GameSession],
+        metadata: GameMetadata,
+        spec: NetworkSpec,
+        settings: Hyperparameters,
+        n_games: int,
+        block_turns: int,
+        seed: int,
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._n_actions = spec.n_actions
+        self._observer = Observer(metadata)
+        self._evaluator = Evaluator(spec)
+        self._prioritized = settings.prioritize_experiences
+        self._builder = ExperienceBuilder(
+            n_games=n_games,
+            block_turns=block_turns,
+            shape=(spec.height, spec.width, spec.n_state),
+            n_step=settings.n_step,
+            gamma=settings.gamma,
+            with_priorities=self._prioritized,
+        )
+        self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
+        self._epsilon = 1.0
+        self._episodes: list[Episode] = []
+        self._faults: list[str] = []
+        self._failed_tickets: list[int] = []
+        if n_games > 1:
+            self._slots[0].session.seed(seed)
+
+    def play(self, grant: Grant, weights: Weights | None, push: Push) -> Report:
+        """Play until the granted turns or seconds are used up or no episode is left, and report.
+
+        Games still running go on with the next grant; their turns so far are pushed.
+        """
+        started = time.monotonic()
+        self._follow(weights)
+        self._epsilon = grant.epsilon
+        tickets = deque(grant.tickets)
+        turns, replay_turns = 0, 0
+        while turns < grant.turns and time.monotonic() - started < grant.seconds:
+            self._start_games(tickets)
+            playing = [slot for slot in self._slots if slot.ticket is not None]
+            if not playing:
+                break
+            for slot, action in zip(playing, self._choose_actions(playing), strict=True):
+                turns += self._play_turn(slot, action)
+            if self._builder.is_full:
+                replay_turns = max(replay_turns, self._push_block(push))
+        replay_turns = max(replay_turns, self._push_block(push))
+        return self._make_report(tickets, turns, replay_turns, time.monotonic() - started)
+
+    def _follow(self, weights: Weights | None) -> None:
+        if weights is None or weights.version == self._evaluator.version:
+            return
+        self._evaluator.follow(weights)
+        for character in weights.characters[len(self._observer.encoder.character_set) :]:
+            self._observer.encoder.extend(character)
+
+    def _start_games(self, tickets: deque[int]) -> None:
+        for slot in self._slots:
+            if slot.ticket is None and tickets:
+                self._start_game(slot, tickets.popleft())
+
+    def _start_game(self, slot: Slot, ticket: int) -> None:
+        slot.generator.seed(f"{self._seed}/{ticket}")
+        if len(self._slots) == 1:
+            slot.session.seed(slot.generator.randrange(2**31))
+        slot.ticket = ticket
+        slot.turns = 0
+        slot.total_reward = 0.0
+        try:
+            slot.session.start()
+            self._observe(slot)
+        except GameFailedError as failure:
+            self._give_back(slot, str(failure))
+
+    def _observe(self, slot: Slot) -> None:
+        """Write what the game shows into a new row, or into none if looking at it fails."""
+        builder = self._builder
+        row = builder.next_row
+        self._observer.observe_into(slot.session.game, builder.codes[row], builder.player[row], builder.state[row])
+        builder.add_row(slot.index)
+        slot.row = row
+
+    def _choose_actions(self, playing: list[Slot]) -> list[int]:
+        """Return an action for each game: random with probability epsilon, else the best by the network."""
+        epsilon, n_actions = self._epsilon, self._n_actions
+        actions = [
+            int(slot.generator.random() * n_actions) if slot.generator.random() < epsilon else -1 for slot in playing
+        ]
+        # A random turn needs no forward pass, unless its initial priority does.
+        if self._prioritized:
+            asked = list(range(len(playing)))
+        else:
+            asked = [i for i, action in enumerate(actions) if action < 0]
+        if not asked:
+            return actions
+        rows = [playing[i].row for i in asked]
+        builder = self._builder
+        q = self._evaluator.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
+        for i, best in zip(asked, q.argmax(axis=1).tolist(), strict=True):
+            if actions[i] < 0:
+                actions[i] = best
+        if self._prioritized:
+            builder.q_best[rows] = q.max(axis=1)
+            builder.q_taken[rows] = q[np.arange(len(rows)), actions]
+        return actions
+
+    def _play_turn(self, slot: Slot, action: int) -> int:
+        """Play one turn; return the number of turns that counted (0 if the game failed in it)."""
+        try:
+            turn = slot.session.step(action)
+            if not turn.terminated:
+                self._observe(slot)
+        except GameFailedError as failure:
+            self._abandon_at_last_turn(slot, str(failure))
+            return 0
+        self._builder.add_turn(slot.index, action, turn.reward)
+        slot.turns += 1
+        slot.total_reward += turn.reward
+        if turn.fault is not None:
+            self._faults.append(turn.fault)
+        if turn.terminated:
+            self._finish(slot, truncated=False, fault=None)
+        elif slot.turns >= self._settings.max_turns_per_episode:
+            self._finish(slot, truncated=True, fault=None)
+        return 1
+
+    def _abandon_at_last_turn(self, slot: Slot, fault: str) -> None:
+        """End an episode whose game failed: truncated at its last good turn, or given back if it had none."""
+        if slot.turns == 0:
+            self._give_back(slot, fault)
+        else:
+            self._finish(slot, truncated=True, fault=fault)
+
+    def _give_back(self, slot: Slot, fault: str) -> None:
+        """Return the ticket of a game that failed before its first turn was over."""
+        assert slot.ticket is not None
+        self._faults.append(fault)
+        self._failed_tickets.append(slot.ticket)
+        self._builder.trajectories[slot.index].clear()
+        slot.ticket = None
+
+    def _finish(self, slot: Slot, *, truncated: bool, fault: str | None) -> None:
+        assert slot.ticket is not None
+        if truncated and self._prioritized:
+            row, builder = slot.row, self._builder
+            q = self._evaluator.evaluate(
+                builder.codes[row : row + 1], builder.player[row : row + 1], builder.state[row : row + 1]
+            )
+            builder.q_best[row] = q.max()
+        self._builder.end_game(slot.index, terminated=not truncated)
+        self._episodes.append(
+            Episode(
+                ticket=slot.ticket,
+                total_reward=slot.total_reward,
+                turns=slot.turns,
+                truncated=truncated,
+                fault=fault,
+            )
+        )
+        slot.ticket = None
+
+    def _push_block(self, push: Push) -> int:
+        block = self._builder.make_block()
+        for slot in self._slots:
+            rows = self._builder.trajectories[slot.index].rows
+            slot.row = rows[-1] if rows else -1
+        return push(block) if block is not None else 0
+
+    def _make_report(self, tickets: deque[int], turns: int, replay_turns: int, seconds: float) -> Report:
+        encoder = self._observer.encoder
+        report = Report(
+            episodes=tuple(self._episodes),
+            unused_tickets=(*tickets, *self._failed_tickets),
+            turns=turns,
+            replay_turns=replay_turns,
+            unknown_characters=dict(encoder.unknown),
+            faults=tuple(self._faults),
+            version=self._evaluator.version,
+            seconds=seconds,
+        )
+        self._episodes, self._faults, self._failed_tickets = [], [], []
+        encoder.unknown.clear()
+        return report

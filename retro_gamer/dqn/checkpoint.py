@@ -1,0 +1,76 @@
+"""Checkpoints as bytes: tensors and plain types only, and nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from retro_gamer.errors import CheckpointError, printable
+
+FORMAT = "retro-gamer checkpoint"
+FORMAT_VERSION = 1
+REQUIRED = (
+    "model_state_dict",
+    "target_state_dict",
+    "optimizer_state_dict",
+    "epsilon",
+    "total_steps",
+    "episode",
+    "total_turns",
+    "characters",
+    "spec",
+    "must_match",
+)
+
+
+def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
+    """Return `state` as the bytes of a checkpoint file."""
+    missing = [name for name in REQUIRED if name not in state]
+    if missing:
+        raise ValueError(f"a checkpoint needs {', '.join(missing)}")
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **state}, buffer)
+    return buffer.getvalue()
+
+
+def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
+    """Return the state that `dump_checkpoint` was given.
+
+    Only tensors and plain types are unpickled (`weights_only=True`), so that a checkpoint from a stranger runs no
+    code.
+
+    Raises:
+        CheckpointError: if the bytes are truncated, not ours, of a later format, or hold anything else.
+    """
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{name} holds more than tensors and plain values, which only a foreign or malicious file does; "
+            f"nothing of it was run. Use a checkpoint written by retro-gamer.\n({_first_line(error)})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError) as error:
+        raise CheckpointError(
+            f"{name} is damaged or is no checkpoint ({len(data)} bytes). Use another one: 'retro-gamer info' lists "
+            f"them.\n({_first_line(error)})"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{name} was not written by retro-gamer (its format mark is missing).")
+    if state["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name} has format version {state['format_version']!r}; this retro-gamer reads {FORMAT_VERSION}. "
+            "Use the version of retro-gamer that wrote it."
+        )
+    missing = [field for field in REQUIRED if field not in state]
+    if missing:
+        raise CheckpointError(f"{name} lacks {', '.join(missing)}: it is damaged.")
+    return state
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return printable(text.splitlines()[0][:200])

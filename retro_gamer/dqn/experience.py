@@ -1,0 +1,181 @@
+"""From turns played to blocks of n-step transitions.
+
+Every observation is kept once, as a row; a transition names the rows it starts and ends in. A block is complete in
+itself: the rows at its end from which nothing starts yet are sent again at the head of the next one, so replay needs
+no memory of who sent what and a lost actor leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from retro_gamer.dqn.evaluator import initial_priorities
+from retro_gamer.replay.block import Block
+from retro_gamer.replay.n_step import n_step_transitions
+
+
+@dataclasses.dataclass
+class Trajectory:
+    """One game's rows from the first start that is not yet a transition, and what was done between them."""
+
+    rows: list[int] = dataclasses.field(default_factory=list)
+    actions: list[int] = dataclasses.field(default_factory=list)
+    rewards: list[float] = dataclasses.field(default_factory=list)
+
+    def clear(self) -> None:
+        """Forget everything: the game is over and all its transitions are made."""
+        self.rows, self.actions, self.rewards = [], [], []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """Transitions of one trajectory: arrays of the same length, rows counted within the block."""
+
+    first: np.ndarray
+    next: np.ndarray
+    action: np.ndarray
+    returns: np.ndarray
+    discounts: np.ndarray
+
+
+class ExperienceBuilder:
+    """Collects the rows of several games and turns them into blocks.
+
+    Rows are written in place: `codes` uint8 [R, H, W], `player` int16 [R, 2], `state` float32 [R, S]. With
+    `with_priorities` the caller also notes Q-values: `q_taken` and `q_best`, float32 [R], for every row acted on.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_games: int,
+        block_turns: int,
+        shape: tuple[int, int, int],
+        n_step: int,
+        gamma: float,
+        with_priorities: bool,
+    ) -> None:
+        height, width, n_state = shape
+        capacity = n_games * (n_step + 4) + 2 * block_turns
+        self._n_step = n_step
+        self._gamma = gamma
+        self._with_priorities = with_priorities
+        self._margin = 2 * n_games
+        self.codes = np.zeros((capacity, height, width), np.uint8)
+        self.player = np.zeros((capacity, 2), np.int16)
+        self.state = np.zeros((capacity, n_state), np.float32)
+        self.q_taken = np.zeros(capacity, np.float32)
+        self.q_best = np.zeros(capacity, np.float32)
+        self.trajectories = [Trajectory() for _ in range(n_games)]
+        self._used = 0
+        self._turns = 0
+        self._pieces: list[_Piece] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a block must be made before every game can play another turn."""
+        return self._used + self._margin > len(self.codes)
+
+    @property
+    def next_row(self) -> int:
+        """The row that the next observation must be written to."""
+        return self._used
+
+    def add_row(self, game: int) -> None:
+        """Note that `next_row` now holds the present observation of `game`."""
+        self.trajectories[game].rows.append(self._used)
+        self._used += 1
+
+    def add_turn(self, game: int, action: int, reward: float) -> None:
+        """Note what was done in the row of `game` before its latest one (in its latest, if the turn ended it)."""
+        trajectory = self.trajectories[game]
+        trajectory.actions.append(action)
+        trajectory.rewards.append(reward)
+        self._turns += 1
+
+    def end_game(self, game: int, *, terminated: bool) -> None:
+        """Make transitions of all that is left of a game that terminated, or that was truncated at its latest row."""
+        self._make_transitions(self.trajectories[game], terminated=terminated, truncated=not terminated)
+        self.trajectories[game].clear()
+
+    def make_block(self) -> Block | None:
+        """Return everything that is complete as one block and keep the rest; None if no turn was played."""
+        if self._turns == 0:
+            return None
+        for trajectory in self.trajectories:
+            kept = self._make_transitions(trajectory, terminated=False, truncated=False)
+            trajectory.rows = trajectory.rows[kept:]
+            trajectory.actions = trajectory.actions[kept:]
+            trajectory.rewards = trajectory.rewards[kept:]
+        block = self._pack()
+        self._start_over()
+        return block
+
+    def _make_transitions(self, trajectory: Trajectory, *, terminated: bool, truncated: bool) -> int:
+        turns = len(trajectory.rewards)
+        if turns == 0:
+            return 0
+        # Unless the game ended, the latest row has not been acted on and has no Q-value to bootstrap from yet.
+        last_row = turns if truncated else turns - 1
+        steps = n_step_transitions(
+            np.asarray(trajectory.rewards, np.float64),
+            terminated=terminated,
+            truncated=truncated,
+            n=self._n_step,
+            gamma=self._gamma,
+            last_row=last_row,
+        )
+        if len(steps.start) == 0:
+            return 0
+        rows = np.asarray(trajectory.rows, np.int32)
+        self._pieces.append(
+            _Piece(
+                first=rows[steps.start],
+                next=rows[steps.next],
+                action=np.asarray(trajectory.actions, np.uint16)[steps.start],
+                returns=steps.returns,
+                discounts=steps.discounts,
+            )
+        )
+        return len(steps.start)
+
+    def _pack(self) -> Block:
+        empty = _Piece(
+            first=np.zeros(0, np.int32),
+            next=np.zeros(0, np.int32),
+            action=np.zeros(0, np.uint16),
+            returns=np.zeros(0, np.float32),
+            discounts=np.zeros(0, np.float32),
+        )
+        pieces = self._pieces or [empty]
+        joined = {
+            field.name: np.concatenate([getattr(piece, field.name) for piece in pieces])
+            for field in dataclasses.fields(_Piece)
+        }
+        priorities = None
+        if self._with_priorities:
+            priorities = initial_priorities(
+                joined["returns"], joined["discounts"], self.q_taken[joined["first"]], self.q_best[joined["next"]]
+            )
+        return Block(
+            codes=self.codes[: self._used].copy(),
+            player=self.player[: self._used].copy(),
+            state=self.state[: self._used].copy(),
+            priorities=priorities,
+            turns=self._turns,
+            **joined,
+        )
+
+    def _start_over(self) -> None:
+        kept = np.asarray([row for trajectory in self.trajectories for row in trajectory.rows], np.int64)
+        for array in (self.codes, self.player, self.state, self.q_taken, self.q_best):
+            array[: len(kept)] = array[kept]
+        place = 0
+        for trajectory in self.trajectories:
+            trajectory.rows = list(range(place, place + len(trajectory.rows)))
+            place += len(trajectory.rows)
+        self._used = place
+        self._turns = 0
+        self._pieces = []

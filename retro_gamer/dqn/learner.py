@@ -1,0 +1,184 @@
+"""The learner: takes batches, improves the network, and hands out its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from retro_gamer.dqn.characters import grow_tensor
+from retro_gamer.dqn.flat import FlatParameters, join
+from retro_gamer.dqn.loss import double_q_errors, weighted_huber
+from retro_gamer.dqn.messages import Weights
+from retro_gamer.dqn.network import QNetwork, make_network
+from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.replay.batch import Batch
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdateResult:
+    """What one update did: its loss (nan if it was skipped) and the errors, float32 [B], for the priorities."""
+
+    loss: float
+    errors: np.ndarray
+    skipped: bool
+
+
+class Learner:
+    """Double DQN with n-step returns, a target network and Adam over one flat vector of parameters.
+
+    An update whose loss or gradient is not finite is skipped: the network stays as it was.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, settings: Hyperparameters, characters: tuple[str, ...], device: str = "cpu"
+    ) -> None:
+        self._settings = settings
+        self._device = torch.device(device)
+        torch.manual_seed(settings.seed)
+        self.characters = characters
+        self.total_updates = 0
+        self.skipped_updates = 0
+        self._install(make_network(spec))
+        self._target.vector.data.copy_(self._online.vector.data)
+
+    def _install(self, network: QNetwork) -> None:
+        self.spec = network.spec
+        self.network = network.to(self._device)
+        self.target_network = make_network(network.spec).to(self._device)
+        self.target_network.requires_grad_(False)
+        self._online = FlatParameters(self.network)
+        self._target = FlatParameters(self.target_network)
+        self._optimizer = torch.optim.Adam([self._online.vector], lr=self._settings.learning_rate, fused=True)
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights in the network."""
+        return self._online.vector.numel()
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Set the step size of the updates to come."""
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+
+    def update(self, batch: Batch) -> UpdateResult:
+        """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
+        t = {name: self._tensor(getattr(batch, name)) for name in Batch.__dataclass_fields__ if name != "ids"}
+        with torch.no_grad():
+            q_t_online = self.network(t["next_codes"], t["next_player"], t["next_state"])
+            q_t_target = self.target_network(t["next_codes"], t["next_player"], t["next_state"])
+        q_tm1 = self.network(t["codes"], t["player"], t["state"])
+        errors = double_q_errors(q_tm1, t["action"], t["returns"], t["discounts"], q_t_online, q_t_target)
+        loss = weighted_huber(errors, t["weights"])
+        self._online.zero_gradient()
+        loss.backward()
+        norm = self._clip_gradient()
+        skipped = not (np.isfinite(norm) and np.isfinite(loss_value := loss.item()))
+        if skipped:
+            self.skipped_updates += 1
+            return UpdateResult(loss=float("nan"), errors=np.zeros(len(batch.ids), np.float32), skipped=True)
+        self._optimizer.step()
+        self.total_updates += 1
+        if self.total_updates % self._settings.target_update_freq == 0:
+            self._target.vector.data.copy_(self._online.vector.data)
+        return UpdateResult(loss=loss_value, errors=errors.detach().cpu().numpy(), skipped=False)
+
+    def _clip_gradient(self) -> float:
+        gradient = self._online.vector.grad
+        assert gradient is not None
+        norm = gradient.norm().item()
+        if norm > self._settings.max_gradient_norm:
+            gradient.mul_(self._settings.max_gradient_norm / norm)
+        return norm
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        if not array.flags.writeable:
+            array = array.copy()
+        return torch.from_numpy(array).to(self._device)
+
+    def publish(self) -> Weights:
+        """Return a copy of the current weights, their version the number of updates done."""
+        values = self._online.vector.detach().cpu().numpy().copy()
+        return Weights(version=self.total_updates, values=values, characters=self.characters)
+
+    def extend(self, characters: tuple[str, ...]) -> None:
+        """Grow network, target and moments for a character set that continues the present one, forgetting nothing."""
+        if characters[: len(self.characters)] != self.characters:
+            raise ValueError("the new character set must continue the old one")
+        old = self.get_state()
+        grown = grow_learner_state(old, self.network, len(self.characters), len(characters))
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        generator = torch.get_rng_state()
+        self._install(make_network(self.spec.with_characters(len(characters))))
+        torch.set_rng_state(generator)
+        self.characters = characters
+        self.set_state(grown)
+        self.set_learning_rate(learning_rate)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything the updates to come depend on, as tensors and plain types."""
+        moments = self._optimizer.state.get(self._online.vector, {})
+        optimizer: dict[str, Any] = {
+            name: {k: v.clone() for k, v in self._online.views(moments[name]).items()} for name in MOMENTS if moments
+        }
+        if moments:
+            optimizer["step"] = moments["step"].clone()
+        optimizer["learning_rate"] = float(self._optimizer.param_groups[0]["lr"])
+        return {
+            "model_state_dict": {k: v.detach().clone() for k, v in self._online.views(self._online.vector).items()},
+            "target_state_dict": {k: v.detach().clone() for k, v in self._target.views(self._target.vector).items()},
+            "optimizer_state_dict": optimizer,
+            "total_steps": self.total_updates,
+            "skipped_updates": self.skipped_updates,
+            "torch_generator": torch.get_rng_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned.
+
+        Raises:
+            KeyError, RuntimeError: if the state is of another network.
+        """
+        self.network.load_state_dict(state["model_state_dict"])
+        self.target_network.load_state_dict(state["target_state_dict"])
+        optimizer = state["optimizer_state_dict"]
+        self._optimizer.state.clear()
+        if "step" in optimizer:
+            moments = {name: join(_ordered(optimizer[name], state["model_state_dict"])) for name in MOMENTS}
+            self._optimizer.state[self._online.vector] = {
+                "step": optimizer["step"].clone(),
+                **{name: moment.to(self._device) for name, moment in moments.items()},
+            }
+        self.set_learning_rate(optimizer["learning_rate"])
+        self.total_updates = state["total_steps"]
+        self.skipped_updates = state["skipped_updates"]
+        torch.set_rng_state(state["torch_generator"])
+
+
+def _ordered(tensors: Mapping[str, torch.Tensor], model: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensors[name] for name in model}
+
+
+def grow_learner_state(state: Mapping[str, Any], network: QNetwork, n_old: int, n_new: int) -> dict[str, Any]:
+    """Return a learner's state with room for n_new characters, the new ones' weights and moments zero."""
+    axes = network.character_axes()
+
+    def grow(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {
+            name: grow_tensor(tensor, axes[name], n_old, n_new) if name in axes else tensor
+            for name, tensor in tensors.items()
+        }
+
+    optimizer = dict(state["optimizer_state_dict"])
+    optimizer.update({name: grow(optimizer[name]) for name in MOMENTS if name in optimizer})
+    return {
+        **state,
+        "model_state_dict": grow(state["model_state_dict"]),
+        "target_state_dict": grow(state["target_state_dict"]),
+        "optimizer_state_dict": optimizer,
+    }

@@ -1,0 +1,77 @@
+"""The architecture in words, and why it is so: the head of training.log."""
+
+from __future__ import annotations
+
+from retro_gamer.dqn.network import LOCATION_FEATURES, QNetwork, SceneNetwork
+from retro_gamer.dqn.board import SUMMARY_FEATURES
+from retro_gamer.errors import shown
+from retro_gamer.games.metadata import GameMetadata
+
+
+def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
+    """Return the description of a network built for a game, one idea a line."""
+    spec = network.spec
+    characters = " ".join(shown(c) for c in metadata.character_set or ())
+    n_weights = sum(parameter.numel() for parameter in network.parameters())
+    lines = [
+        "Architecture",
+        f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
+        f"  Actions: {', '.join(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
+        *(_describe_scene(network) if isinstance(network, SceneNetwork) else _describe_list(network)),
+        *_describe_state(metadata),
+        f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then one Q-value for each action.",
+        f"  {n_weights:,} weights in all.",
+        "Learning",
+        "  Double DQN with n-step returns: one network chooses the best next action, a slower copy values it, which",
+        "  keeps estimates from running away; rewards of several turns are added up so that news travels faster.",
+        "  Values are learned on a compressed scale (square root for large ones), so that games of any score range",
+        "  learn at the same learning rate; Q-values are reported in the game's own units.",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_scene(network: SceneNetwork) -> list[str]:
+    spec = network.spec
+    side = 2 * spec.crop_radius + 1
+    if spec.has_player:
+        seen = [
+            f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the",
+            "  board marked as such. What is learned in one place then holds in every other, which is worth far more",
+            "  on a large board than seeing all of it at once.",
+        ]
+    else:
+        seen = [
+            "  Spatial, without a player among the agents shown: a CNN sees the whole board"
+            + (f", {network.reduction} x {network.reduction} cells averaged into one" if network.reduction > 1 else "")
+            + ".",
+            '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board',
+            "  from where the player stands learns much faster.",
+        ]
+    return [
+        *seen,
+        f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum",
+        "  up the whole board (present, how many, mean distance from the player across and down) and "
+        f"{LOCATION_FEATURES} that tell",
+        "  where the player is, so that nothing far away is out of sight.",
+    ]
+
+
+def _describe_list(network: QNetwork) -> list[str]:
+    spec = network.spec
+    return [
+        f"  Not spatial: an MLP sees the board as a list of {spec.height * spec.width * spec.n_characters} numbers,",
+        "  one for each cell and character, without a sense of which cells are neighbours.",
+    ]
+
+
+def _describe_state(metadata: GameMetadata) -> list[str]:
+    if not metadata.observe_state:
+        return ["  State: none observed (observe_state is empty)."]
+    names = ", ".join(metadata.observe_state)
+    return [f"  State: {names}, each as sign(x) log(1 + |x|), so that values of any size are welcome."]
+
+
+def _layers(n_layers: int, layer_size: int) -> str:
+    if n_layers == 0:
+        return "no hidden layer"
+    return f"{n_layers} hidden {'layer' if n_layers == 1 else 'layers'} of {layer_size} units"

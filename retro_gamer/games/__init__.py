@@ -1,0 +1,1 @@
+"""What is played: descriptions, loading, drawing, sessions and `GameEnvironment` (numpy and retro-games only)."""

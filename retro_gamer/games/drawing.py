@@ -1,0 +1,147 @@
+"""Drawing a game's board as codes, one byte a cell, without going through the game's own view."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT, cell_character
+
+_UNKNOWN = 255
+_LARGEST_UNKNOWN_COUNT = 1000
+_LARGEST_CACHE = 2000
+
+
+class BoardEncoder:
+    """Draws boards as the framework's own view draws a fresh one, as codes: 0 empty, i + 1 for character i.
+
+    Hidden agents stay hidden; at each cell the agent with the highest z shows, the first of equals.
+    An agent that shows nothing, or a character outside the set, still covers those below it. What lies
+    off the board is left out.
+
+    `unknown` counts the cells shown as empty because their character is not in the set. The framework's
+    ``get_agents_by_position`` is not used: it answers from a cache that games leave stale.
+    """
+
+    def __init__(self, character_set: Sequence[str], board_size: tuple[int, int]) -> None:
+        self.width, self.height = board_size
+        self.unknown: dict[str, int] = {}
+        self._characters: list[str] = []
+        self._code_of: dict[Any, int] = {"": 0, " ": 0}
+        self._blank = bytes(self.width * self.height)
+        for character in character_set:
+            self.extend(character)
+
+    @property
+    def character_set(self) -> tuple[str, ...]:
+        """The characters in the order of their codes."""
+        return tuple(self._characters)
+
+    def extend(self, character: str) -> None:
+        """Give `character` the next code; the codes of the others stay.
+
+        Raises:
+            ValueError: if it is not one visible character or has a code, or if there are 254 already.
+        """
+        if not character or cell_character(character) != character or character in self._characters:
+            raise ValueError(f"{character!r} cannot be added to {self._characters}")
+        if len(self._characters) == LARGEST_CHARACTER_COUNT:
+            raise ValueError(f"a board has at most {LARGEST_CHARACTER_COUNT} characters")
+        self._characters.append(character)
+        self._code_of = {"": 0, " ": 0, **{c: code for code, c in enumerate(self._characters, start=1)}}
+
+    def encode(self, game: Any, codes: np.ndarray) -> None:
+        """Draw the board of `game` into `codes`, [H, W] uint8, contiguous."""
+        cells = bytearray(self._blank)
+        strange: dict[int, str] = {}
+        width, height, code_of = self.width, self.height, self._code_of
+        for agent in _bottom_up(game.agents):
+            if not getattr(agent, "display", True):
+                continue
+            try:
+                if getattr(agent, "size", None) is None:
+                    x, y = agent.position
+                    code = code_of[agent.character]
+                    if 0 <= x < width and 0 <= y < height:
+                        cells[y * width + x] = code
+                        if code == _UNKNOWN:
+                            strange[y * width + x] = agent.character
+                    continue
+            except (KeyError, TypeError, ValueError, AttributeError):
+                pass  # a character not met before, or something no view could draw: looked at closely below
+            self._paint(agent, cells, strange)
+        if strange:
+            self._count_unknown(cells, strange)
+        codes.data.cast("B")[:] = cells
+
+    def _paint(self, agent: Any, cells: bytearray, strange: dict[int, str]) -> None:
+        """Draw one agent the slow way: of several cells, or with a character not met before."""
+        corner = _whole_pair(getattr(agent, "position", None))
+        if corner is None:
+            return
+        left, top = corner
+        columns, rows = _whole_pair(getattr(agent, "size", None)) or (1, 1)
+        for y in range(max(0, -top), min(rows, self.height - top)):
+            for x in range(max(0, -left), min(columns, self.width - left)):
+                index = (top + y) * self.width + left + x
+                shown = _shown_at(agent, x, y)
+                cells[index] = self._find_code(shown)
+                if cells[index] == _UNKNOWN:
+                    strange[index] = shown
+
+    def _find_code(self, shown: Any) -> int:
+        if not isinstance(shown, str):
+            return 0
+        code = self._code_of.get(shown)
+        if code is None:
+            code = self._code_of.get(cell_character(shown), _UNKNOWN)
+            if len(self._code_of) < _LARGEST_CACHE:
+                self._code_of[shown] = code
+        return code
+
+    def _count_unknown(self, cells: bytearray, strange: dict[int, str]) -> None:
+        for index, shown in strange.items():
+            if cells[index] != _UNKNOWN:
+                continue  # covered by an agent above
+            cells[index] = 0
+            character = cell_character(shown)
+            if character in self.unknown or len(self.unknown) < _LARGEST_UNKNOWN_COUNT:
+                self.unknown[character] = self.unknown.get(character, 0) + 1
+
+
+def _bottom_up(agents: Sequence[Any]) -> list[Any]:
+    """Return the agents in the order of painting: the last first, so that the first of equals ends on top."""
+    ordered = list(agents)
+    ordered.reverse()
+    for agent in ordered:
+        if getattr(agent, "z", 0):
+            ordered.sort(key=_level_of)
+            break
+    return ordered
+
+
+def _level_of(agent: Any) -> float:
+    z = getattr(agent, "z", 0)
+    return z if isinstance(z, (int, float)) and z == z else 0
+
+
+def _shown_at(agent: Any, x: int, y: int) -> Any:
+    """Return what an agent shows at column x, row y of itself (as the framework's view does)."""
+    shown = getattr(agent, "character", "")
+    if isinstance(shown, str) or not hasattr(agent, "size"):
+        return shown
+    try:
+        return list(shown)[y][x]
+    except (IndexError, TypeError):
+        return ""
+
+
+def _whole_pair(value: Any) -> tuple[int, int] | None:
+    try:
+        first, second = value
+        return math.floor(first), math.floor(second)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,102 @@
+"""Saying what went wrong inside a game: one line with the file and line of the game's own code."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from typing import TYPE_CHECKING
+
+import retro
+
+from retro_gamer.errors import printable
+from retro_gamer.games.importing import PRIVATE_PACKAGE
+
+if TYPE_CHECKING:
+    from retro_gamer.games.source import GameSource
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_FRAMEWORK = os.path.abspath(next(iter(retro.__path__)))
+_EXAMPLES = os.path.join(_FRAMEWORK, "examples")
+_LIBRARIES = tuple(os.path.abspath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_LONGEST_MESSAGE = 300
+
+
+def describe_failure(exception: BaseException, source: GameSource | None = None) -> str:
+    """Return ``file.py:12: ZeroDivisionError: division by zero``, fit for a terminal.
+
+    The place is the innermost line of the game's own code, even if the framework or a library raised.
+    """
+    place = failure_place(exception, source)
+    inside = ""
+    if not isinstance(exception, SyntaxError):
+        frames = _frames(exception)
+        if frames and _is_framework(frames[-1][0]):
+            inside = f" (raised in {_short(frames[-1][0], None)}, part of retro-games)"
+    return printable(f"{place}{_text(exception)}{inside}")
+
+
+def _text(exception: BaseException) -> str:
+    name = type(exception).__name__
+    if isinstance(exception, SyntaxError):
+        message = str(exception.msg)
+    elif isinstance(exception, SystemExit):
+        return f"the game left Python (SystemExit: {exception.code!r})"
+    else:
+        try:
+            message = str(exception)
+        except Exception as error:
+            message = f"(its message cannot be shown: {type(error).__name__})"
+    message = PRIVATE_PACKAGE.sub("", " ".join(message.split()))
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 1] + "…"
+    return f"{name}: {message}" if message else name
+
+
+def failure_place(exception: BaseException, source: GameSource | None = None) -> str:
+    """Return ``file.py:12: ``, the innermost line of the game's own code, or '' if there is none."""
+    if isinstance(exception, SyntaxError) and exception.filename:
+        return f"{_short(exception.filename, source)}:{exception.lineno}: "
+    frames = _frames(exception)
+    own = [frame for frame in frames if _is_in_source(frame[0], source)]
+    own = own or [frame for frame in frames if not _is_library(frame[0])]
+    own = own or [frame for frame in frames if not _is_machinery(frame[0])]
+    if not own:
+        return ""
+    file, line = own[-1]
+    return f"{_short(file, source)}:{line}: "
+
+
+def _frames(exception: BaseException) -> list[tuple[str, int]]:
+    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(exception.__traceback__)]
+
+
+def _is_in_source(file: str, source: GameSource | None) -> bool:
+    if source is None or source.search_path is None:
+        return False
+    return _is_below(file, source.search_path) and not _is_library(file)
+
+
+def _is_machinery(file: str) -> bool:
+    return file.startswith("<frozen") or _is_framework(file) or _is_below(file, _OURS)
+
+
+def _is_library(file: str) -> bool:
+    if _is_machinery(file):
+        return True
+    return any(_is_below(file, place) for place in _LIBRARIES) and not _is_below(file, _EXAMPLES)
+
+
+def _is_framework(file: str) -> bool:
+    return _is_below(file, _FRAMEWORK) and not _is_below(file, _EXAMPLES)
+
+
+def _is_below(file: str, folder: str) -> bool:
+    return file == folder or file.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _short(file: str, source: GameSource | None) -> str:
+    for base in (source.search_path if source else None, os.path.dirname(_FRAMEWORK)):
+        if base and _is_below(file, base):
+            return os.path.relpath(file, base)
+    return os.path.basename(file)

@@ -1,0 +1,94 @@
+"""The rules of a game description that need the game: does its state, its agents and its board bear it out?"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retro_gamer.errors import GameFailedError, Problem, shown
+from retro_gamer.games.player import is_called, label_of
+from retro_gamer.games.validation import LARGEST_BOARD_SIDE, is_board_size, shortened, toml_list, toml_string
+
+if TYPE_CHECKING:
+    from retro_gamer.games.metadata import GameMetadata
+
+
+def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
+    """Return what the description says that the started `game` does not bear out."""
+    state = game.state
+    problems = _find_reward_problems(metadata.reward, state)
+    for key in metadata.observe_state:
+        rule = _broken_number_rule(key, state)
+        if rule is not None:
+            usable = [k for k in metadata.observe_state if _broken_number_rule(k, state) is None]
+            usable = usable or [k for k in _number_keys(state) if k != metadata.reward]
+            remedy = f"observe_state = {toml_list(usable)}"
+            problems.append(Problem(field="observe_state", value=key, rule=rule, remedy=remedy))
+    if metadata.player is not None and not any(is_called(agent, metadata.player) for agent in game.agents):
+        problems.append(_unknown_player(metadata.player, game.agents))
+    return shortened(problems)
+
+
+def read_board_size(game: Any) -> tuple[int, int]:
+    """Return (width, height) of the game's board.
+
+    Raises:
+        GameFailedError: if the game holds something else than two whole numbers from 1 to 32,767.
+    """
+    size = game.board_size
+    if not is_board_size(size):
+        raise GameFailedError(
+            f"the game's board_size is {shown(size)}; it must be (width, height), whole numbers from 1 to "
+            f"{LARGEST_BOARD_SIDE}. Give Game(...) something like board_size=(32, 16)."
+        )
+    return int(size[0]), int(size[1])
+
+
+def finite_number(value: object) -> float | None:
+    """Return `value` as a float if it is a number (numpy's too) that a float can hold, else None."""
+    if not isinstance(value, (int, float, numbers.Real, np.bool_)):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _find_reward_problems(reward: str, state: Mapping[str, Any]) -> list[Problem]:
+    rule = _broken_number_rule(reward, state)
+    if rule is None:
+        return []
+    usable = _number_keys(state)
+    near = difflib.get_close_matches(reward, usable, n=1) or usable[:1]
+    remedy = f"reward = {toml_string(near[0])}" if near else 'give the game a number in its state, as {"score": 0}'
+    return [Problem(field="reward", value=reward, rule=rule, remedy=remedy)]
+
+
+def _broken_number_rule(key: str, state: Mapping[str, Any]) -> str | None:
+    if key not in state:
+        names = ", ".join(shown(name, 30) for name in list(state)[:12]) or "no keys at all"
+        return f"is not a key of the game's state, which holds {names}"
+    if finite_number(state[key]) is None:
+        return f"must be a finite number in the game's state, where it is {shown(state[key])}"
+    return None
+
+
+def _number_keys(state: Mapping[str, Any]) -> list[str]:
+    return [key for key, value in state.items() if isinstance(key, str) and finite_number(value) is not None]
+
+
+def _unknown_player(player: str, agents: Sequence[Any]) -> Problem:
+    names = list(dict.fromkeys(label_of(agent) for agent in agents))
+    near = difflib.get_close_matches(player, names, n=1)
+    return Problem(
+        field="player",
+        value=player,
+        rule="is neither the name nor the class of an agent; there are " + ", ".join(shown(n, 30) for n in names[:8]),
+        remedy=f"player = {toml_string(near[0])}" if near else "remove the line, and the player is found by itself",
+    )

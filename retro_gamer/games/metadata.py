@@ -1,0 +1,91 @@
+"""The description of a game: which keys it takes, what is rewarded, what its board shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from retro_gamer.errors import ConfigurationError
+from retro_gamer.games.descriptions import find_description
+from retro_gamer.games.game_rules import find_game_problems
+from retro_gamer.games.source import find_source, source_of_module
+from retro_gamer.games.validation import find_problems
+
+__all__ = ["GameMetadata", "find_game_problems", "find_problems"]
+
+_LISTS = ("actions", "character_set", "observe_state", "board_size")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GameMetadata:
+    """The fields of a ``[tool.retro-gamer]`` section, and the board size read from the game.
+
+    Lists are accepted and kept as tuples. `board_size` is (width, height). Action i presses
+    ``actions[i]``; action ``len(actions)`` presses nothing.
+
+    Raises:
+        ConfigurationError: from every constructor, with all problems together.
+    """
+
+    actions: tuple[str, ...]
+    reward: str
+    character_set: tuple[str, ...] | None = None
+    spatial: bool = True
+    observe_state: tuple[str, ...] = ()
+    factory: str | None = None
+    player: str | None = None
+    board_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        # dataclasses.asdict would copy deeply and lose the type of what is wrong.
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        problems = find_problems(values)
+        if problems:
+            raise ConfigurationError(problems, "the game description")
+        for name in _LISTS:
+            if values[name] is not None:
+                object.__setattr__(self, name, tuple(values[name]))
+        if self.observe_state is None:
+            object.__setattr__(self, "observe_state", ())
+
+    @classmethod
+    def from_pyproject(cls, game: str | ModuleType | Path) -> GameMetadata:
+        """Return the description found for `game` (built-in ones too); its board size is not read.
+
+        Raises:
+            GameNotFoundError, DescriptionNotFoundError, ConfigurationError
+        """
+        source = source_of_module(game) if isinstance(game, ModuleType) else find_source(str(game))
+        found = find_description(source)
+        return cls.from_mapping(found.values, found.origin)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str) -> GameMetadata:
+        """Return the description held by `values`; `where` says in messages what was read."""
+        problems = find_problems(values)
+        if problems:
+            raise ConfigurationError(problems, where)
+        return cls(**values)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the fields that are set, in plain TOML types and in the order of declaration."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    @property
+    def n_actions(self) -> int:
+        """The number of actions with the no-op, which is the last."""
+        return len(self.actions) + 1
+
+    def key_of(self, action_index: int) -> str | None:
+        """Return the key that an action presses, None for the no-op."""
+        if not 0 <= action_index < self.n_actions:
+            raise IndexError(f"action {action_index} is outside 0 <= action < {self.n_actions}")
+        return self.actions[action_index] if action_index < len(self.actions) else None

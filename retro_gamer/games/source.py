@@ -1,0 +1,190 @@
+"""Finding where a game is, from what the user typed: a dotted module, a file or a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import os
+import pkgutil
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, shown
+from retro_gamer.games.failures import describe_failure
+from retro_gamer.games.folders import file_of_module, find_game_file
+
+FRAMEWORK = "retro"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GameSource:
+    """Where a game is, in plain strings that any process can be sent.
+
+    `module` is its dotted name below `search_path`, the folder in which its imports are looked up first
+    (None for an installed module). `path` is the absolute file or folder it was given by, None for a
+    dotted name. `factory` is "module:name", None for the module's own ``create_game``.
+    """
+
+    module: str
+    path: str | None = None
+    search_path: str | None = None
+    factory: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What the game is called in messages."""
+        return printable(self.path or self.module)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the module, where the search for its description begins."""
+        if self.path is not None:
+            return Path(self.path) if os.path.isdir(self.path) else Path(self.path).parent
+        if self.search_path is not None:
+            return file_of_module(Path(self.search_path), self.module).parent
+        spec = find_spec(self.module)
+        if spec is None or spec.origin in (None, "built-in", "frozen"):
+            places = list(spec.submodule_search_locations or []) if spec else []
+            return Path(places[0]) if places else Path.cwd()
+        return Path(str(spec.origin)).parent
+
+
+def find_source(game: str, factory: str | None = None) -> GameSource:
+    """Return where `game` is: a dotted module, a ``.py`` file or a folder. The game's code is not run.
+
+    A dotted name is looked up in the current directory first, as ``python -m`` does.
+
+    Raises:
+        GameNotFoundError: if there is no such module, file or folder, or a folder holds no game.
+        GameFailedError: if a package has to be imported to look inside it, and fails.
+    """
+    path = Path(os.path.abspath(os.path.expanduser(game))) if game else Path()
+    looks_like_path = game.endswith(".py") or "/" in game or os.sep in game or game in (".", "..", "~")
+    if not looks_like_path and _is_dotted(game):
+        source = _find_dotted(game)
+        if source is not None:
+            return dataclasses.replace(source, factory=factory)
+    if game and os.path.isdir(path):
+        return dataclasses.replace(_find_in_folder(path, factory), factory=factory)
+    if looks_like_path and path.suffix == ".py" and os.path.isfile(path):
+        return dataclasses.replace(_source_of_file(path), factory=factory)
+    raise _not_found(game, path, looks_like_path)
+
+
+def source_of_module(module: ModuleType) -> GameSource:
+    """Return where an imported module is (only good for finding its description)."""
+    file = getattr(module, "__file__", None)
+    if module.__name__ != "__main__" and getattr(module, "__spec__", None) is not None:
+        return GameSource(module=module.__name__)
+    path = os.path.abspath(file) if file else os.getcwd()
+    return GameSource(module=module.__name__, path=path, search_path=os.path.dirname(path))
+
+
+def find_spec(name: str) -> ModuleSpec | None:
+    """Return the spec of an installed module, or None. Packages above it are imported.
+
+    Raises:
+        GameFailedError: if one of those packages raises.
+    """
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            return None
+        raise GameFailedError(f"{name} cannot be imported: {describe_failure(error)}") from None
+    except (ValueError, AttributeError):
+        return None
+    except (Exception, SystemExit) as error:
+        raise GameFailedError(f"{name} cannot be imported: {describe_failure(error)}") from None
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _find_dotted(name: str) -> GameSource | None:
+    here = Path.cwd()
+    if name.partition(".")[0] != FRAMEWORK and os.path.isfile(file_of_module(here, name)):
+        return GameSource(module=name, search_path=str(here))
+    spec = find_spec(name)
+    if spec is None or (spec.origin is None and not _has_modules(spec)):
+        return None
+    if spec.origin is None and Path(next(iter(spec.submodule_search_locations or ()), "")) == here / name:
+        return None  # a plain folder of the current directory: its modules are looked at one by one
+    return GameSource(module=name)
+
+
+def _has_modules(spec: ModuleSpec) -> bool:
+    return any(list(Path(place).glob("*.py")) for place in spec.submodule_search_locations or ())
+
+
+def _source_of_file(path: Path) -> GameSource:
+    """Name the module of a file from the outermost package around it."""
+    if "." in path.stem:
+        name = shown(path.name, 100)
+        raise GameNotFoundError(f"{name} cannot be imported: rename it so that its only dot is that of .py")
+    is_package = path.name == "__init__.py"
+    parts = [] if is_package else [path.stem]
+    root = path.parent
+    while (root / "__init__.py").is_file() and root.name.isidentifier() and root != root.parent:
+        parts.insert(0, root.name)
+        root = root.parent
+    if not parts:
+        parts, root = [path.stem], path.parent
+    source = GameSource(module=".".join(parts), path=str(path), search_path=str(root))
+    return _installed_example(source) or source
+
+
+def _installed_example(source: GameSource) -> GameSource | None:
+    """Return a file of the framework by its dotted name, under which its built-in description is kept."""
+    spec = importlib.util.find_spec(FRAMEWORK)
+    path = Path(str(source.path))
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        if path.is_relative_to(place):
+            inside = path.parent if path.name == "__init__.py" else path.with_suffix("")
+            name = ".".join((FRAMEWORK, *inside.relative_to(place).parts))
+            found = find_spec(name) if _is_dotted(name) else None
+            if found is not None and found.origin == str(path):
+                return GameSource(module=name)
+    return None
+
+
+def _find_in_folder(folder: Path, factory: str | None) -> GameSource:
+    source = _source_of_file(find_game_file(folder, factory))
+    return dataclasses.replace(source, path=str(folder)) if source.search_path else source
+
+
+def _not_found(game: str, path: Path, looks_like_path: bool) -> GameNotFoundError:
+    name = shown(game, 200)
+    if looks_like_path:
+        near = difflib.get_close_matches(path.name, _names_in(path.parent), n=1)
+        hint = f" Did you mean {printable(near[0])}?" if near else ""
+        return GameNotFoundError(f"there is no game at {name} (looked for {shown(str(path), 300)}).{hint}")
+    parent, _, last = game.rpartition(".")
+    siblings = _modules_in(parent) if _is_dotted(game) else []
+    near = difflib.get_close_matches(last, siblings, n=1)
+    hint = f" Did you mean {parent + '.' if parent else ''}{printable(near[0])}?" if near else ""
+    return GameNotFoundError(
+        f"there is no module {name}, neither in the current directory nor installed.{hint}\n"
+        "Give a dotted module (retro.examples.snake), a file (game.py) or a folder."
+    )
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(p.name for p in folder.iterdir() if p.suffix == ".py" or p.is_dir())
+    except OSError:
+        return []
+
+
+def _modules_in(package: str) -> list[str]:
+    if not package:
+        return [Path(name).stem for name in _names_in(Path.cwd())]
+    try:
+        spec = find_spec(package)
+    except GameFailedError:
+        return []
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return sorted({module.name for module in pkgutil.iter_modules(places)})

@@ -1,0 +1,210 @@
+"""The rules of a game description that need no game: each field alone, and fields against each other."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from retro_gamer.errors import Problem, printable
+from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT, is_blank, is_invisible, is_one_character
+from retro_gamer.games.keys import LARGEST_ACTION_COUNT, is_known_key, suggest_key
+
+FIELDS = (
+    "actions",
+    "reward",
+    "character_set",
+    "spatial",
+    "observe_state",
+    "factory",
+    "player",
+    "board_size",
+)
+LARGEST_BOARD_SIDE = 32_767
+LARGEST_STATE_COUNT = 1024
+_LARGEST_PROBLEM_COUNT = 20
+_ARROWS = 'actions = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]'
+_CHARACTERS = 'character_set = ["@", "*"]'
+_STATE = 'observe_state = ["lives"]'
+_FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def find_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """Return all that is wrong with the fields of a description (at most 20, then a count of the rest)."""
+    problems = [_unknown_field(name, value) for name, value in values.items() if name not in FIELDS]
+    problems += [_missing_field(name) for name in ("actions", "reward") if values.get(name) is None]
+    for name in FIELDS:
+        if values.get(name) is not None:
+            problems += _CHECKS[name](values[name])
+    return shortened(problems + _find_contradictions(values))
+
+
+def is_board_size(value: object) -> bool:
+    """Return whether `value` is a pair of whole numbers in the range of a board's sides."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(side, int) and not isinstance(side, bool) for side in value)
+        and all(1 <= side <= LARGEST_BOARD_SIDE for side in value)
+    )
+
+
+def toml_list(values: Sequence[str]) -> str:
+    """Return `values` as a TOML array to paste (at most a dozen of them)."""
+    return "[" + ", ".join(toml_string(value) for value in values[:12]) + "]"
+
+
+def toml_string(value: str) -> str:
+    """Return `value` as a TOML string to paste."""
+    return json.dumps(value, ensure_ascii=not value.isprintable())
+
+
+def shortened(problems: list[Problem]) -> list[Problem]:
+    """Return the first 20 problems and one that counts the rest."""
+    more = len(problems) - _LARGEST_PROBLEM_COUNT
+    if more <= 0:
+        return problems
+    rest = Problem(field="and more", value=more, rule="problems like these", remedy="mend the first ones")
+    return [*problems[:_LARGEST_PROBLEM_COUNT], rest]
+
+
+def _unknown_field(name: str, value: object) -> Problem:
+    near = difflib.get_close_matches(str(name), FIELDS, n=1)
+    return Problem(
+        field=printable(str(name))[:60],
+        value=value,
+        rule="is not a field of a game description" + (f"; did you mean {near[0]}?" if near else ""),
+        remedy=f"rename it to {near[0]}" if near else "remove the line; the fields are " + ", ".join(FIELDS[:-1]),
+    )
+
+
+def _missing_field(name: str) -> Problem:
+    remedy = _ARROWS if name == "actions" else 'reward = "score"'
+    return Problem(field=name, value=None, rule="is required and missing", remedy=remedy)
+
+
+def _check_actions(value: Any) -> list[Problem]:
+    problems = _check_strings("actions", value, LARGEST_ACTION_COUNT, _ARROWS)
+    if problems:
+        return problems
+    if not value:
+        return [Problem(field="actions", value=[], rule="must name at least one key", remedy=_ARROWS)]
+    mended = [key if is_known_key(key) else suggest_key(key) for key in value]
+    remedy = f"actions = {toml_list(list(dict.fromkeys(key for key in mended if key)))}" if any(mended) else _ARROWS
+    rule = "is neither a single character nor a key the framework knows"
+    wrong = [Problem(field="actions", value=key, rule=rule, remedy=remedy) for key in value if not is_known_key(key)]
+    return wrong + _find_repeated("actions", value)
+
+
+def _check_reward(value: Any) -> list[Problem]:
+    if isinstance(value, str) and value:
+        return []
+    rule = "must be the name of a key of the game's state"
+    return [Problem(field="reward", value=value, rule=rule, remedy='reward = "score"')]
+
+
+def _check_character_set(value: Any) -> list[Problem]:
+    problems = _check_strings("character_set", value, LARGEST_CHARACTER_COUNT, _CHARACTERS)
+    if problems:
+        return problems
+    if not value:
+        rule = "must hold at least one character; without the line, characters are discovered by playing"
+        return [Problem(field="character_set", value=[], rule=rule, remedy=_CHARACTERS)]
+    broken = {text: broken_rule for text in value if (broken_rule := _broken_character_rule(text)) is not None}
+    letters = dict.fromkeys(c for text in value for c in ([text] if text not in broken else list(text[:8])))
+    usable = [c for c in letters if _broken_character_rule(c) is None]
+    remedy = f"character_set = {toml_list(usable)}" if usable else "remove the line, and characters are discovered"
+    wrong = [Problem(field="character_set", value=text, rule=why, remedy=remedy) for text, why in broken.items()]
+    return wrong + _find_repeated("character_set", value)
+
+
+def _broken_character_rule(character: str) -> str | None:
+    if is_blank(character):
+        return "is blank, which always means an empty cell"
+    if not is_one_character(character):
+        return "must be a single character"
+    if is_invisible(character):
+        return "is a control character, which no board can show"
+    return None
+
+
+def _check_spatial(value: Any) -> list[Problem]:
+    if isinstance(value, bool):
+        return []
+    return [Problem(field="spatial", value=value, rule="must be true or false", remedy="spatial = true")]
+
+
+def _check_observe_state(value: Any) -> list[Problem]:
+    return _check_strings("observe_state", value, LARGEST_STATE_COUNT, _STATE) or _find_repeated("observe_state", value)
+
+
+def _check_factory(value: Any) -> list[Problem]:
+    if isinstance(value, str) and _FACTORY.fullmatch(value):
+        return []
+    rule = 'must be "module:name", the name of something callable that returns a Game'
+    return [Problem(field="factory", value=value, rule=rule, remedy='factory = "main:create_game"')]
+
+
+def _check_player(value: Any) -> list[Problem]:
+    if isinstance(value, str) and value:
+        return []
+    rule = "must be the name or the class name of the agent that the keys move"
+    return [
+        Problem(field="player", value=value, rule=rule, remedy="remove the line, and the player is found by itself")
+    ]
+
+
+def _check_board_size(value: Any) -> list[Problem]:
+    if is_board_size(value):
+        return []
+    rule = f"must be [width, height], whole numbers from 1 to {LARGEST_BOARD_SIDE}"
+    return [Problem(field="board_size", value=value, rule=rule, remedy="remove the line; it is read from the game")]
+
+
+_CHECKS: Mapping[str, Callable[[Any], list[Problem]]] = {
+    "actions": _check_actions,
+    "reward": _check_reward,
+    "character_set": _check_character_set,
+    "spatial": _check_spatial,
+    "observe_state": _check_observe_state,
+    "factory": _check_factory,
+    "player": _check_player,
+    "board_size": _check_board_size,
+}
+
+
+def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Problem]:
+    if not isinstance(value, (list, tuple)):
+        rule = f"must be a list of strings, not {type(value).__name__}"
+        return [Problem(field=name, value=value, rule=rule, remedy=example)]
+    if len(value) > longest:
+        rule = f"has {len(value)} entries; at most {longest} are possible"
+        return [Problem(field=name, value=list(value[:3]), rule=rule, remedy="keep those the game uses")]
+    rule = "holds something that is not a string"
+    return [
+        Problem(field=name, value=entry, rule=rule, remedy=example) for entry in value if not isinstance(entry, str)
+    ]
+
+
+def _find_repeated(name: str, values: Sequence[str]) -> list[Problem]:
+    once = f"{name} = {toml_list(list(dict.fromkeys(values)))}"
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    return [Problem(field=name, value=value, rule="is listed twice", remedy=once) for value in repeated]
+
+
+def _find_contradictions(values: Mapping[str, Any]) -> list[Problem]:
+    reward, observed = values.get("reward"), values.get("observe_state")
+    if not isinstance(reward, str) or not isinstance(observed, (list, tuple)) or reward not in observed:
+        return []
+    rest = [key for key in observed if isinstance(key, str) and key != reward]
+    return [
+        Problem(
+            field="observe_state",
+            value=reward,
+            rule="must not contain the reward key: the agent would see its score instead of the game",
+            remedy=f"observe_state = {toml_list(rest)}",
+        )
+    ]

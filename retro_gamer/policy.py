@@ -1,0 +1,150 @@
+"""A trained run as a player of games: the one it was trained for, or any other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blessed.keyboard import Keystroke
+from retro.game import Game
+from retro.input import InputSource
+
+from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.dqn.evaluator import Evaluator, unsquash_values
+from retro_gamer.dqn.spec import NetworkSpec, make_spec
+from retro_gamer.errors import CheckpointError, ConfigurationError, printable, shown
+from retro_gamer.games.keys import make_keystroke
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.observation import Observer
+from retro_gamer.games.player import NO_CELL, cell_of
+from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.directory import RunDirectory
+
+_MUST_FIT = ("actions", "observe_state", "board_size", "spatial")
+_SIZES = ("n_layers", "layer_size", "crop_radius")
+
+
+class TrainedPolicy:
+    """Plays greedily by the network of one checkpoint.
+
+    `checkpoint` is a name (``ep_0100``, ``latest``) or a path within checkpoints/; without one it is the final
+    checkpoint or, as `note` then says, the latest. `metadata` describes the game as the network knows it, with the
+    character set of the checkpoint. Nothing is kept between calls: one policy can play many games at a time.
+
+    Raises:
+        RunNotFoundError, ConfigurationError, CheckpointNotFoundError
+        UsageError: for a checkpoint outside the run.
+        CheckpointError: if it is damaged, or config.toml was changed so that it does not fit any more.
+    """
+
+    def __init__(self, run_dir: str | Path, checkpoint: str | None = None) -> None:
+        run = RunDirectory.open(run_dir)
+        config = self.config = load_config(run_dir)
+        if checkpoint is None:
+            self.checkpoint, self.note = run.default_checkpoint()
+        else:
+            self.checkpoint, self.note = run.resolve_checkpoint(checkpoint), None
+        name = self.checkpoint.path.name
+        state = load_checkpoint(self.checkpoint.path.read_bytes(), name)
+        _check_fit(config.metadata, state["must_match"], name)
+        self.metadata, spec = _read_shape(config.metadata, state, name)
+        self._evaluator = Evaluator(spec)
+        try:
+            self._evaluator.load(state["model_state_dict"])
+        except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _damaged(name, "its weights do not fit the network it describes") from error
+        self._observer = Observer(self.metadata)
+
+    def get_action(self, game: Game, agent: Any = None) -> str | None:
+        """Return the key to press now, None to press nothing.
+
+        `agent` is whom to play, in a game where that is not the player: the board is then seen from its place.
+        """
+        return self.metadata.key_of(int(self.q_values(game, agent).argmax()))
+
+    def choose_actions(self, games: Sequence[Game]) -> list[int]:
+        """Return the best action's index for each of several games, with one forward pass for all."""
+        seen = [self._observer.observe(game) for game in games]
+        q = self._evaluator.evaluate(
+            np.stack([o.codes for o in seen]), np.stack([o.player for o in seen]), np.stack([o.state for o in seen])
+        )
+        return q.argmax(axis=1).tolist()
+
+    def q_values(self, game: Game, agent: Any = None) -> np.ndarray:
+        """Return float32 [A]: the discounted reward expected from each action, the last being to press nothing."""
+        observation = self._observer.observe(game)
+        player = observation.player
+        if agent is not None:
+            is_shown = getattr(agent, "display", True)
+            player = np.array(cell_of(agent, self._observer.board_size) if is_shown else NO_CELL, dtype=np.int16)
+        q = self._evaluator.evaluate(observation.codes[None], player[None], observation.state[None])
+        return unsquash_values(q)[0]
+
+
+class PolicyInput(InputSource):
+    """An input source that presses what a policy would: ``game.play(input_source=PolicyInput(policy, game))``.
+
+    The keys go to the whole game, as a person's do; `agent` is whom the policy takes for itself.
+    """
+
+    def __init__(self, policy: TrainedPolicy, game: Game, agent: Any = None) -> None:
+        self.policy = policy
+        self.game = game
+        self.agent = agent
+
+    def collect(self) -> set[Keystroke]:
+        """Return the key for this turn, in a set, or an empty one."""
+        key = self.policy.get_action(self.game, self.agent)
+        return set() if key is None else {make_keystroke(key)}
+
+
+def _check_fit(metadata: GameMetadata, trained: Any, name: str) -> None:
+    """Refuse a configuration that was changed since the checkpoint was trained.
+
+    Raises:
+        CheckpointError: naming each field.
+    """
+    if not isinstance(trained, dict):
+        raise _damaged(name, "it does not say what it was trained on")
+    present = {"spatial": metadata.spatial, **metadata.to_mapping()}
+    changed = [field for field in _MUST_FIT if _plain(trained.get(field)) != _plain(present.get(field))]
+    if changed:
+        lines = [f"  {f}: trained with {shown(trained.get(f))}, now {shown(present.get(f))}" for f in changed]
+        raise CheckpointError(
+            "\n".join([f"{name} does not fit config.toml, which was changed since:", *lines, "Change it back to play."])
+        )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _read_shape(metadata: GameMetadata, state: dict[str, Any], name: str) -> tuple[GameMetadata, NetworkSpec]:
+    """Return the description with the checkpoint's characters and player, and the spec of its network.
+
+    Raises:
+        CheckpointError: if they are not what this program writes; a file from a stranger may ask for anything.
+    """
+    try:
+        spec = NetworkSpec(**state["spec"])
+        wrong = [p for size in _SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
+        if wrong:
+            raise ConfigurationError(wrong, name)
+        metadata = dataclasses.replace(
+            metadata, character_set=tuple(state["characters"]), player=state.get("player", metadata.player)
+        )
+        settings = Hyperparameters(**{size: getattr(spec, size) for size in _SIZES})
+        fits = spec == make_spec(metadata, settings, has_player=bool(spec.has_player))
+    except (TypeError, ValueError, ConfigurationError) as error:
+        raise _damaged(name, printable(str(error))) from error
+    if not fits:
+        raise _damaged(name, "its network is of another shape than its description of the game")
+    return metadata, spec
+
+
+def _damaged(name: str, reason: str) -> CheckpointError:
+    return CheckpointError(f"{name} is damaged: {reason}. Use another one: 'retro-gamer info' lists them.")

@@ -1,0 +1,226 @@
+"""The shared memory of a run: keeps transitions, draws batches of them, and counts the turns received."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.block import Block
+from retro_gamer.replay.priorities import Priorities
+from retro_gamer.replay.rows import ObservationRows
+from retro_gamer.replay.state import STATE_VERSION, check_state
+from retro_gamer.replay.transitions import TransitionRing, Transitions
+
+
+def row_capacity(capacity: int) -> int:
+    """Return how many rows are kept for `capacity` transitions.
+
+    There are more rows than transitions: the last of each game and those that two blocks share.
+    """
+    return capacity + capacity // 16 + 4096
+
+
+class ReplayBuffer:
+    """The newest `capacity` transitions, drawn uniformly or by priority.
+
+    Each observation is kept once, one byte a cell, and transitions refer to it: a transition of a
+    16x32 board costs under 600 bytes where a pair of one-hot float32 boards takes 24 KB. A record is named by
+    an id that is never used again, so a priority that comes back late cannot hit the record that
+    took its place.
+
+    capacity: transitions
+    height, width: cells of the board
+    n_state: values of `observe_state`
+    prioritized: whether records are drawn by priority
+    priority_exponent, importance_exponent: read only if prioritized
+    seed: of the draws
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        height: int,
+        width: int,
+        n_state: int,
+        prioritized: bool,
+        priority_exponent: float = 0.6,
+        importance_exponent: float = 0.4,
+        seed: int = 0,
+    ) -> None:
+        self.capacity = capacity
+        self.turns = 0
+        self._rows = ObservationRows(row_capacity(capacity), height, width, n_state)
+        self._transitions = TransitionRing(capacity)
+        self._priorities = Priorities(capacity, priority_exponent, importance_exponent) if prioritized else None
+        self._random = np.random.Generator(np.random.PCG64(seed))
+
+    def __len__(self) -> int:
+        """Return the number of transitions that can be drawn."""
+        return len(self._transitions)
+
+    @property
+    def added(self) -> int:
+        """Transitions ever pushed; the next one gets this id."""
+        return self._transitions.added
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the memory takes once it is full."""
+        priorities = self._priorities.memory_bytes if self._priorities else 0
+        return self._rows.memory_bytes + self._transitions.memory_bytes + priorities
+
+    def push(self, block: Block) -> int:
+        """Add a block over the oldest records and return the turns received so far.
+
+        Records whose priority the block does not name get the mean of the memory.
+
+        Raises:
+            ValueError: for a block that is not valid or whose board does not fit; nothing is kept of it.
+        """
+        block.check_valid()
+        priorities = None
+        if self._priorities and block.priorities is not None:
+            priorities = self._priorities.of_errors(block.priorities)
+        start = self._rows.append(block.codes, block.player, block.state)
+        new = Transitions(
+            first=start + block.first.astype(np.int64),
+            next=start + block.next.astype(np.int64),
+            action=block.action.astype(np.uint16),
+            returns=block.returns,
+            discounts=block.discounts,
+        )
+        self._append(new, priorities)
+        self.turns += block.turns
+        return self.turns
+
+    def sample(self, batch_size: int) -> Batch:
+        """Return one batch. See `sample_many`."""
+        return self.sample_many(1, batch_size)[0]
+
+    def sample_many(self, n_batches: int, batch_size: int) -> list[Batch]:
+        """Return batches drawn with replacement, all from the priorities as they stand.
+
+        Raises:
+            ValueError: if the memory is empty or nothing is asked for.
+        """
+        if not len(self):
+            raise ValueError("the replay memory is empty: nothing can be sampled from it")
+        if n_batches < 1 or batch_size < 1:
+            raise ValueError(f"cannot sample {n_batches} batches of {batch_size} records")
+        held = self._transitions
+        if self._priorities:
+            slots = self._priorities.draw(n_batches, batch_size, self._random)
+            weights = self._priorities.weights(slots, len(self))
+        else:
+            slots = self._random.integers(held.oldest, held.added, (n_batches, batch_size)) % self.capacity
+            weights = np.ones((n_batches, batch_size), np.float32)
+        # Both ends lie side by side for each batch, so the learner may read them as one piece.
+        places = np.stack([held.first[slots], held.next[slots]], axis=1)
+        codes, player, state = self._rows.take(places)
+        action = held.action[slots].astype(np.int64)
+        returns, discounts, ids = held.returns[slots], held.discounts[slots], held.ids(slots)
+        return [
+            Batch(
+                codes=codes[i, 0],
+                player=player[i, 0],
+                state=state[i, 0],
+                action=action[i],
+                returns=returns[i],
+                discounts=discounts[i],
+                next_codes=codes[i, 1],
+                next_player=player[i, 1],
+                next_state=state[i, 1],
+                weights=weights[i],
+                ids=ids[i],
+            )
+            for i in range(n_batches)
+        ]
+
+    def update_priorities(self, ids: npt.NDArray[np.int64], priorities: npt.NDArray[np.float32]) -> int:
+        """Set the priorities of records from their absolute TD errors [N] and return how many were gone already.
+
+        Of an id that comes twice the last error counts. Without prioritized sampling nothing is kept.
+
+        Raises:
+            ValueError: for an error that is not finite, or another number of errors than of ids; nothing is changed.
+        """
+        if ids.shape != priorities.shape:
+            raise ValueError(f"{ids.shape} ids do not go with {priorities.shape} priorities")
+        if not np.isfinite(priorities).all():
+            raise ValueError("the errors sent as priorities must be finite")
+        there = (ids >= self._transitions.oldest) & (ids < self._transitions.added)
+        if self._priorities:
+            self._priorities.set(ids[there] % self.capacity, self._priorities.of_errors(priorities[there]))
+        return int(len(ids) - np.count_nonzero(there))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return a copy of the memory as arrays and plain values, from which `set_state` continues.
+
+        Rows and transitions come oldest first and name each other by count, not by place, so a memory of
+        another capacity can take them over.
+        """
+        held = self._transitions
+        first_row = self._rows.written if held.lowest_row is None else held.lowest_row
+        codes, player, state = self._rows.read(first_row, self._rows.written)
+        slots = held.slots(held.oldest, held.added)
+        return {
+            "version": STATE_VERSION,
+            "turns": self.turns,
+            "oldest": held.oldest,
+            "first_row": first_row,
+            "codes": codes,
+            "player": player,
+            "state": state,
+            "first": self._rows.names(held.first[slots]),
+            "next": self._rows.names(held.next[slots]),
+            "action": held.action[slots],
+            "returns": held.returns[slots],
+            "discounts": held.discounts[slots],
+            "priorities": self._priorities.get(slots) if self._priorities else None,
+            "random": self._random.bit_generator.state,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Forget everything and continue from `get_state` of a memory of the same board.
+
+        A memory of the same capacity draws the same records from here on. A smaller one keeps the newest.
+
+        Raises:
+            ValueError: for a state that is not whole or of another board; nothing is forgotten then.
+        """
+        check_state(state)
+        self._rows.check_fit(state["codes"], state["player"], state["state"])
+        generator = np.random.PCG64()
+        generator.state = state["random"]
+        if self._priorities and len(self):
+            slots = self._transitions.slots(self._transitions.oldest, self._transitions.added)
+            self._priorities.set(slots, np.zeros(len(slots)))
+        self._transitions.restart(state["oldest"])
+        self._rows.written = state["first_row"]
+        self._rows.append(state["codes"], state["player"], state["state"])
+        fields = {name: state[name] for name in ("first", "next", "action", "returns", "discounts")}
+        self._append(Transitions(**fields), state["priorities"])
+        self.turns = state["turns"]
+        self._random = np.random.Generator(generator)
+
+    def _append(self, new: Transitions, priorities: npt.NDArray[np.float64] | None) -> None:
+        held = self._transitions
+        added, oldest, mean = held.added, held.oldest, self._mean_priority()
+        held.append(new, self._rows.places(new.first), self._rows.places(new.next))
+        held.evict(self._rows.oldest)
+        if self._priorities:
+            kept = max(added, held.oldest)
+            gone = held.slots(oldest, held.oldest)
+            values = np.full(len(new.first), mean) if priorities is None else priorities
+            # A new record often takes the slot of one that is gone: its value comes last and stays.
+            self._priorities.set(
+                np.concatenate([gone, held.slots(kept, held.added)]),
+                np.concatenate([np.zeros(len(gone)), values[kept - added :]]),
+            )
+
+    def _mean_priority(self) -> float:
+        return self._priorities.total / len(self) if self._priorities and len(self) else 1.0

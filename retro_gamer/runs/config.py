@@ -1,0 +1,208 @@
+"""The settings of a run as config.toml keeps them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retro_gamer import hyperparameters as settings
+from retro_gamer.errors import (
+    ConfigurationError,
+    GameNotFoundError,
+    Problem,
+    RunNotFoundError,
+    UsageError,
+    printable,
+    shown,
+)
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.source import GameSource
+from retro_gamer.games.validation import find_problems as find_metadata_problems
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.atomic import write_atomic
+from retro_gamer.runs.config_edit import update_config
+from retro_gamer.runs.config_text import FORMAT_VERSION, make_config_text
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.places import find_place
+from retro_gamer.runs.toml_file import parse_toml, read_text
+from retro_gamer.version import __version__
+
+__all__ = ["RunConfig", "find_config_problems", "load_config", "update_config", "write_config"]
+
+_LARGEST_TABLE = 200
+_FIELDS = {
+    "run": ("format_version", "created", "version"),
+    "game": ("module", "path", "search_path", "factory"),
+    "metadata": None,
+    "hyperparameters": None,
+}
+"""The tables of config.toml, and what they may hold where it is not declared elsewhere."""
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What a run trains on, and how.
+
+    source: where the game is, None if it was given as a function that no other process can import
+    created: when, in ISO format
+    version: of retro-gamer, when the run was created
+    """
+
+    source: GameSource | None
+    metadata: GameMetadata
+    hyperparameters: Hyperparameters
+    created: str = dataclasses.field(default_factory=_now)
+    version: str = __version__
+
+    @property
+    def game(self) -> str:
+        """What the game is called in messages."""
+        return self.source.label if self.source else "a function given in Python"
+
+    def require_source(self) -> GameSource:
+        """Return where the game is.
+
+        Raises:
+            GameNotFoundError: if only a function was given, or the file or folder is not there any more.
+        """
+        if self.source is None:
+            raise GameNotFoundError(
+                "this run was trained from Python with a function that cannot be imported. Move it into a module and "
+                'name that in config.toml under [game]: module = "my_game" (and factory = "my_game:create_game")'
+            )
+        for place in (self.source.path, self.source.search_path):
+            if place is not None and not os.path.exists(place):
+                raise GameNotFoundError(
+                    printable(
+                        f"the game of this run is not there any more: looked for {place}.\n"
+                        "Move it back, or put its place into config.toml under [game] (path and search_path, "
+                        "absolute or relative to the run directory)."
+                    )
+                )
+        return self.source
+
+
+def write_config(run_dir: str | Path, config: RunConfig, *, origin: str | None = None) -> Path:
+    """Write the config.toml of a new run and return its path. `origin` says where the description was found.
+
+    Raises:
+        UsageError: for a path of the game that is not Unicode.
+        OSError: if it cannot be written; an older one is then untouched.
+    """
+    path = RunDirectory(run_dir).config_path
+    text = make_config_text(config, path.parent, origin)
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError("the path of the game is not valid Unicode, so config.toml cannot hold it") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, data)
+    return path
+
+
+def load_config(run_dir: str | Path) -> RunConfig:
+    """Return the settings of the run in `run_dir`. The game itself is not looked for.
+
+    Raises:
+        RunNotFoundError: if there is no run, or one that another program wrote.
+        ConfigurationError: naming everything that is wrong with config.toml together.
+    """
+    run = RunDirectory.open(run_dir)
+    values = parse_toml(read_text(run.config_path), run.config_path)
+    _check_format(values, run)
+    where = printable(str(run.config_path))
+    problems = find_config_problems(values)
+    if problems:
+        raise ConfigurationError(problems, where)
+    return RunConfig(
+        source=_read_source(values.get("game", {}), run.path),
+        metadata=GameMetadata.from_mapping(values["metadata"], where),
+        hyperparameters=Hyperparameters.from_mapping(values.get("hyperparameters", {}), where),
+        created=str(values["run"].get("created", "")),
+        version=str(values["run"].get("version", "")),
+    )
+
+
+def find_config_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """Return all that is wrong with the tables of a config.toml, fit to be shown on a terminal."""
+    unknown = [name for name in values if name not in _FIELDS]
+    problems = [_unknown("", name, values[name], tuple(_FIELDS)) for name in unknown[:_LARGEST_TABLE]]
+    for table in _FIELDS:
+        problems += _find_table_problems(table, values.get(table, {}))
+    return [
+        dataclasses.replace(p, field=printable(p.field), rule=printable(p.rule), remedy=printable(p.remedy))
+        for p in problems
+    ]
+
+
+def _find_table_problems(table: str, content: object) -> list[Problem]:
+    if not isinstance(content, dict):
+        return [Problem(field=table, value=content, rule="must be a table, not one value", remedy=f"[{table}]")]
+    if len(content) > _LARGEST_TABLE:
+        rule = "holds far more entries than there are settings"
+        return [Problem(field=table, value=len(content), rule=rule, remedy="undo the last edit of the file")]
+    if table == "metadata":
+        return find_metadata_problems(content)
+    if table == "hyperparameters":
+        return settings.find_problems(content)
+    known = _FIELDS[table] or ()
+    problems = [_unknown(table, name, value, known) for name, value in content.items() if name not in known]
+    return problems + (_find_game_table_problems(content) if table == "game" else [])
+
+
+def _find_game_table_problems(game: Mapping[str, Any]) -> list[Problem]:
+    if not game:
+        return []
+    problems = [
+        Problem(field=f"game.{name}", value=game[name], rule="must be a string", remedy=f'{name} = "…"')
+        for name in _FIELDS["game"] or ()
+        if not isinstance(game.get(name, "text"), str) or "\0" in game.get(name, "text")
+    ]
+    if not game.get("module"):
+        rule = "is missing: the module that builds the game"
+        problems.append(Problem(field="game.module", value=None, rule=rule, remedy='module = "retro.examples.snake"'))
+    return problems
+
+
+def _unknown(table: str, name: str, value: object, known: tuple[str, ...]) -> Problem:
+    near = difflib.get_close_matches(name, known, n=1)
+    what = f"a field of [{table}]" if table else "a table of config.toml"
+    return Problem(
+        field=f"{table}.{name[:60]}" if table else name[:60],
+        value=value,
+        rule=f"is not {what}" + (f"; did you mean {near[0]}?" if near else ""),
+        remedy=f"rename it to {near[0]}" if near else f"remove it; there are {', '.join(known)}",
+    )
+
+
+def _check_format(values: Mapping[str, Any], run: RunDirectory) -> None:
+    about = values.get("run")
+    version = about.get("format_version") if isinstance(about, dict) else None
+    place = printable(str(run.config_path))
+    if version is None:
+        raise RunNotFoundError(
+            f"{place} was not written by this program: it has no format_version under [run].\n"
+            "It looks like a run of another package, perhaps of the one named retro-gamer on PyPI, whose runs this "
+            "one does not read.\nMake a new run with: retro-gamer create --game MODULE --output DIR"
+        )
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise RunNotFoundError(
+            f"{place} has format_version {shown(version)}, and this version of retro-gamer ({__version__}) reads "
+            f"{FORMAT_VERSION}. Use the version that made the run, or make a new run."
+        )
+
+
+def _read_source(game: Mapping[str, str], run_dir: Path) -> GameSource | None:
+    if not game:
+        return None
+    places = {name: find_place(game[name], run_dir) if name in game else None for name in ("path", "search_path")}
+    return GameSource(module=game["module"], factory=game.get("factory"), **places)

@@ -1,0 +1,169 @@
+"""Making a new run: the game found, described, built once and checked, then written to config.toml."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from retro.game import Game
+
+from retro_gamer import hyperparameters as settings
+from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
+from retro_gamer.games.descriptions import FoundDescription, find_description
+from retro_gamer.games.folders import FACTORY_NAME
+from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.games.loading import load_factory
+from retro_gamer.games.metadata import GameMetadata, find_problems
+from retro_gamer.games.pyproject import folders_above
+from retro_gamer.games.session import GameSession
+from retro_gamer.games.source import GameSource, find_source
+from retro_gamer.games.validation import FIELDS
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.config import RunConfig, write_config
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.lock import RunLock
+
+SETTINGS_PLACE = "the hyperparameters"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CreatedRun:
+    """A run that was just written.
+
+    origin: where the description was found
+    builtin: whether it is one of ours, because the game has none
+    """
+
+    directory: RunDirectory
+    config: RunConfig
+    origin: str
+    builtin: bool
+
+
+def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, force: bool = False) -> CreatedRun:
+    """Write the config.toml of a new run in `output` for the game that `game` names, and return it.
+
+    The game is built once, for its board size and to check the description against it. `values` are
+    hyperparameters over the defaults. With `force` a run that is there is moved aside (see `RunDirectory.create`).
+
+    Raises:
+        ConfigurationError: with all that is wrong with the description and with `values` together.
+        GameNotFoundError, DescriptionNotFoundError, GameFailedError, RunExistsError
+        OSError: if the directory cannot be written.
+    """
+    source = find_source(game)
+    found = find_description(source)
+    if isinstance(found.values.get("factory"), str):
+        source = dataclasses.replace(source, factory=found.values["factory"])
+    wrong_settings = settings.find_problems(values)
+    wrong_fields = find_problems(found.values)
+    board_size = None
+    try:
+        started = _start(load_factory(source), _probe(found.values, wrong_fields), source)
+        board_size = read_board_size(started.game)
+        wrong_fields += _find_new_problems(started, wrong_fields)
+    except RetroGamerError:
+        # What is already known to be wrong may well be why the game cannot be built.
+        if not wrong_fields and not wrong_settings:
+            raise
+    _refuse(wrong_fields, wrong_settings, found.origin)
+    # The factory is kept with the game, in one place only.
+    metadata = dataclasses.replace(
+        GameMetadata.from_mapping(found.values, found.origin), board_size=board_size, factory=None
+    )
+    return _write(source, metadata, values, output, found, force)
+
+
+def create_run_for(
+    create_game: Callable[[], Game],
+    metadata: GameMetadata,
+    output: str | Path,
+    values: Mapping[str, Any],
+    *,
+    force: bool = False,
+) -> CreatedRun:
+    """Write the config.toml of a new run for a game given as a function, and return it.
+
+    The run names the function's module if other processes can import it (see `source_of_factory`).
+
+    Raises:
+        ConfigurationError, GameFailedError, RunExistsError
+    """
+    source = source_of_factory(create_game)
+    found = FoundDescription(values=metadata.to_mapping(), origin="the metadata given in Python", builtin=False)
+    started = _start(create_game, metadata, source)
+    _refuse(find_game_problems(metadata, started.game), settings.find_problems(values), found.origin)
+    metadata = dataclasses.replace(metadata, board_size=read_board_size(started.game), factory=None)
+    return _write(source, metadata, values, output, found, force)
+
+
+def source_of_factory(create_game: Callable[[], Game]) -> GameSource | None:
+    """Return where another process finds the function `create_game`, or None if it cannot.
+
+    A lambda, a function inside another one, and what was typed in a notebook or at the prompt cannot be found.
+    """
+    name = getattr(create_game, "__qualname__", "")
+    module = sys.modules.get(getattr(create_game, "__module__", None) or "")
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    file = getattr(module, "__file__", None)
+    if module is None or found is not create_game or not file:
+        return None
+    installed = not _is_own(Path(file)) and module.__name__ != "__main__"
+    with contextlib.suppress(RetroGamerError):  # found in no place that could be written down
+        source = find_source(module.__name__ if installed else file)
+        factory = None if name == FACTORY_NAME else f"{source.module}:{name}"
+        return dataclasses.replace(source, factory=factory)
+    return None
+
+
+def _is_own(file: Path) -> bool:
+    """Return whether a file lies in nobody's folder of installed packages, and so is found by its path only."""
+    last = list(folders_above(file.parent))[-1:]
+    return bool(last) and last[0].parent == last[0]
+
+
+def _start(factory: Callable[[], Game], metadata: GameMetadata, source: GameSource | None) -> GameSession:
+    session = GameSession(factory, metadata, source)
+    session.start()
+    return session
+
+
+def _probe(values: Mapping[str, Any], problems: list[Problem]) -> GameMetadata:
+    """Return a description of the fields that are right by themselves, so that these can be held against the game."""
+    wrong = {problem.field for problem in problems}
+    right = {name: value for name, value in values.items() if name in FIELDS and name not in wrong}
+    return GameMetadata.from_mapping({"actions": ["KEY_RIGHT"], "reward": "(reward)", **right}, "the game description")
+
+
+def _find_new_problems(started: GameSession, known: list[Problem]) -> list[Problem]:
+    wrong = {problem.field for problem in known}
+    return [p for p in find_game_problems(started.metadata, started.game) if p.field not in wrong]
+
+
+def _refuse(wrong_fields: list[Problem], wrong_settings: list[Problem], origin: str) -> None:
+    places = [place for place, problems in ((origin, wrong_fields), (SETTINGS_PLACE, wrong_settings)) if problems]
+    if places:
+        raise ConfigurationError([*wrong_fields, *wrong_settings], " and ".join(places))
+
+
+def _write(
+    source: GameSource | None,
+    metadata: GameMetadata,
+    values: Mapping[str, Any],
+    output: str | Path,
+    found: FoundDescription,
+    force: bool,
+) -> CreatedRun:
+    config = RunConfig(source=source, metadata=metadata, hyperparameters=Hyperparameters.from_mapping(values))
+    path = Path(output)
+    # A run must not be moved from under its trainer.
+    with RunLock(path) if force and path.is_dir() else contextlib.nullcontext():
+        directory = RunDirectory.create(path, force=force)
+        write_config(path, config, origin=found.origin)
+    return CreatedRun(directory=directory, config=config, origin=found.origin, builtin=found.builtin)

@@ -1,0 +1,186 @@
+"""A run directory: where its files are, and which checkpoint is meant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, printable, shown
+from retro_gamer.runs.atomic import first_free, sync_directory, write_atomic
+from retro_gamer.runs.checkpoints import (
+    FINAL,
+    LATEST,
+    SUFFIX,
+    CheckpointFile,
+    check_name,
+    checkpoint_name,
+    describe_file,
+    find_file,
+    find_inside,
+    is_checkpoint_name,
+    list_files,
+)
+
+
+class RunDirectory:
+    """The files of one training run. Nothing is read or made until it is asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """Return the run at `path`.
+
+        Raises:
+            RunNotFoundError: if there is no such directory or it holds no config.toml.
+        """
+        run = cls(path)
+        if run.config_path.is_file():
+            return run
+        place = shown(str(path), 300)
+        if run.path.is_file():
+            rule = f"{place} is a file, and a run is a directory. Try its folder: {shown(str(run.path.parent), 300)}"
+        elif run.path.is_dir():
+            rule = f"{place} holds no config.toml, so it is not a run."
+        else:
+            rule = f"there is no directory {place}."
+        raise RunNotFoundError(f"{rule}\nMake a run with: retro-gamer create --game MODULE --output DIR")
+
+    @classmethod
+    def create(cls, path: str | Path, force: bool = False) -> RunDirectory:
+        """Return a directory ready for a new run, made if it is missing.
+
+        With `force` a run that is there makes room: its checkpoints move to checkpoints/abandoned-<n> and its log
+        becomes training.log.<n>; nothing is deleted, but its config.toml may then be written over.
+
+        Raises:
+            RunExistsError: if there is a run and not `force`, or a file of that name.
+        """
+        run = cls(path)
+        place = shown(str(path), 300)
+        if run.path.exists() and not run.path.is_dir():
+            raise RunExistsError(f"{place} is a file; name a directory that does not exist yet")
+        if not force and (run.config_path.exists() or run.log_path.exists() or run.has_checkpoints):
+            raise RunExistsError(
+                f"{place} already holds a run. Name another directory, or add --force to write a new configuration "
+                "there: its checkpoints and log are then moved aside, not deleted."
+            )
+        run.checkpoints_dir.mkdir(parents=True, exist_ok=True)
+        run._move_aside(run.checkpoints())
+        if run.log_path.exists():
+            os.rename(run.log_path, first_free(run.path, f"{run.log_path.name}."))
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        """Where the game description and the hyperparameters are."""
+        return self.path / "config.toml"
+
+    @property
+    def log_path(self) -> Path:
+        """Where the episodes are logged."""
+        return self.path / "training.log"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether any checkpoint is there."""
+        return bool(self.checkpoints())
+
+    def checkpoints(self) -> list[CheckpointFile]:
+        """Return the checkpoints by episode, ``final`` last."""
+        return list_files(self.checkpoints_dir)
+
+    def write_checkpoint(self, name: str, data: bytes) -> Path:
+        """Write the checkpoint `name` (``ep_NNNN`` or ``final``) whole or not at all and return its path.
+
+        Raises:
+            OSError: if it cannot be written; an older one of that name is then untouched.
+        """
+        if not is_checkpoint_name(name):
+            raise ValueError(f"a checkpoint is called ep_NNNN or final, not {name!r}")
+        self.checkpoints_dir.mkdir(parents=True, exist_ok=True)
+        path = self.checkpoints_dir / f"{name}{SUFFIX}"
+        write_atomic(path, data)
+        return path
+
+    def resolve_checkpoint(self, name: str) -> CheckpointFile:
+        """Return the checkpoint of this run called `name`: ``latest``, a name, or a path within checkpoints/.
+
+        Raises:
+            UsageError: for a path that leads out of checkpoints/.
+            CheckpointNotFoundError: if there is none, naming those there are.
+        """
+        return self._resolve(name, lambda: find_inside(self.checkpoints_dir, name))
+
+    def resolve_resume(self, text: str) -> CheckpointFile:
+        """Return the checkpoint to resume from: ``latest``, a name, or a path.
+
+        A path may be absolute or relative, to the working directory first, then to checkpoints/.
+
+        Raises:
+            CheckpointNotFoundError: if there is none, naming those there are.
+        """
+        return self._resolve(text, lambda: find_file(Path(text)) or find_file(self.checkpoints_dir / text))
+
+    def default_checkpoint(self) -> tuple[CheckpointFile, str | None]:
+        """Return ``final``, or the latest and a note that says so.
+
+        Raises:
+            CheckpointNotFoundError: if the run has no checkpoint.
+        """
+        latest = self._latest()
+        if latest.name == FINAL:
+            return latest, None
+        return latest, f"training has not finished, so there is no final.pt: this is the latest, {latest.name}"
+
+    def abandon_after(self, episode: int, resumed_from: CheckpointFile | None = None) -> Path | None:
+        """Move checkpoints after `episode`, and final.pt, out of the way; return where to, or None if there were none.
+
+        They go to checkpoints/abandoned-<n>. If training resumes from final.pt, that becomes the checkpoint of its
+        episode: it is not lost if the run dies before the next, and no longer called final.
+        """
+        final = self.checkpoints_dir / f"{FINAL}{SUFFIX}"
+        if resumed_from and resumed_from.path.absolute() == final.absolute() and final.is_file():
+            os.replace(final, self.checkpoints_dir / f"{checkpoint_name(episode)}{SUFFIX}")
+            sync_directory(self.checkpoints_dir)
+        return self._move_aside([f for f in self.checkpoints() if f.episode is None or f.episode > episode])
+
+    def _move_aside(self, files: list[CheckpointFile]) -> Path | None:
+        if not files:
+            return None
+        folder = first_free(self.checkpoints_dir, "abandoned-")
+        folder.mkdir()
+        for file in files:
+            os.rename(file.path, folder / file.path.name)
+        sync_directory(folder)
+        sync_directory(self.checkpoints_dir)
+        return folder
+
+    def _resolve(self, text: str, find: Callable[[], Path | None]) -> CheckpointFile:
+        check_name(text)
+        if text == LATEST:
+            return self._latest()
+        found = find()
+        if found is None:
+            raise CheckpointNotFoundError(f"there is no checkpoint {shown(text)}.\n{self._those_there()}")
+        return describe_file(found)
+
+    def _latest(self) -> CheckpointFile:
+        files = self.checkpoints()
+        if not files:
+            raise CheckpointNotFoundError(self._those_there())
+        return files[-1]
+
+    def _those_there(self) -> str:
+        names = [file.name for file in self.checkpoints()]
+        if not names:
+            return printable(f"{self.path} has no checkpoint yet. Train it with: retro-gamer train {self.path}")
+        first = names if len(names) <= 8 else [*names[:3], "…", *names[-4:]]
+        return printable(f"{self.path} has: {', '.join(first)}")

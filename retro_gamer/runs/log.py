@@ -1,0 +1,99 @@
+"""training.log: how the network came to be, then one line for each completed episode."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from retro_gamer.errors import printable
+from retro_gamer.runs.atomic import first_free, write_atomic
+from retro_gamer.runs.episodes import EpisodeLine, format_episode, parse_episode
+
+
+class TrainingLog:
+    """The log of one run, written by one process and read by anyone.
+
+    Every line reaches the operating system at once, so a killed process loses none. Only the last line
+    can be torn, by a power cut; it is then not read, and removed by whoever next writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write_header(self, text: str) -> None:
+        """Start the log afresh with `text`. A log that holds anything is saved as training.log.<n> before."""
+        self.close()
+        if self._read():
+            self._save_whole()
+        write_atomic(self.path, _encode(_not_episodes(printable(text))))
+
+    def append(self, line: EpisodeLine) -> None:
+        """Add the line of one episode."""
+        self._write(format_episode(line) + "\n")
+
+    def note(self, text: str) -> None:
+        """Add `text` as lines that begin with ``#`` and are no episode."""
+        self._write("".join(f"# {part}\n" for part in printable(text).split("\n")))
+
+    def rewind(self, episode: int) -> Path:
+        """Drop the lines of episodes after `episode`, say so in the log, and return where the whole log was saved."""
+        self.close()
+        lines = _whole_lines(self._read())
+        saved = self._save_whole()
+        kept = [line for line in lines if (found := parse_episode(line)) is None or found.episode <= episode]
+        said = f"# Resumed at episode {episode}; the log up to then is saved whole as {saved.name}.\n"
+        write_atomic(self.path, _encode("".join([*kept, said])))
+        return saved
+
+    def read_episodes(self) -> list[EpisodeLine]:
+        """Return the episodes in the order of the log; none if there is no log yet. A torn last line is left out."""
+        return [found for line in _whole_lines(self._read()) if (found := parse_episode(line)) is not None]
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, text: str) -> None:
+        if self._file is None:
+            self._file = open(self.path, "ab")  # noqa: SIM115  # stays open from line to line
+            whole = sum(len(_encode(line)) for line in _whole_lines(self._read()))
+            os.truncate(self.path, whole)
+        self._file.write(_encode(text))
+        self._file.flush()
+
+    def _save_whole(self) -> Path:
+        saved = first_free(self.path.parent, f"{self.path.name}.")
+        write_atomic(saved, _encode(self._read()))
+        return saved
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_bytes().decode("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            return ""
+
+
+def _whole_lines(text: str) -> list[str]:
+    return [f"{line}\n" for line in text.split("\n")[:-1]]
+
+
+def _not_episodes(text: str) -> str:
+    lines = text.rstrip("\n").split("\n")
+    return "".join(f"{'# ' if line.startswith('[EP ') else ''}{line}\n" for line in lines)
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,283 @@
+"""The training loop: grants work, does the updates the turns allow, and completes episodes one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import time
+from collections import Counter, deque
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Episode, Grant
+from retro_gamer.errors import EngineError, GameFailedError, printable, shown
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.training.figures import Figures
+from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.progress import Reporter
+from retro_gamer.training.ratio import TurnsPerUpdate
+from retro_gamer.training.recorder import Recorder
+from retro_gamer.training.runtime import Lost, Reported, Runtime
+from retro_gamer.training.schedule import epsilon_after, learning_rate_after
+from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.tickets import TicketOffice
+
+UPDATES_AT_A_TIME = 8
+FAILURES_IN_A_ROW = 20
+LOSSES_IN_A_ROW = 5
+SKIPPED_UPDATES_LIMIT = 100
+IDLE_SECONDS = 0.2
+REPORT_SECONDS = 0.25
+CHECKPOINT_EPISODES = 100
+LARGEST_CHARACTER_SET = 254
+TURN_NUMBER = re.compile(r" at turn \d+")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a run begins: zeros, or what a checkpoint says."""
+
+    episodes: int = 0
+    turns: int = 0
+
+
+class TrainingLoop:
+    """Runs one training from its start to its last episode, its time limit or a request to stop.
+
+    Episodes are completed in the order in which they are reported, and the updates their turns allow are spread
+    evenly between them; epsilon and learning rate move on at each.
+    """
+
+    def __init__(
+        self,
+        *,
+        learner: Learner,
+        runtime: Runtime,
+        settings: Hyperparameters,
+        plan: WorkPlan,
+        recorder: Recorder,
+        reporter: Reporter,
+        stop: StopRequest,
+        start: Start,
+        seconds: float = math.inf,
+    ) -> None:
+        self._learner = learner
+        self._runtime = runtime
+        self._settings = settings
+        self._plan = plan
+        self._recorder = recorder
+        self._reporter = reporter
+        self._stop = stop
+        self._seconds = seconds
+        self._start = start
+        self.episodes = start.episodes
+        self._ratio = TurnsPerUpdate(settings, plan.dead_band_turns)
+        self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
+        self._figures = Figures(settings, plan, start.episodes, start.turns, learner.total_updates)
+        self._waiting = set(range(runtime.n_actors))
+        self._outstanding: dict[int, int] = {}
+        self._finished: deque[Episode] = deque()
+        self._unknown: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._failures_in_a_row = 0
+        self._losses_in_a_row = 0
+        self._published = -1
+        self._next_report = 0.0
+
+    @property
+    def turns(self) -> int:
+        """Turns played since the run began, earlier sittings included."""
+        return self._start.turns + self._ratio.turns
+
+    def run(self) -> bool:
+        """Train; return whether the run is complete (all episodes, or its time), rather than stopped on request.
+
+        Raises:
+            GameFailedError: if the game fails again and again.
+            EngineError: if actors are lost again and again, or updates fail.
+        """
+        self._set_learning_rate()
+        while not self._is_complete() and not self._stop.is_made and not self._is_out_of_time():
+            self._hand_out_work()
+            busy = bool(self._finished) or self._ratio.updates_due > 0
+            for event in self._runtime.poll(0.0 if busy else IDLE_SECONDS):
+                self._take(event)
+            self._advance()
+            self._report()
+        if not self._stop.is_made:
+            self._finish_updates()
+        self._report(always=True)
+        return not self._stop.is_made
+
+    def _is_complete(self) -> bool:
+        return self.episodes >= self._settings.training_episodes
+
+    def _is_out_of_time(self) -> bool:
+        return self._figures.elapsed_seconds >= self._seconds
+
+    def _hand_out_work(self) -> None:
+        if self._tickets.n_waiting == 0 and self._tickets.n_held == 0:
+            return
+        for actor in sorted(self._waiting):
+            allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
+            turns = min(self._plan.grant_turns, allowed)
+            if turns < min(self._plan.grant_turns, self._plan.games_per_actor):
+                return
+            in_flight = len(self._tickets.held_by(actor))
+            tickets = self._tickets.hand_out(actor, max(self._plan.games_per_actor - in_flight, 0) + turns // 8)
+            if not tickets and not in_flight:
+                continue
+            self._publish()
+            self._waiting.remove(actor)
+            self._outstanding[actor] = turns
+            epsilon = epsilon_after(self.episodes, self._settings)
+            self._runtime.grant(
+                actor, Grant(turns=turns, seconds=self._plan.grant_seconds, epsilon=epsilon, tickets=tickets)
+            )
+
+    def _publish(self) -> None:
+        version = (self._learner.total_updates, len(self._learner.characters))
+        if version != self._published:
+            self._runtime.publish(self._learner.publish())
+            self._published = version
+
+    def _take(self, event: Reported | Lost) -> None:
+        self._outstanding.pop(event.actor, None)
+        self._waiting.add(event.actor)
+        if isinstance(event, Lost):
+            self._take_loss(event)
+            return
+        report = event.report
+        self._losses_in_a_row = 0
+        self._ratio.receive(report.replay_turns)
+        for episode in report.episodes:
+            self._tickets.complete(event.actor, episode.ticket)
+            self._finished.append(episode)
+        self._tickets.take_back(event.actor, report.unused_tickets)
+        self._take_faults(report.faults, bool(report.turns))
+        self._take_unknown(report.unknown_characters)
+
+    def _take_loss(self, event: Lost) -> None:
+        tickets = self._tickets.lose(event.actor)
+        self._losses_in_a_row += 1
+        self._note(f"Actor {event.actor} was lost ({event.reason}); {tickets} episodes are granted again.")
+        if self._losses_in_a_row >= LOSSES_IN_A_ROW * max(1, self._runtime.n_actors):
+            raise EngineError(
+                f"{self._losses_in_a_row} actors in a row were lost before they could report, the last with: "
+                f"{printable(event.reason)}\nIf the game ends the process or uses much memory, try "
+                "'retro-gamer train RUN_DIR --actors 0' to see what happens."
+            )
+
+    def _take_faults(self, faults: tuple[str, ...], progressed: bool) -> None:
+        if progressed:
+            self._failures_in_a_row = 0
+        for fault in faults:
+            self._note_fault("The game failed", fault)
+            self._failures_in_a_row += 0 if progressed else 1
+        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise GameFailedError(
+                f"the game failed {self._failures_in_a_row} times in a row before its first turn, the last time with: "
+                f"{faults[-1]}"
+            )
+
+    def _note_fault(self, what: str, fault: str) -> None:
+        """Note a failure once a kind: what differs only in the turn is the same."""
+        kind = TURN_NUMBER.sub("", fault)
+        if not self._faults[kind]:
+            self._note(f"{what}: {fault}")
+        self._faults[kind] += 1
+
+    def _take_unknown(self, unknown: dict[str, int]) -> None:
+        new = sorted(set(unknown) - set(self._unknown) - set(self._learner.characters))
+        self._unknown.update(unknown)
+        if not new:
+            return
+        if self._settings.unknown_character_strategy == "extend":
+            self._extend(new)
+            return
+        for character in new:
+            self._note(
+                f"The character {shown(character)} is not in character_set and is shown as an empty cell. To let the "
+                'agent see it, add it to character_set, or set unknown_character_strategy = "extend".'
+            )
+
+    def _extend(self, new: list[str]) -> None:
+        room = LARGEST_CHARACTER_SET - len(self._learner.characters)
+        if room < len(new):
+            self._note(f"The character set is full ({LARGEST_CHARACTER_SET}); {len(new) - room} more stay unseen.")
+        added = tuple(new[:room])
+        if not added:
+            return
+        self._learner.extend(self._learner.characters + added)
+        self._recorder.extend_characters(self._learner.characters)
+        self._note(f"The network grew for {', '.join(map(shown, added))}; nothing learned so far was changed.")
+
+    def _advance(self) -> None:
+        """Do some of the updates that are due; once an episode's share of them is done, complete it."""
+        due = self._ratio.updates_due
+        share = math.ceil(due / (len(self._finished) + 1)) if self._finished else due
+        for _ in range(min(share, UPDATES_AT_A_TIME)):
+            if self._stop.is_made:
+                return
+            self._update(due)
+            due -= 1
+        if self._finished and share <= UPDATES_AT_A_TIME:
+            self._complete(self._finished.popleft())
+
+    def _update(self, due: int) -> None:
+        batch = self._runtime.next_batch(due)
+        result = self._learner.update(batch)
+        self._ratio.updates += 1
+        self._figures.add_update(result.loss)
+        if result.skipped:
+            if self._learner.skipped_updates == 1:
+                self._note("An update was skipped: its loss or gradient was not finite. Try a smaller learning_rate.")
+            if self._learner.skipped_updates >= SKIPPED_UPDATES_LIMIT:
+                raise EngineError(
+                    f"{SKIPPED_UPDATES_LIMIT} updates had a loss or gradient that is not finite, so nothing is "
+                    "learned any more. Resume from an earlier checkpoint with a smaller learning_rate."
+                )
+        elif self._settings.prioritize_experiences:
+            self._runtime.update_priorities(batch.ids, result.errors)
+
+    def _finish_updates(self) -> None:
+        while self._finished and not self._is_complete():
+            self._advance()
+        while not self._is_out_of_time() and not self._stop.is_made and self._ratio.updates_due:
+            self._update(self._ratio.updates_due)
+
+    def _complete(self, episode: Episode) -> None:
+        """Log an episode, then move on the schedules that decay with it."""
+        if episode.fault is not None:
+            self._note_fault("A game was cut short at its last good turn", episode.fault)
+        epsilon = epsilon_after(self.episodes, self._settings)
+        self.episodes += 1
+        self._figures.add_episode(episode)
+        self._recorder.write_episode(
+            EpisodeLine(
+                episode=self.episodes,
+                total_reward=episode.total_reward,
+                steps=episode.turns,
+                epsilon=epsilon,
+                avg_loss=self._figures.take_mean_loss(),
+            )
+        )
+        self._set_learning_rate()
+        if self.episodes % CHECKPOINT_EPISODES == 0:
+            self._recorder.write_checkpoint(self.episodes, self.turns)
+
+    def _set_learning_rate(self) -> None:
+        self._learner.set_learning_rate(learning_rate_after(self.episodes, self._settings))
+
+    def _note(self, text: str) -> None:
+        text = printable(text)
+        self._recorder.write_note(text)
+        self._reporter.note(text)
+
+    def _report(self, *, always: bool = False) -> None:
+        now = time.monotonic()
+        if not always and now < self._next_report:
+            return
+        self._next_report = now + REPORT_SECONDS
+        self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))

@@ -1,0 +1,79 @@
+"""Service times, measured on this machine just before training, for the division of work."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.block import Block
+from retro_gamer.training.plan import ServiceTimes
+from retro_gamer.training.work import Work
+
+TURN_SECONDS = 0.3
+TURNS = 400
+UPDATES = 5
+WARM_UPDATES = 2
+
+
+def measure_service_times(work: Work, n_threads: int) -> ServiceTimes:
+    """Return how long a turn of the game and an update of the network take here, in under a second."""
+    return ServiceTimes(turn=_measure_turn(work), update=_measure_update(work, n_threads))
+
+
+def _measure_turn(work: Work) -> float:
+    set_threads(1)
+    games = work.settings.games_per_actor
+    actor = work.make_actor(n_games=games, block_turns=TURNS, seed=work.settings.seed)
+    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    grant = Grant(turns=TURNS, seconds=TURN_SECONDS, epsilon=0.0, tickets=tuple(range(TURNS)))
+
+    def discard(block: Block) -> int:
+        return 0
+
+    first = actor.play(grant, weights, discard)
+    report = actor.play(grant, weights, discard)
+    slowest = max((r for r in (first, report) if r.turns), key=lambda r: r.seconds / r.turns, default=None)
+    best = report if report.turns else slowest
+    return best.seconds / best.turns if best else math.inf
+
+
+def _measure_update(work: Work, n_threads: int) -> float:
+    set_threads(n_threads)
+    learner = Learner(work.spec, work.settings, work.metadata.character_set or ())
+    batch = _make_batch(work)
+    seconds = []
+    for _ in range(WARM_UPDATES + UPDATES):
+        started = time.perf_counter()
+        learner.update(batch)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[WARM_UPDATES:]))
+
+
+def _make_batch(work: Work) -> Batch:
+    spec, size = work.spec, work.settings.batch_size
+    random = np.random.default_rng(0)
+    codes = random.integers(0, spec.n_characters + 1, (size, spec.height, spec.width), dtype=np.uint8)
+    codes[random.random(codes.shape) < 0.9] = 0
+    player = np.full((size, 2), -1, np.int16)
+    if spec.has_player:
+        player[:] = (spec.width // 2, spec.height // 2)
+    state = np.zeros((size, spec.n_state), np.float32)
+    return Batch(
+        codes=codes,
+        player=player,
+        state=state,
+        action=np.zeros(size, np.int64),
+        returns=np.zeros(size, np.float32),
+        discounts=np.full(size, 0.9, np.float32),
+        next_codes=codes,
+        next_player=player,
+        next_state=state,
+        weights=np.ones(size, np.float32),
+        ids=np.arange(size, dtype=np.int64),
+    )

@@ -1,0 +1,91 @@
+"""Who works on what: how actors, learner threads and cores share the machine, decided here and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from retro_gamer.hyperparameters import Hyperparameters
+
+INLINE_GRANT_TURNS = 64
+SHORTEST_GRANT_TURNS = 128
+LONGEST_GRANT_TURNS = 4096
+LARGEST_BLOCK_TURNS = 512
+GRANT_SECONDS = 2.0
+HEADROOM = 1.5
+"""Actors are planned to play this much faster than the learner can follow, so that it rarely waits."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServiceTimes:
+    """Measured on this machine just before training, in seconds."""
+
+    turn: float
+    """One turn of the game with its observation, in one actor."""
+    update: float
+    """One update, without waiting for its batch."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkPlan:
+    """The division of work of one run."""
+
+    n_actors: int
+    """Actor processes; 0 plays in the learner's own process."""
+    games_per_actor: int
+    learner_threads: int
+    grant_turns: int
+    grant_seconds: float
+    block_turns: int
+    dead_band_turns: int
+    reasons: tuple[str, ...]
+    """Why it is so, in sentences for the log."""
+
+
+def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_actors: int | None) -> WorkPlan:
+    """Return the plan for `n_actors`, or for as many as this learner can use."""
+    if n_actors == 0:
+        return _make_inline_plan(settings)
+    useful = useful_actors(settings, times)
+    chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
+    games = settings.games_per_actor
+    grant = min(max(32 * settings.train_every, SHORTEST_GRANT_TURNS, 4 * games), LONGEST_GRANT_TURNS)
+    threads = max(1, n_cpus - 1 if n_cpus > 2 else n_cpus)
+    return WorkPlan(
+        n_actors=chosen,
+        games_per_actor=games,
+        learner_threads=min(threads, 8),
+        grant_turns=grant,
+        grant_seconds=GRANT_SECONDS,
+        block_turns=min(grant, LARGEST_BLOCK_TURNS),
+        dead_band_turns=2 * chosen * grant + 2 * settings.train_every,
+        reasons=(
+            f"{_count(chosen, 'actor')} playing {_count(games, 'game')} each, "
+            f"learner on {_count(min(threads, 8), 'thread')}, {_count(n_cpus, 'core')} in all.",
+            f"Measured here: {times.turn * 1e6:.0f} microseconds a turn, {times.update * 1e3:.1f} milliseconds an "
+            f"update; with {settings.train_every} turns an update this learner keeps {_count(useful, 'actor')} busy.",
+            "More actors pay when turns are slower, batches smaller, or train_every larger.",
+        ),
+    )
+
+
+def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
+    """Return the smallest number of actors that keeps this learner busy."""
+    return max(1, math.ceil(HEADROOM * settings.train_every * times.turn / times.update))
+
+
+def _make_inline_plan(settings: Hyperparameters) -> WorkPlan:
+    return WorkPlan(
+        n_actors=0,
+        games_per_actor=1,
+        learner_threads=1,
+        grant_turns=INLINE_GRANT_TURNS,
+        grant_seconds=math.inf,
+        block_turns=INLINE_GRANT_TURNS,
+        dead_band_turns=INLINE_GRANT_TURNS + 2 * settings.train_every,
+        reasons=("Everything in this process, one game at a time: repeatable bit for bit for a seed.",),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

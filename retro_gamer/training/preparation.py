@@ -1,0 +1,91 @@
+"""What happens between the command and the first turn: the game is opened, looked at, and written down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from retro_gamer.errors import ConfigurationError
+from retro_gamer.games.discovery import Discovery, discover
+from retro_gamer.games.loading import load_factory
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.session import GameSession
+from retro_gamer.games.source import GameSource
+from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.config_edit import update_config
+from retro_gamer.runs.directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreparedRun:
+    """A run whose game has been opened and whose description has no gaps left."""
+
+    directory: RunDirectory
+    settings: Hyperparameters
+    metadata: GameMetadata
+    source: GameSource | None
+    factory: Callable[[], Any] | None
+    """Given only where the game was handed over as a function."""
+    discovery: Discovery
+
+
+def prepare_run(
+    directory: RunDirectory, factory: Callable[[], Any] | None = None, characters: tuple[str, ...] | None = None
+) -> PreparedRun:
+    """Return the run in `directory`, its game played at random for a moment and its config.toml updated.
+
+    `characters` is the set of the checkpoint that is resumed, used where the configuration names none.
+
+    Raises:
+        ConfigurationError: if config.toml is wrong or does not fit the game.
+        GameNotFoundError, GameFailedError: if the game cannot be loaded or built.
+    """
+    config = load_config(directory.path)
+    settings, metadata = config.hyperparameters, config.metadata
+    source = config.require_source() if factory is None else None
+    make_game = factory if source is None else load_factory(source)
+    assert make_game is not None
+    session = GameSession(make_game, metadata, source)
+    session.seed(settings.seed)
+    session.start()
+    problems = find_game_problems(metadata, session.game)
+    if problems:
+        raise ConfigurationError(problems, str(directory.config_path))
+    metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game))
+    discovery = discover(
+        make_game,
+        metadata,
+        settings.exploration_turns,
+        settings.seed,
+        settings.max_turns_per_episode,
+        source,
+    )
+    metadata = _fill_gaps(metadata, discovery, characters)
+    _write_resolved(directory, config.metadata, metadata)
+    return PreparedRun(
+        directory=directory,
+        settings=settings,
+        metadata=metadata,
+        source=source,
+        factory=factory,
+        discovery=discovery,
+    )
+
+
+def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[str, ...] | None) -> GameMetadata:
+    changes: dict[str, Any] = {}
+    if metadata.character_set is None:
+        changes["character_set"] = characters if characters is not None else discovery.characters
+    if metadata.player is None and discovery.player is not None:
+        changes["player"] = discovery.player
+    return dataclasses.replace(metadata, **changes)
+
+
+def _write_resolved(directory: RunDirectory, before: GameMetadata, after: GameMetadata) -> None:
+    old, new = before.to_mapping(), after.to_mapping()
+    changes = {("metadata", name): value for name, value in new.items() if old.get(name) != value}
+    if changes:
+        update_config(directory.path, changes)

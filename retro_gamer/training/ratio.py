@@ -1,0 +1,39 @@
+"""The tie between turns and updates, held in both directions.
+
+The learner may not update ahead of the turns received, and actors may not play further ahead of the updates than a
+dead band. So what is learned does not depend on how fast either side happens to run.
+"""
+
+from __future__ import annotations
+
+from retro_gamer.hyperparameters import Hyperparameters
+
+
+class TurnsPerUpdate:
+    """Counts turns received by replay and updates done, and says what either side may do next."""
+
+    def __init__(self, settings: Hyperparameters, dead_band_turns: int) -> None:
+        self._train_every = settings.train_every
+        self._starts = max(settings.learning_starts, settings.batch_size + settings.n_step)
+        self._dead_band = dead_band_turns
+        self.turns = 0
+        self.updates = 0
+
+    def receive(self, turns: int) -> None:
+        """Take note of replay's counter of turns, which never falls."""
+        self.turns = max(self.turns, turns)
+
+    @property
+    def updates_due(self) -> int:
+        """Updates that the turns received allow and that are not done."""
+        return max(0, (self.turns - self._starts) // self._train_every - self.updates)
+
+    def turns_allowed(self, outstanding: int) -> int:
+        """Return how many turns may be granted while `outstanding` are granted and not yet reported."""
+        reach = self._starts + self.updates * self._train_every + self._dead_band
+        return max(0, reach - self.turns - outstanding)
+
+    @property
+    def achieved(self) -> float:
+        """Turns per update since the first update was allowed; nan before."""
+        return (self.turns - self._starts) / self.updates if self.updates else float("nan")

@@ -1,0 +1,116 @@
+"""Starting Ray on this machine, and leaving nothing of it behind."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import ray
+
+import retro_gamer
+from retro_gamer.errors import EngineError, printable
+
+OBJECT_STORE_BYTES = 256 * 1024 * 1024
+DEFAULT_TEMPORARY = Path("/tmp/ray")
+
+
+class LocalRay:
+    """A Ray of our own on this machine while it is entered; one that already runs in this process is used instead.
+
+    A bare `ray.init()` would join whatever cluster it finds. No dashboard is opened and no usage statistics are sent.
+    """
+
+    def __init__(self, n_cpus: int) -> None:
+        self._n_cpus = n_cpus
+        self._is_ours = False
+        self._scratch: list[str] = []
+
+    def __enter__(self) -> LocalRay:
+        if ray.is_initialized():
+            return self
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        temporary = self._choose_temporary()
+        try:
+            with self._neutral_directory(), _importable_package():
+                ray.init(
+                    address="local",
+                    num_cpus=self._n_cpus,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=temporary,
+                )
+        except (ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
+            self._remove_scratch()
+            raise EngineError(
+                f"Ray could not be started on this machine: {printable(str(error))}\n"
+                "Train without it in one process: add --actors 0."
+            ) from error
+        self._is_ours = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_ours:
+            ray.shutdown()
+            self._is_ours = False
+        self._remove_scratch()
+
+    def _choose_temporary(self) -> str | None:
+        """Return a private folder where Ray's usual one belongs to somebody else, None where the usual one serves."""
+        if not DEFAULT_TEMPORARY.exists() or os.access(DEFAULT_TEMPORARY, os.W_OK | os.X_OK):
+            return None
+        # Sockets live below it, and their paths may be no longer than 107 bytes.
+        return self._make_scratch(f"ray-{getpass.getuser()[:8]}-", "/tmp")
+
+    def _make_scratch(self, prefix: str, parent: str | None = None) -> str:
+        self._scratch.append(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        return self._scratch[-1]
+
+    def _remove_scratch(self) -> None:
+        for folder in self._scratch:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._scratch = []
+
+    @contextlib.contextmanager
+    def _neutral_directory(self) -> Iterator[None]:
+        """Stand in an empty folder: Ray puts the working directory on its workers' import path.
+
+        There a student's `random.py` would be imported by our own processes. The folder stays as long as Ray does,
+        because the workers stand in it: without a working directory the math library ends the process.
+        """
+        if "__main__" in sys.modules and not hasattr(sys.modules["__main__"], "__file__"):
+            yield  # A notebook or an interactive session: its folder is where its modules are.
+            return
+        before = os.getcwd()
+        os.chdir(self._make_scratch("retro-gamer-"))
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+@contextlib.contextmanager
+def _importable_package() -> Iterator[None]:
+    """Let the workers import this package where it is run from a checkout and not installed."""
+    root = str(Path(retro_gamer.__file__).parent.parent)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, root]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

@@ -1,0 +1,61 @@
+"""The two plain classes that run as Ray actors: one that plays, one that remembers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+
+from retro_gamer.dqn.messages import Grant, Report, Weights
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.block import Block
+from retro_gamer.training.work import Work
+
+
+class PlayingProcess:
+    """An actor in a process of its own. It pushes its blocks straight to replay, one push outstanding."""
+
+    def __init__(self, work: Work, replay: ActorHandle, *, n_games: int, block_turns: int, seed: int) -> None:
+        set_threads(1)
+        self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
+        self._replay = replay
+        self._pushed: ray.ObjectRef[int] | None = None
+
+    def play(self, grant: Grant, weights: Weights) -> Report:
+        """Play a grant; return once replay has taken everything played."""
+        report = self._actor.play(grant, weights, self._push)
+        return dataclasses.replace(report, replay_turns=max(report.replay_turns, self._wait_for_push()))
+
+    def _push(self, block: Block) -> int:
+        received = self._wait_for_push()
+        self._pushed = self._replay.push.remote(block)
+        return received
+
+    def _wait_for_push(self) -> int:
+        if self._pushed is None:
+            return 0
+        received = ray.get(self._pushed)
+        self._pushed = None
+        return received
+
+
+class ReplayProcess:
+    """The replay buffer in a process of its own."""
+
+    def __init__(self, work: Work, *, seed: int) -> None:
+        self._buffer = work.make_replay(seed)
+
+    def push(self, block: Block) -> int:
+        """Take a block; return the turns received in all."""
+        return self._buffer.push(block)
+
+    def sample(self, n_batches: int, batch_size: int) -> list[Batch]:
+        """Return that many batches."""
+        return self._buffer.sample_many(n_batches, batch_size)
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
+        """Take the errors of records; return how many were overwritten since and dropped."""
+        return self._buffer.update_priorities(ids, errors)

@@ -1,0 +1,145 @@
+"""The Ray runtime: actors and replay in processes of their own."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from retro_gamer.dqn.messages import Grant, Weights
+from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
+from retro_gamer.replay.batch import Batch
+from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
+from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.work import Work
+
+BATCHES_AT_A_TIME = 8
+REQUESTS_AHEAD = 2
+PRIORITY_UPDATES_AT_A_TIME = 8
+
+
+class RayRuntime:
+    """Grants go to actors, batches come from replay ahead of their use, errors go back several batches at a time.
+
+    Weights are put into the object store once per version and handed on by reference. An actor that dies is replaced
+    and reported as lost; without replay nothing can go on.
+    """
+
+    def __init__(self, work: Work, plan: WorkPlan, *, seed: int) -> None:
+        self.n_actors = plan.n_actors
+        self._work = _share(work)
+        self._plan = plan
+        self._seed = seed
+        self._batch_size = work.settings.batch_size
+        self._made = 0
+        self._replay = ray.remote(ReplayProcess).options(num_cpus=0).remote(self._work, seed=seed)
+        self._actors = [self._make_actor() for _ in range(plan.n_actors)]
+        self._playing: dict[ray.ObjectRef, int] = {}
+        self._weights: ray.ObjectRef | None = None
+        self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
+        self._batches: deque[Batch] = deque()
+        self._errors: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def _make_actor(self) -> ray.actor.ActorHandle:
+        self._made += 1
+        process = ray.remote(PlayingProcess).options(num_cpus=1)
+        return process.remote(
+            self._work,
+            self._replay,
+            n_games=self._plan.games_per_actor,
+            block_turns=self._plan.block_turns,
+            seed=self._seed * 1_000_003 + self._made,
+        )
+
+    def publish(self, weights: Weights) -> None:
+        """Put `weights` into the object store, once for all actors."""
+        self._weights = ray.put(weights)
+
+    def grant(self, actor: int, grant: Grant) -> None:
+        """Set an actor to work."""
+        self._playing[self._actors[actor].play.remote(grant, self._weights)] = actor
+
+    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
+        """Return the reports that are ready, and which actors were lost."""
+        if not self._playing:
+            return []
+        waiting = list(self._playing)
+        ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        if not ready and timeout_seconds > 0:
+            ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
+        return [self._collect(reference) for reference in ready]
+
+    def _collect(self, reference: ray.ObjectRef) -> Reported | Lost:
+        actor = self._playing.pop(reference)
+        try:
+            return Reported(actor=actor, report=ray.get(reference))
+        except RayTaskError as error:
+            # Only what our own code let through arrives here; a game's failures travel in the report as text.
+            if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
+                raise type(error.cause)(str(error.cause)) from None
+            reason = f"{type(error.cause).__name__}: {error.cause}"
+        except RayActorError as error:
+            reason = _first_line(error)
+        ray.kill(self._actors[actor])
+        self._actors[actor] = self._make_actor()
+        return Lost(actor=actor, reason=printable(reason))
+
+    def next_batch(self, wanted: int) -> Batch:
+        """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`."""
+        self._send_errors(at_least=PRIORITY_UPDATES_AT_A_TIME)
+        self._request(wanted)
+        if not self._batches:
+            reference, _ = self._requests.popleft()
+            self._batches.extend(self._get(reference))
+        return self._batches.popleft()
+
+    def _request(self, wanted: int) -> None:
+        coming = len(self._batches) + sum(count for _, count in self._requests)
+        while coming < wanted and len(self._requests) < REQUESTS_AHEAD:
+            count = min(BATCHES_AT_A_TIME, wanted - coming)
+            self._requests.append((self._replay.sample.remote(count, self._batch_size), count))
+            coming += count
+
+    def _get(self, reference: ray.ObjectRef) -> list[Batch]:
+        try:
+            return ray.get(reference)
+        except RayError as error:
+            raise EngineError(
+                f"the replay process was lost: {_first_line(error)}\n"
+                "If memory ran out, lower memory_capacity. Go on with: --resume latest"
+            ) from error
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
+        """Keep the errors until there are enough for one message."""
+        self._errors.append((ids, errors))
+
+    def _send_errors(self, at_least: int) -> None:
+        if len(self._errors) < at_least:
+            return
+        ids, errors = (np.concatenate(arrays) for arrays in zip(*self._errors, strict=True))
+        self._errors = []
+        self._replay.update_priorities.remote(ids, errors)
+
+    def stop(self) -> None:
+        """End the actors and replay."""
+        for process in (*self._actors, self._replay):
+            ray.kill(process)
+
+
+def _share(work: Work) -> ray.ObjectRef:
+    try:
+        return ray.put(work)
+    except (TypeError, pickle.PicklingError) as error:
+        raise UsageError(
+            f"the function that builds the game cannot be sent to other processes ({_first_line(error)}).\n"
+            "Put it into a module of its own, or train in this process with actors=0."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return printable(lines[0] if lines else type(error).__name__)

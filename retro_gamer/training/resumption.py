@@ -1,0 +1,90 @@
+"""Going on from a checkpoint: what must fit, what may change, and what becomes of what came later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.errors import CheckpointError, shown
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.checkpoints import CheckpointFile
+from retro_gamer.training.preparation import PreparedRun
+from retro_gamer.training.recorder import describe_fit
+
+REASONS = {
+    "actions": "the network has one output for each action",
+    "reward": "what was learned is the value of another reward",
+    "spatial": "it chooses the kind of network",
+    "observe_state": "the network has one input for each value",
+    "board_size": "the network was built for that board",
+    "n_layers": "it is the shape of the network",
+    "layer_size": "it is the shape of the network",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """A checkpoint that fits the run, loaded."""
+
+    file: CheckpointFile
+    state: Mapping[str, Any]
+
+    @property
+    def episodes(self) -> int:
+        """Episodes completed at the checkpoint."""
+        return int(self.state["episode"])
+
+    @property
+    def turns(self) -> int:
+        """Turns played at the checkpoint."""
+        return int(self.state["total_turns"])
+
+
+def find_resume_point(directory: RunDirectory, text: str) -> ResumePoint:
+    """Return the checkpoint that `text` names, loaded.
+
+    Raises:
+        CheckpointNotFoundError: if there is none.
+        CheckpointError: if it is damaged or not ours.
+    """
+    file = directory.resolve_resume(text)
+    return ResumePoint(file=file, state=load_checkpoint(file.path.read_bytes(), str(file.path)))
+
+
+def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
+    """Return the run with the checkpoint's characters and player, after checking that the two fit.
+
+    Characters that were only discovered are taken from the checkpoint; characters that the configuration names
+    beyond those of the checkpoint are learned from there on.
+
+    Raises:
+        CheckpointError: naming every field that differs, and why it matters.
+    """
+    here = describe_fit(prepared.metadata, prepared.settings)
+    there = point.state["must_match"]
+    differences = [
+        f"  {name}: {shown(there.get(name), 120)} in the checkpoint, {shown(here[name], 120)} here ({REASONS[name]})"
+        for name in here
+        if _plain(here[name]) != _plain(there.get(name))
+    ]
+    characters = tuple(point.state["characters"])
+    configured = prepared.metadata.character_set or ()
+    if configured[: len(characters)] != characters:
+        differences.append(
+            f"  character_set: the checkpoint's {shown(list(characters), 200)} must be the beginning of the "
+            f"configuration's {shown(list(configured), 200)} (the network is laid out in that order)"
+        )
+    if differences:
+        raise CheckpointError(
+            f"{point.file.path} does not fit {prepared.directory.config_path}:\n"
+            + "\n".join(differences)
+            + "\nSet these back in config.toml, or start a new run with 'retro-gamer create'."
+        )
+    metadata = dataclasses.replace(prepared.metadata, player=prepared.metadata.player or point.state["player"])
+    return dataclasses.replace(prepared, metadata=metadata)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (list, tuple)) else value

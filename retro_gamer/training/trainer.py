@@ -1,0 +1,104 @@
+"""DQNTrainer: training from Python, the same run as the command makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from retro_gamer.errors import ConfigurationError, Problem, shown
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.config_edit import update_config
+from retro_gamer.runs.creation import create_run_for, source_of_factory
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.training.progress import LoggingReporter, Reporter
+from retro_gamer.training.run import TrainingOutcome, train
+
+RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory")
+
+
+class DQNTrainer:
+    """Trains an agent for the games that `create_game` builds, in the run directory `run_dir`.
+
+    The directory is made if it is missing. If it holds a run, its config.toml is what is trained, after the
+    hyperparameters given here were written into it, and its checkpoints are not trained over without `resume`.
+
+    Arguments:
+        create_game: builds a fresh game at each call. If other processes cannot import it (it was typed in a
+            notebook, say), it trains all the same, and `retro-gamer play` will ask for an importable one.
+        metadata: the description of the game.
+        run_dir: where the run is kept.
+        actors: actor processes; None for as many as this machine and game can use, 0 for this process.
+        resume: a checkpoint to go on from: a path, a name such as ``ep_0300``, or ``latest``.
+        minutes: stop after so many minutes, if the episodes are not over before.
+        reporter: receives progress; by default the ``retro_gamer`` logger does.
+        hyperparameters: any of `retro_gamer.hyperparameters.Hyperparameters`, by name.
+
+    Raises:
+        ConfigurationError: if a hyperparameter or the description is wrong, naming all problems together.
+        GameFailedError: if the game cannot be built.
+    """
+
+    def __init__(
+        self,
+        create_game: Callable[[], Any],
+        metadata: GameMetadata,
+        run_dir: str | Path,
+        *,
+        actors: int | None = None,
+        resume: str | None = None,
+        minutes: float | None = None,
+        reporter: Reporter | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        self.run_dir = Path(run_dir)
+        self._actors = actors
+        self._resume = resume
+        self._minutes = minutes
+        self._reporter = reporter if reporter is not None else LoggingReporter()
+        Hyperparameters.from_mapping(hyperparameters)
+        if RunDirectory(self.run_dir).config_path.exists():
+            _join_run(self.run_dir, metadata, hyperparameters)
+        else:
+            create_run_for(create_game, metadata, self.run_dir, hyperparameters)
+        self._factory = None if source_of_factory(create_game) is not None else create_game
+
+    def train(self) -> TrainingOutcome:
+        """Train until the last episode, the time limit or a signal, and return how it ended.
+
+        Raises:
+            RetroGamerError: see `retro_gamer.errors`.
+        """
+        try:
+            return train(
+                self.run_dir,
+                resume=self._resume,
+                n_actors=self._actors,
+                minutes=self._minutes,
+                reporter=self._reporter,
+                factory=self._factory,
+            )
+        finally:
+            self._reporter.close()
+
+
+def _join_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, Any]) -> None:
+    """Write hyperparameters into the config.toml of a run that is there, if it is of the same game."""
+    there, here = load_config(run_dir).metadata.to_mapping(), metadata.to_mapping()
+    names = [name for name in (there | here) if name not in RESOLVED_FIELDS]
+    problems = [
+        Problem(
+            field=name,
+            value=here.get(name),
+            rule=f"differs from {shown(there.get(name))} in {run_dir / 'config.toml'}",
+            remedy="name another run directory, or change one of the two",
+        )
+        for name in names
+        if there.get(name) != here.get(name)
+    ]
+    if problems:
+        raise ConfigurationError(problems, "the metadata given for a run that exists")
+    if hyperparameters:
+        update_config(run_dir, {("hyperparameters", name): value for name, value in hyperparameters.items()})

@@ -1,0 +1,60 @@
+"""What an actor is made of: plain values that travel to whichever process is to play."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from retro_gamer.dqn.actor import Actor
+from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.games.loading import load_factory
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.session import GameSession
+from retro_gamer.games.source import GameSource
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.replay.buffer import ReplayBuffer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """Describes the game and the learning of one run to every process that takes part."""
+
+    source: GameSource | None
+    factory: Callable[[], Any] | None
+    """Used instead of the source where the game was handed over as a function."""
+    metadata: GameMetadata
+    settings: Hyperparameters
+    spec: NetworkSpec
+
+    def load_factory(self) -> Callable[[], Any]:
+        """Return the function that builds a fresh game, importing the game where need be."""
+        if self.factory is not None:
+            return self.factory
+        assert self.source is not None
+        return load_factory(self.source)
+
+    def make_actor(self, *, n_games: int, block_turns: int, seed: int) -> Actor:
+        """Return an actor for `n_games` games of this run, each with its own copy of the game's modules."""
+        return Actor(
+            make_session=lambda: GameSession(self.load_factory(), self.metadata, self.source),
+            metadata=self.metadata,
+            spec=self.spec,
+            settings=self.settings,
+            n_games=n_games,
+            block_turns=block_turns,
+            seed=seed,
+        )
+
+    def make_replay(self, seed: int) -> ReplayBuffer:
+        """Return an empty replay buffer for this run."""
+        return ReplayBuffer(
+            capacity=self.settings.memory_capacity,
+            height=self.spec.height,
+            width=self.spec.width,
+            n_state=self.spec.n_state,
+            prioritized=self.settings.prioritize_experiences,
+            priority_exponent=self.settings.priority_exponent,
+            importance_exponent=self.settings.importance_exponent,
+            seed=seed,
+        )

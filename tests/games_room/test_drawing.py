@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import importlib
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from retro.game import Game
+from retro.input import ProgrammaticInput
+from retro.views.headless import HeadlessView
+
+from retro_gamer.games.drawing import BoardEncoder
+from retro_gamer.games.metadata import GameMetadata
+
+CHARACTERS = ["@", "*", "█", "é", "猫", "🐍"]
+UNKNOWN = ["?", "ß", "☃"]
+
+
+def framework_board(game: Any) -> list[list[str]]:
+    """What the framework's view shows of a board whose position cache is fresh."""
+    view = HeadlessView()
+    game._position_cache = None
+    view.render(game)
+    game._position_cache = None
+    return view.board_characters
+
+
+def assert_same_board(encoder: BoardEncoder, game: Any) -> None:
+    board = framework_board(game)
+    code_of = {character: code for code, character in enumerate(encoder.character_set, start=1)}
+    expected = [[code_of.get(cell, 0) for cell in row] for row in board]
+    unknown: dict[str, int] = {}
+    for cell in (cell for row in board for cell in row):
+        if cell.strip() and cell not in code_of:
+            unknown[cell] = unknown.get(cell, 0) + 1
+    codes = np.full((encoder.height, encoder.width), 77, dtype=np.uint8)
+    encoder.unknown = {}
+    encoder.encode(game, codes)
+    np.testing.assert_array_equal(codes, expected)
+    assert encoder.unknown == unknown
+
+
+def random_agent(rng: random.Random, width: int, height: int) -> Any:
+    agent = SimpleNamespace(character=rng.choice([*CHARACTERS, *UNKNOWN, "", " "]))
+    columns = rows = 1
+    if rng.random() < 0.3:
+        columns, rows = rng.randint(1, min(4, width)), rng.randint(1, min(3, height))
+        agent.size = (columns, rows)
+        if rng.random() < 0.7:
+            agent.character = [
+                "".join(rng.choice([*CHARACTERS, "?", " "]) for _ in range(rng.randint(0, columns)))
+                for _ in range(rng.randint(0, rows))
+            ]
+    elif rng.random() < 0.1:
+        agent.size = None
+    agent.position = (rng.randint(0, width - columns), rng.randint(0, height - rows))
+    if rng.random() < 0.2:
+        agent.display = rng.choice([True, False])
+    if rng.random() < 0.4:
+        agent.z = rng.choice([-1, 0, 0, 1, 1, 2, None, True])
+    return agent
+
+
+def test_thousands_of_random_boards_look_as_the_framework_shows_them() -> None:
+    rng = random.Random(1)
+    encoders: dict[tuple[int, int], BoardEncoder] = {}
+    for _ in range(5000):
+        size = (rng.randint(1, 9), rng.randint(1, 7))
+        game = Game([], {}, board_size=size)
+        game.agents = [random_agent(rng, *size) for _ in range(rng.randint(0, 14))]
+        assert_same_board(encoders.setdefault(size, BoardEncoder(CHARACTERS, size)), game)
+
+
+@pytest.mark.parametrize("name", ["snake", "nav", "beast"])
+def test_the_frameworks_examples_look_as_it_shows_them(name: str) -> None:
+    module = importlib.import_module(f"retro.examples.{name}")
+    metadata = GameMetadata.from_pyproject(f"retro.examples.{name}")
+    random.seed(5)
+    turns = 0
+    while turns < 250:
+        game = module.create_game()
+        game.input_source = ProgrammaticInput()
+        encoder = BoardEncoder(metadata.character_set or (), game.board_size)
+        game.start()
+        assert_same_board(encoder, game)
+        while game.playing and turns < 250:
+            game.input_source.press(random.choice([*metadata.actions, None]))
+            game.step()
+            turns += 1
+            assert_same_board(encoder, game)
+
+
+def test_the_labyrinth_looks_as_the_framework_shows_it() -> None:
+    from retro.examples.labyrinth.goal import Goal
+    from retro.examples.labyrinth.maze import Maze
+    from retro.examples.labyrinth.player import Player
+
+    maze = Maze(41, 21)
+    start, end = maze.choose_start_and_end()
+    game = Game([Player(start), Goal(end), *maze.get_agents()], {"score": 0}, board_size=(41, 21))
+    assert_same_board(BoardEncoder(["*", "$", "█"], (41, 21)), game)
+
+
+def draw(agents: list[Any], characters: list[str], size: tuple[int, int] = (4, 1)) -> tuple[list[int], dict[str, int]]:
+    encoder = BoardEncoder(characters, size)
+    codes = np.zeros((size[1], size[0]), dtype=np.uint8)
+    encoder.encode(SimpleNamespace(agents=agents), codes)
+    return codes.ravel().tolist(), encoder.unknown
+
+
+def test_a_stale_position_cache_does_not_show() -> None:
+    agent = SimpleNamespace(character="@", position=(0, 0))
+    game = Game([agent], {}, board_size=(4, 1))
+    game.get_agents_by_position()
+    agent.position = (2, 0)
+    codes = np.zeros((1, 4), dtype=np.uint8)
+    BoardEncoder(["@"], (4, 1)).encode(game, codes)
+    assert codes.tolist() == [[0, 0, 1, 0]]
+
+
+def test_what_is_off_the_board_is_left_out() -> None:
+    agents = [SimpleNamespace(character="@", position=p) for p in ((-1, 0), (4, 0), (0, 1), (0, -1), (3, 0))]
+    agents.append(SimpleNamespace(character=["ab@"], size=(3, 1), position=(-2, 0)))
+    assert draw(agents, ["@"]) == ([1, 0, 0, 1], {})
+
+
+def test_two_letters_in_a_cell_stand_for_the_first_and_colours_are_dropped() -> None:
+    agents = [
+        SimpleNamespace(character="[]", position=(0, 0)),
+        SimpleNamespace(character="\x1b[31m@\x1b[0m", position=(1, 0)),
+        SimpleNamespace(character="##", position=(2, 0)),
+        SimpleNamespace(character="❤️", position=(3, 0)),
+    ]
+    assert draw(agents, ["[", "@", "❤️"]) == ([1, 2, 0, 3], {"#": 1})
+
+
+def test_what_no_view_could_draw_is_an_empty_cell() -> None:
+    agents = [
+        SimpleNamespace(character=None, position=(0, 0)),
+        SimpleNamespace(character=["@"], position=(1, 0)),
+        SimpleNamespace(position=(2, 0)),
+        SimpleNamespace(character="@", position=None),
+        SimpleNamespace(character="@"),
+        SimpleNamespace(character="@", position=(3, 0), z="top"),
+        SimpleNamespace(character="\x07", position=(0, 0)),
+    ]
+    assert draw(agents, ["@"]) == ([0, 0, 0, 1], {})
+
+
+def test_covered_unknown_characters_are_not_counted() -> None:
+    agents = [
+        SimpleNamespace(character="@", position=(0, 0)),
+        SimpleNamespace(character="?", position=(0, 0)),
+        SimpleNamespace(character="?", position=(1, 0)),
+        SimpleNamespace(character="!", position=(1, 0), z=1),
+    ]
+    assert draw(agents, ["@"]) == ([1, 0, 0, 0], {"!": 1})
+
+
+def test_extend_keeps_the_codes_of_the_others() -> None:
+    agents = [SimpleNamespace(character=c, position=(x, 0)) for x, c in enumerate("ab?")]
+    game = SimpleNamespace(agents=agents)
+    encoder = BoardEncoder(["b"], (4, 1))
+    codes = np.zeros((1, 4), dtype=np.uint8)
+    encoder.encode(game, codes)
+    assert codes.tolist() == [[0, 1, 0, 0]]
+    encoder.extend("?")
+    encoder.encode(game, codes)
+    assert codes.tolist() == [[0, 1, 2, 0]]
+    assert encoder.character_set == ("b", "?")
+    assert encoder.unknown == {"a": 2, "?": 1}
+
+
+@pytest.mark.parametrize("character", ["b", " ", "", "ab", "\x1b"])
+def test_extend_refuses_what_has_no_place_of_its_own(character: str) -> None:
+    with pytest.raises(ValueError, match="cannot be added"):
+        BoardEncoder(["b"], (4, 1)).extend(character)
+
+
+def test_a_board_has_at_most_254_characters() -> None:
+    encoder = BoardEncoder([chr(0x4E00 + i) for i in range(254)], (4, 1))
+    with pytest.raises(ValueError, match="at most 254"):
+        encoder.extend("@")
+    codes = np.zeros((1, 4), dtype=np.uint8)
+    encoder.encode(SimpleNamespace(agents=[SimpleNamespace(character=chr(0x4E00 + 253), position=(0, 0))]), codes)
+    assert codes[0, 0] == 254
+
+
+def test_endless_new_characters_do_not_fill_the_memory() -> None:
+    encoder = BoardEncoder(["@"], (4, 1))
+    codes = np.zeros((1, 4), dtype=np.uint8)
+    agent = SimpleNamespace(character="", position=(0, 0))
+    for number in range(3000):
+        agent.character = chr(0x4E00 + number)
+        encoder.encode(SimpleNamespace(agents=[agent]), codes)
+    assert len(encoder.unknown) == 1000
+    assert len(encoder._code_of) <= 2000

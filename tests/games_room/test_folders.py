@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.errors import GameNotFoundError
+from retro_gamer.games.folders import file_of_module, find_game_file
+
+Project = Callable[[dict[str, str]], Path]
+DEFINES = "def create_game(): ..."
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"snake.py": ""}, "snake.py"),
+        ({"player.py": "", "world.py": DEFINES}, "world.py"),
+        ({"player.py": "", "world.py": "from player import build as create_game"}, "world.py"),
+        ({"player.py": "", "world.py": "create_game = print"}, "world.py"),
+        ({"player.py": "", "main.py": ""}, "main.py"),
+        ({"player.py": "", "game.py": ""}, "game.py"),
+        ({"player.py": "", "project.py": ""}, "project.py"),
+        ({"main.py": DEFINES, "old.py": DEFINES}, "main.py"),
+        ({"__init__.py": DEFINES, "old.py": DEFINES}, "__init__.py"),
+        ({"__init__.py": "", "old.py": DEFINES}, "old.py"),
+        ({"setup.py": "", "tower/__init__.py": DEFINES, "tests/__init__.py": ""}, "tower/__init__.py"),
+        ({"setup.py": "", "docs.py": "", "src/tower/__init__.py": DEFINES}, "src/tower/__init__.py"),
+        ({"broken.py": "def (", "world.py": DEFINES}, "world.py"),
+    ],
+)
+def test_the_file_that_builds_the_game_stands_out(files: dict[str, str], found: str, make_project: Project) -> None:
+    folder = make_project(files)
+    assert find_game_file(folder, None) == folder / found
+
+
+def test_a_factory_decides(make_project: Project) -> None:
+    folder = make_project({"a.py": DEFINES, "b.py": ""})
+    assert find_game_file(folder, "b:build") == folder / "b.py"
+    (folder / "pyproject.toml").write_text('[tool.retro-gamer]\nfactory = "b:build"\n')
+    assert find_game_file(folder, None) == folder / "b.py"
+    assert find_game_file(folder, "elsewhere:build") == folder / "a.py"
+
+
+@pytest.mark.parametrize(
+    ("files", "holds"), [({"notes.txt": ""}, "no Python files"), ({"a.py": "", "b.py": ""}, "a.py")]
+)
+def test_a_folder_without_such_a_file_is_refused(files: dict[str, str], holds: str, make_project: Project) -> None:
+    with pytest.raises(GameNotFoundError) as raised:
+        find_game_file(make_project(files), None)
+    assert holds in str(raised.value)
+    assert "create_game()" in str(raised.value)
+
+
+def test_the_file_of_a_module(make_project: Project) -> None:
+    folder = make_project({"a/__init__.py": ""})
+    assert file_of_module(folder, "a") == folder / "a" / "__init__.py"
+    assert file_of_module(folder, "a.b") == folder / "a" / "b.py"

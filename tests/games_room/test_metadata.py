@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+from retro.examples import snake
+
+from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError
+from retro_gamer.games.metadata import GameMetadata
+
+GOOD: dict[str, Any] = {"actions": ["KEY_RIGHT", "a"], "reward": "score"}
+
+
+def problems_of(**changes: Any) -> list[Any]:
+    with pytest.raises(ConfigurationError) as raised:
+        GameMetadata.from_mapping({**GOOD, **changes}, "the test")
+    assert raised.value.where == "the test"
+    return list(raised.value.problems)
+
+
+def test_the_reference_example_is_read_as_written() -> None:
+    values = {
+        "actions": ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"],
+        "reward": "score",
+        "character_set": ["@", "*", ">", "<", "^", "v"],
+        "spatial": True,
+        "observe_state": [],
+    }
+    metadata = GameMetadata.from_mapping(values, "the test")
+    assert metadata == GameMetadata.from_pyproject("retro.examples.snake")
+    assert metadata.to_mapping() == values
+    assert metadata.n_actions == 5
+    assert [metadata.key_of(i) for i in range(5)] == [*values["actions"], None]
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_there_are_no_other_actions(index: int) -> None:
+    with pytest.raises(IndexError):
+        GameMetadata(**GOOD).key_of(index)
+
+
+def test_defaults() -> None:
+    metadata = GameMetadata(actions=["q"], reward="score")  # type: ignore[arg-type]
+    assert metadata.actions == ("q",)
+    assert (metadata.character_set, metadata.spatial, metadata.observe_state) == (None, True, ())
+    assert (metadata.factory, metadata.player, metadata.board_size) == (None, None, None)
+    assert metadata.to_mapping() == {"actions": ["q"], "reward": "score", "spatial": True, "observe_state": []}
+
+
+def test_what_is_written_reads_back_the_same_here_and_in_another_process() -> None:
+    metadata = GameMetadata(
+        actions=(" ", "KEY_ENTER"),
+        reward="points",
+        character_set=("█", "é"),
+        spatial=False,
+        observe_state=("lives",),
+        factory="main:build",
+        player="hero",
+        board_size=(7, 3),
+    )
+    assert GameMetadata.from_mapping(metadata.to_mapping(), "the test") == metadata
+    assert pickle.loads(pickle.dumps(metadata)) == metadata
+    assert dataclasses.replace(metadata, board_size=(1, 2)).board_size == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["nav", "beast", "labyrinth"])
+def test_examples_are_described(name: str) -> None:
+    assert GameMetadata.from_pyproject(f"retro.examples.{name}").reward == "score"
+
+
+def test_a_module_and_a_path_do_as_well() -> None:
+    expected = GameMetadata.from_pyproject("retro.examples.snake")
+    assert GameMetadata.from_pyproject(snake) == expected
+    assert GameMetadata.from_pyproject(str(snake.__file__)) == expected
+    with pytest.raises(DescriptionNotFoundError):
+        GameMetadata.from_pyproject(json_module())
+
+
+def json_module() -> Any:
+    import json
+
+    return json
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "rule", "remedy"),
+    [
+        ({"actions": []}, "actions", "at least one key", 'actions = ["KEY_RIGHT"'),
+        ({"actions": None}, "actions", "required", "actions = ["),
+        ({"actions": "KEY_RIGHT"}, "actions", "list of strings, not str", "actions = ["),
+        ({"actions": ["a", 3]}, "actions", "not a string", "actions = ["),
+        ({"actions": ["a", "b", "a"]}, "actions", "listed twice", 'actions = ["a", "b"]'),
+        ({"actions": ["right", "a"]}, "actions", "the framework knows", 'actions = ["KEY_RIGHT", "a"]'),
+        ({"actions": ["a" * 9 + "!"]}, "actions", "the framework knows", 'actions = ["KEY_RIGHT"'),
+        ({"actions": [chr(200 + i) for i in range(257)]}, "actions", "at most 256", "keep"),
+        ({"reward": None}, "reward", "required", 'reward = "score"'),
+        ({"reward": ""}, "reward", "name of a key", 'reward = "score"'),
+        ({"reward": 3}, "reward", "name of a key", 'reward = "score"'),
+        ({"character_set": []}, "character_set", "at least one", "character_set = ["),
+        ({"character_set": "@*"}, "character_set", "list of strings", "character_set = ["),
+        ({"character_set": ["ab", "c"]}, "character_set", "single character", 'character_set = ["a", "b", "c"]'),
+        ({"character_set": ["c", "c"]}, "character_set", "listed twice", 'character_set = ["c"]'),
+        ({"character_set": ["c", " "]}, "character_set", "blank", 'character_set = ["c"]'),
+        ({"character_set": [""]}, "character_set", "blank", "remove the line"),
+        ({"character_set": ["\x1b"]}, "character_set", "control character", "remove the line"),
+        ({"character_set": [chr(0x4E00 + i) for i in range(255)]}, "character_set", "at most 254", "keep"),
+        ({"spatial": "yes"}, "spatial", "true or false", "spatial = true"),
+        ({"spatial": 1}, "spatial", "true or false", "spatial = true"),
+        ({"observe_state": "lives"}, "observe_state", "list of strings", "observe_state = ["),
+        ({"observe_state": ["lives", "lives"]}, "observe_state", "listed twice", 'observe_state = ["lives"]'),
+        ({"observe_state": ["x", "score"]}, "observe_state", "reward key", 'observe_state = ["x"]'),
+        ({"factory": "main"}, "factory", "module:name", 'factory = "main:create_game"'),
+        ({"factory": 3}, "factory", "module:name", 'factory = "main:create_game"'),
+        ({"player": ""}, "player", "class name", "remove the line"),
+        ({"board_size": [0, 5]}, "board_size", "from 1 to", "remove the line"),
+        ({"board_size": [5]}, "board_size", "from 1 to", "remove the line"),
+        ({"board_size": [5, 40_000]}, "board_size", "from 1 to", "remove the line"),
+        ({"board_size": [True, 5]}, "board_size", "from 1 to", "remove the line"),
+        ({"action": ["a"]}, "action", "did you mean actions?", "rename it to actions"),
+        ({"zzz": 1}, "zzz", "not a field", "remove the line"),
+    ],
+)
+def test_each_bad_field_is_named_with_a_rule_and_a_remedy(
+    changes: dict[str, Any], field: str, rule: str, remedy: str
+) -> None:
+    (problem,) = problems_of(**changes)
+    assert problem.field == field
+    assert rule in problem.rule
+    assert problem.remedy.startswith(remedy)
+
+
+def test_all_problems_come_together() -> None:
+    problems = problems_of(actions=["right"], reward=7, character_set=["ab"], spatial=0, observe_state=3, colour="red")
+    assert [p.field for p in problems] == [
+        "colour",
+        "actions",
+        "reward",
+        "character_set",
+        "spatial",
+        "observe_state",
+    ]
+
+
+def test_a_million_problems_are_not_all_shown() -> None:
+    problems = problems_of(observe_state=[3] * 1000)
+    assert len(problems) == 21
+    assert (problems[-1].field, problems[-1].value) == ("and more", 980)
+    assert len(problems_of(observe_state=["x"] * 1_000_000)) == 1
+
+
+def test_messages_show_no_raw_control_characters() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        GameMetadata.from_mapping({"actions": ["\x1b[2J"], "reward": "x", "\x1b[31m": 1}, "the test")
+    assert "\x1b" not in str(raised.value)
+
+
+def test_every_constructor_validates() -> None:
+    with pytest.raises(ConfigurationError):
+        GameMetadata(actions=(), reward="score")
+    with pytest.raises(ConfigurationError):
+        dataclasses.replace(GameMetadata(**GOOD), reward="")
