@@ -17,7 +17,7 @@ def make_tables() -> str:
     parts = []
     for group, declared in itertools.groupby(SETTINGS.values(), key=lambda setting: setting.group):
         rows = [
-            f"| `{s.name}` | `{toml_value(s.default)}` | {s.range.replace('x', '*x*', 1)} | {s.unit or '—'} | {s.help} |"
+            "| " + " | ".join([f"`{s.name}`", f"`{toml_value(s.default)}`", s.range, s.unit or "—", s.help]) + " |"
             for s in declared
         ]
         parts.append(

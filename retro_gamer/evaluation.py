@@ -72,7 +72,7 @@ def summarise(results: Sequence[GameResult]) -> Evaluation:
 
 
 class SeededGame:
-    """A game that keeps its own place in the global generators, so that it goes the same way whoever plays beside it."""
+    """A game with a place of its own in the global generators: it goes the same way whoever plays beside it."""
 
     def __init__(self, session: GameSession, seed: int) -> None:
         self.session = session

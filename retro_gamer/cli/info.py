@@ -81,7 +81,7 @@ def _training_lines(training: dict[str, Any]) -> Iterator[str]:
 
 
 def _episode_line(episode: dict[str, Any]) -> str:
-    figures = {name: math.nan if value is None else value for name, value in episode.items()}
+    figures: dict[str, Any] = {name: math.nan if value is None else value for name, value in episode.items()}
     return format_episode(EpisodeLine(**figures))
 
 

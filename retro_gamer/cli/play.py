@@ -37,6 +37,8 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     if not 0 < framerate <= FASTEST_FRAMERATE:
         raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE}, such as 12")
     from retro_gamer.cli.terminal import EndingSignals, borrowed, open_terminal
+
+    terminal = open_terminal()  # before torch is imported, which takes seconds
     from retro_gamer.cli.watching import Show
     from retro_gamer.dqn.threads import set_threads
     from retro_gamer.games.loading import load_factory
@@ -44,7 +46,6 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     from retro_gamer.policy import TrainedPolicy
     from retro_gamer.runs.config import load_config
 
-    terminal = open_terminal()
     policy = TrainedPolicy(run_dir, checkpoint)
     source = load_config(run_dir).require_source()
     session = GameSession(load_factory(source), policy.metadata, source)

@@ -39,7 +39,7 @@ class Screen(TerminalView):
             self.initial_render = True
         drawn = io.StringIO()
         try:
-            with contextlib.redirect_stdout(drawn):
+            with contextlib.redirect_stdout(drawn), contextlib.redirect_stderr(io.StringIO()):
                 super().render(game)
                 if self.show_state:
                     self.render_state(game)  # by now the game has forgotten that its state changed
@@ -83,11 +83,11 @@ class Screen(TerminalView):
         self, prior: dict[tuple[int, int], str], board_view: dict[tuple[int, int], str]
     ) -> dict[tuple[int, int], str]:
         """Return what has to be drawn for the screen to show `board_view`."""
+        diff: dict[tuple[int, int], str] = super().get_board_view_diff(self._shown, board_view)
+        self._shown = board_view
+        # Nothing but a colour would leave on the screen what was there before.
         blank = self.get_color(self.color)(" ")
-        now = {position: character or blank for position, character in board_view.items()}
-        diff: dict[tuple[int, int], str] = super().get_board_view_diff(self._shown, now)
-        self._shown = now
-        return diff
+        return {at: shown if self.terminal.strip_seqs(shown) else blank for at, shown in diff.items()}
 
     def _write(self, text: str) -> None:
         self.terminal.stream.write(text.replace("\n", ""))

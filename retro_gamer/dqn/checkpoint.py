@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from retro_gamer.errors import CheckpointError, printable
+from retro_gamer.errors import CheckpointError, printable, shown
 
 FORMAT = "retro-gamer checkpoint"
 FORMAT_VERSION = 1
@@ -24,6 +24,7 @@ REQUIRED = (
     "characters",
     "spec",
     "must_match",
+    "hyperparameters",
 )
 
 
@@ -53,16 +54,16 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
             f"{name} holds more than tensors and plain values, which only a foreign or malicious file does; "
             f"nothing of it was run. Use a checkpoint written by retro-gamer.\n({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError) as error:
+    except Exception as error:  # torch names none: bytes without sense raise nearly anything, AssertionError too
         raise CheckpointError(
             f"{name} is damaged or is no checkpoint ({len(data)} bytes). Use another one: 'retro-gamer info' lists "
             f"them.\n({_first_line(error)})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{name} was not written by retro-gamer (its format mark is missing).")
-    if state["format_version"] != FORMAT_VERSION:
+    if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{name} has format version {state['format_version']!r}; this retro-gamer reads {FORMAT_VERSION}. "
+            f"{name} has format version {shown(state.get('format_version'))}; this retro-gamer reads {FORMAT_VERSION}. "
             "Use the version of retro-gamer that wrote it."
         )
     missing = [field for field in REQUIRED if field not in state]

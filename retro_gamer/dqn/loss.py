@@ -21,8 +21,10 @@ def squash(value: torch.Tensor) -> torch.Tensor:
 
 def unsquash(value: torch.Tensor) -> torch.Tensor:
     """Return the inverse of `squash`."""
-    root = torch.sqrt(1 + 4 * SQUEEZE * (value.abs() + 1 + SQUEEZE))
-    return value.sign() * (torch.square((root - 1) / (2 * SQUEEZE)) - 1)
+    shifted = value.abs() + 1 + SQUEEZE
+    root = torch.sqrt(1 + 4 * SQUEEZE * shifted)
+    # This is the paper's (root - 1) / (2 SQUEEZE), without its difference, which in float32 loses rewards below 1e-4.
+    return value.sign() * (torch.square(2 * shifted / (root + 1)) - 1)
 
 
 def td_target(returns: torch.Tensor, discounts: torch.Tensor, q_t: torch.Tensor) -> torch.Tensor:

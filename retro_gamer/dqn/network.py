@@ -6,6 +6,7 @@ return Q-values float32 [B, A]. Each names the parameters that are laid out per 
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -49,7 +50,7 @@ def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
     """Return the MLP of `n_layers` hidden layers from features to Q-values."""
     sizes = [n_features] + [spec.layer_size] * spec.n_layers
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions))
 
@@ -63,6 +64,7 @@ class SceneNetwork(QNetwork):
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
+        self.table: torch.Tensor
         self.register_buffer("table", one_hot_table(spec.n_characters), persistent=False)
         if spec.has_player:
             side_y = side_x = 2 * spec.crop_radius + 1

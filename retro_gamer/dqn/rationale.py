@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retro_gamer.dqn.network import LOCATION_FEATURES, QNetwork, SceneNetwork
 from retro_gamer.dqn.board import SUMMARY_FEATURES
+from retro_gamer.dqn.network import LOCATION_FEATURES, QNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,17 @@ def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -
     """
     path = RunDirectory.open(run_dir).config_path
     text = read_text(path)
-    before = parse_toml(text, path)
+    wanted = parse_toml(text, path)
     mark = BOM if text.startswith(BOM) else ""
     document = tomlkit.parse(text.removeprefix(BOM))
-    wanted = copy.deepcopy(before)
+    changed = False
     for (table, name), value in changes.items():
         plain = list(value) if isinstance(value, tuple) else value
         if not _same(wanted.get(table, {}).get(name), plain):
             wanted.setdefault(table, {})[name] = plain
             _set_leaf(document, table, name, plain)
-    if wanted == before:
+            changed = True
+    if not changed:
         return False
     new_text = mark + _with_line_ends(tomlkit.dumps(document), text)
     if parse_toml(new_text, path) != wanted:
@@ -59,7 +59,8 @@ def _set_leaf(document: tomlkit.TOMLDocument, table: str, name: str, value: Any)
 
 
 def _same(old: object, new: object) -> bool:
-    return type(old) is type(new) and old == new
+    # A whole number that stands for a float (gamma = 1) may stay as the user wrote it.
+    return isinstance(old, bool) is isinstance(new, bool) and old == new
 
 
 def _with_line_ends(text: str, model: str) -> str:

@@ -147,7 +147,7 @@ class RunDirectory:
         episode: it is not lost if the run dies before the next, and no longer called final.
         """
         final = self.checkpoints_dir / f"{FINAL}{SUFFIX}"
-        if resumed_from and resumed_from.path.absolute() == final.absolute() and final.is_file():
+        if resumed_from and final.is_file() and final.samefile(resumed_from.path):
             os.replace(final, self.checkpoints_dir / f"{checkpoint_name(episode)}{SUFFIX}")
             sync_directory(self.checkpoints_dir)
         return self._move_aside([f for f in self.checkpoints() if f.episode is None or f.episode > episode])

@@ -82,7 +82,7 @@ class TrainingLoop:
         self._faults: Counter[str] = Counter()
         self._failures_in_a_row = 0
         self._losses_in_a_row = 0
-        self._published = -1
+        self._published: tuple[int, int] | None = None
         self._next_report = 0.0
 
     @property
@@ -107,6 +107,7 @@ class TrainingLoop:
             self._report()
         if not self._stop.is_made:
             self._finish_updates()
+        self._note_unseen()
         self._report(always=True)
         return not self._stop.is_made
 
@@ -201,6 +202,12 @@ class TrainingLoop:
                 f"The character {shown(character)} is not in character_set and is shown as an empty cell. To let the "
                 'agent see it, add it to character_set, or set unknown_character_strategy = "extend".'
             )
+
+    def _note_unseen(self) -> None:
+        unseen = {c: count for c, count in self._unknown.items() if c not in self._learner.characters}
+        if unseen:
+            counts = ", ".join(f"{shown(c)} on {count} cells" for c, count in sorted(unseen.items()))
+            self._note(f"Characters outside character_set met in training, shown as empty: {counts}.")
 
     def _extend(self, new: list[str]) -> None:
         room = LARGEST_CHARACTER_SET - len(self._learner.characters)

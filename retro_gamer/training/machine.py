@@ -22,8 +22,8 @@ def count_cpus() -> int:
 
 def _read_quota() -> float | None:
     if CGROUP_V2.is_file():
-        quota, period = CGROUP_V2.read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
+        limit, period_text = CGROUP_V2.read_text().split()
+        return None if limit == "max" else int(limit) / int(period_text)
     if all(path.is_file() for path in CGROUP_V1):
         used, period = (int(path.read_text()) for path in CGROUP_V1)
         return used / period if used > 0 else None

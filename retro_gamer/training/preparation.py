@@ -8,11 +8,11 @@ from typing import Any
 
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.discovery import Discovery, discover
+from retro_gamer.games.game_rules import find_game_problems, read_board_size
 from retro_gamer.games.loading import load_factory
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
-from retro_gamer.games.game_rules import find_game_problems, read_board_size
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.config_edit import update_config

@@ -88,6 +88,7 @@ class DirectoryRecorder:
             "spec": dataclasses.asdict(self._learner.spec),
             "must_match": describe_fit(self._metadata, self._settings),
             "player": self._metadata.player,
+            "hyperparameters": dataclasses.asdict(self._settings),
         }
         self._directory.write_checkpoint(name, dump_checkpoint(state))
         return name

@@ -8,8 +8,8 @@ from typing import Any
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import CheckpointError, shown
-from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.checkpoints import CheckpointFile
+from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import PreparedRun
 from retro_gamer.training.recorder import describe_fit
 
@@ -84,6 +84,16 @@ def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
         )
     metadata = dataclasses.replace(prepared.metadata, player=prepared.metadata.player or point.state["player"])
     return dataclasses.replace(prepared, metadata=metadata)
+
+
+def describe_changes(prepared: PreparedRun, point: ResumePoint) -> list[str]:
+    """Return what differs from the settings the checkpoint was trained with, a line each."""
+    before = point.state["hyperparameters"]
+    return [
+        f"{declared.name}: {shown(before.get(declared.name))} until here, {shown(value)} from here on"
+        for declared, value in prepared.settings.items()
+        if before.get(declared.name) != value
+    ]
 
 
 def _plain(value: Any) -> Any:

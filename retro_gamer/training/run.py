@@ -26,7 +26,7 @@ from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan
 from retro_gamer.training.preparation import PreparedRun, prepare_run
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.recorder import DirectoryRecorder
-from retro_gamer.training.resumption import ResumePoint, find_resume_point, fit_to_checkpoint
+from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
 from retro_gamer.training.runtime import Runtime
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.work import Work
@@ -106,11 +106,13 @@ def _train_locked(
         spec=learner.spec,
     )
     plan = _make_work_plan(work, n_actors)
-    log = _open_log(prepared, point, learner, plan, reporter)
-    recorder = DirectoryRecorder(directory, log, learner, prepared.metadata, prepared.settings)
+    text = _describe(prepared, learner, plan)
+    reporter.begin(text)
     start = Start(episodes=point.episodes, turns=point.turns) if point else Start()
     with _running(work, plan, seed=prepared.settings.seed + start.episodes) as runtime:
         set_threads(plan.learner_threads)
+        log = _open_log(prepared, point, text, reporter)
+        recorder = DirectoryRecorder(directory, log, learner, prepared.metadata, prepared.settings)
         loop = TrainingLoop(
             learner=learner,
             runtime=runtime,
@@ -166,34 +168,38 @@ def _make_work_plan(work: Work, n_actors: int | None) -> WorkPlan:
     return make_plan(work.settings, times, n_cpus, n_actors)
 
 
-def _open_log(
-    prepared: PreparedRun, point: ResumePoint | None, learner: Learner, plan: WorkPlan, reporter: Reporter
-) -> TrainingLog:
+def _describe(prepared: PreparedRun, learner: Learner, plan: WorkPlan) -> str:
+    lines = [describe_network(learner.network, prepared.metadata), "Division of work"]
+    return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])
+
+
+def _open_log(prepared: PreparedRun, point: ResumePoint | None, text: str, reporter: Reporter) -> TrainingLog:
+    """Begin or rewind the log. Nothing that was there is touched before everything else has started."""
     log = TrainingLog(prepared.directory.log_path)
-    text = "\n".join(
-        [
-            describe_network(learner.network, prepared.metadata),
-            "Division of work",
-            *(f"  {reason}" for reason in plan.reasons),
-        ]
-    )
     if point is None:
         log.write_header(text)
     else:
         prepared.directory.abandon_after(point.episodes, point.file)
         log.rewind(point.episodes)
-        log.note(f"resumed from {point.file.name} at episode {point.episodes}")
-    reporter.begin(text)
-    _note_discovery(prepared, log, reporter)
+    for remark in _make_remarks(prepared, point):
+        log.note(remark)
+        reporter.note(remark)
     return log
 
 
-def _note_discovery(prepared: PreparedRun, log: TrainingLog, reporter: Reporter) -> None:
+def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[str]:
+    """Yield what a user should know before the first episode."""
+    if point is not None:
+        yield f"Resumed from {point.file.name} at episode {point.episodes}."
+        yield from describe_changes(prepared, point)
     found = prepared.discovery
     if found.first_failure is not None:
-        text = f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
-        log.note(text)
-        reporter.note(text)
+        yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
+    if prepared.factory is not None:
+        yield (
+            "The game was given as a function that cannot be imported. It trains, but to watch the agent with "
+            "'retro-gamer play' put the function into a module and name that under [game] in config.toml."
+        )
 
 
 @contextlib.contextmanager

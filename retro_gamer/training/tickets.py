@@ -34,7 +34,7 @@ class TicketOffice:
 
     def hand_out(self, actor: int, count: int) -> tuple[int, ...]:
         """Return up to `count` tickets, now held by `actor`."""
-        tickets = []
+        tickets: list[int] = []
         while len(tickets) < count and self.n_waiting:
             if self._returned:
                 tickets.append(heapq.heappop(self._returned))

@@ -81,7 +81,8 @@ def test_summarise_takes_254_characters() -> None:
     codes = torch.tensor([[[254, 1]]], dtype=torch.uint8)
     found = summarise(codes, torch.tensor([[0, 0]], dtype=torch.int16), 254)
     assert torch.nonzero(found[0, :, 0]).flatten().tolist() == [0, 253]
-    assert found[0, 253, 2].item() == 0 - 0.0
+    assert found[0, 253, 2:].tolist() == [0.0, 0.0]
+    assert found[0, 0, 2:].tolist() == [0.5, 0.0]
 
 
 @pytest.mark.parametrize(("height", "width"), SHAPES)

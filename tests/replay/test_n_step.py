@@ -91,7 +91,9 @@ def test_a_game_cut_short_is_trusted_through_its_last_row() -> None:
 def test_a_stretch_that_goes_on_is_continued_without_loss_or_repetition() -> None:
     rewards = np.random.default_rng(0).normal(size=50)
     whole = n_step_transitions(rewards, terminated=True, truncated=False, n=4, gamma=0.9)
-    starts, returns, offset, end = [], [], 0, 0
+    starts: list[int] = []
+    returns: list[float] = []
+    offset = end = 0
     for turns in (3, 1, 10, 7, 29):
         end += turns
         over = end == len(rewards)
@@ -100,7 +102,7 @@ def test_a_stretch_that_goes_on_is_continued_without_loss_or_repetition() -> Non
         returns += piece.returns.tolist()
         offset += len(piece.start)
     assert starts == whole.start.tolist() == list(range(50))
-    np.testing.assert_array_equal(np.float32(returns), whole.returns)
+    np.testing.assert_array_equal(np.array(returns, np.float32), whole.returns)
 
 
 def test_a_game_that_ends_and_is_cut_short_at_once_has_ended() -> None:

@@ -29,7 +29,7 @@ def _played(buffer: ReplayBuffer, seed: int, rounds: int = 40) -> ReplayBuffer:
 def _through_files(state: dict[str, Any]) -> dict[str, Any]:
     """Write the state as a snapshot would, in arrays and JSON without any pickle, and read it back."""
     file = io.BytesIO()
-    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     np.savez(file, **arrays)
     file.seek(0)
     plain = json.loads(json.dumps({name: value for name, value in state.items() if name not in arrays}))

@@ -60,6 +60,12 @@ def test_a_killed_holder_does_not_keep_the_lock(tmp_path: Path, holder: subproce
         assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
 
 
+def test_a_longer_message_of_a_dead_holder_is_overwritten_whole(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text(json.dumps({"pid": 1, "host": "h" * 500, "since": ""}))
+    with RunLock(tmp_path):
+        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+
+
 def test_it_can_be_taken_again_after_its_end_even_by_an_error(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     with pytest.raises(KeyError), lock:

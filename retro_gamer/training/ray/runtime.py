@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
+from typing import Any
 
 import numpy as np
 import ray
@@ -36,7 +37,7 @@ class RayRuntime:
         self._seed = seed
         self._batch_size = work.settings.batch_size
         self._made = 0
-        self._replay = ray.remote(ReplayProcess).options(num_cpus=0).remote(self._work, seed=seed)
+        self._replay: Any = ray.remote(ReplayProcess).options(num_cpus=0).remote(self._work, seed=seed)
         self._actors = [self._make_actor() for _ in range(plan.n_actors)]
         self._playing: dict[ray.ObjectRef, int] = {}
         self._weights: ray.ObjectRef | None = None
@@ -44,7 +45,7 @@ class RayRuntime:
         self._batches: deque[Batch] = deque()
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def _make_actor(self) -> ray.actor.ActorHandle:
+    def _make_actor(self) -> Any:
         self._made += 1
         process = ray.remote(PlayingProcess).options(num_cpus=1)
         return process.remote(

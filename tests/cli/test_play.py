@@ -1,0 +1,176 @@
+"""What a person sees of ``retro-gamer play``, in a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.cli import run
+from retro_gamer.cli.play import summarise
+from retro_gamer.cli.watching import Ending
+from tests.cli.shows import show
+from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
+
+GAME_OVER = "Game over: 6 after 6 turns"
+ENDLESS = WALK.replace("game.end()", "pass")
+SLOW_TO_LEAVE = ENDLESS.replace(
+    "class Wall:", "class Wall:\n    def play_turn(self, game):\n        try: stop()\n        except: pass\n"
+)
+
+
+def test_a_game_is_watched_to_its_end_and_again(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path, ["ep_0100", "ep_0200"])
+
+    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path) as shown:
+        shown.wait_for(GAME_OVER)
+        assert "#" in shown.text
+        assert "score: 6" in shown.text
+        shown.press("a")
+        shown.wait_for("score: 3")
+        shown.wait_for(GAME_OVER)
+        shown.press("\r")
+        assert shown.wait() == 0
+        shown.wait_for("Watch another: retro-gamer play")
+        assert shown.saw_alternate
+        assert not shown.emulator.is_alternate
+        assert shown.emulator.has_cursor
+        assert shown.modes == shown.modes_before
+        assert shown.text.count("Game over after 6 turns: score 6 (lives 3)") == 2
+        # The note stays on the screen that was there before.
+        assert "this is the latest, ep_0200" in " ".join(shown.text.split())
+
+
+@pytest.mark.parametrize("key", ["\r", "\x1b"])
+def test_enter_and_escape_leave_a_game_at_once(tmp_path: Path, key: str) -> None:
+    run_dir = make_trained_run(tmp_path, always=NOTHING)
+
+    with show("play", str(run_dir), folder=tmp_path) as shown:
+        shown.wait_for("score: 0")
+        shown.press("x")
+        shown.press(key)
+        assert shown.wait() == 0
+        shown.wait_for("Left the game after")
+        assert shown.modes == shown.modes_before
+
+
+@pytest.mark.parametrize("game", [ENDLESS, SLOW_TO_LEAVE])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back(tmp_path: Path, number: signal.Signals, game: str) -> None:
+    run_dir = make_trained_run(tmp_path, game=game)
+
+    with show("play", str(run_dir), "--framerate", "200", folder=tmp_path) as shown:
+        shown.wait_for("score: 9")
+        shown.send(number)
+        assert shown.wait() == 128 + number
+        shown.wait_until(lambda: not shown.emulator.is_alternate)
+        assert shown.saw_alternate
+        assert shown.emulator.has_cursor
+        assert shown.modes == shown.modes_before
+
+
+def test_a_game_that_fails_gives_the_terminal_back_and_says_where(tmp_path: Path) -> None:
+    failing = WALK.replace("game.end()", "1 / 0").replace("class Wall", "print('noise')\nclass Wall")
+    run_dir = make_trained_run(tmp_path, game=failing)
+
+    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path, size=(200, 24)) as shown:
+        shown.wait_for("score: 5")
+        assert shown.wait() == 1
+        shown.wait_for("game.py:14: ZeroDivisionError")
+        assert not shown.emulator.is_alternate
+        assert "Traceback" not in shown.text
+        assert shown.modes == shown.modes_before
+
+
+def test_what_a_game_prints_stays_off_the_board(tmp_path: Path) -> None:
+    noisy = WALK.replace("game.state[", 'print("\\n" * 50, "noise");  game.state[', 1)
+    run_dir = make_trained_run(tmp_path, game=noisy)
+
+    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path) as shown:
+        shown.wait_for(GAME_OVER)
+        assert "noise" not in shown.text
+        assert shown.text.count("╔") == 1
+        shown.press("\r")
+        assert shown.wait() == 0
+
+
+def test_a_terminal_too_small_is_told_the_size_needed(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+
+    with show("play", str(run_dir), folder=tmp_path, size=(60, 8)) as shown:
+        assert shown.wait() == 1
+        shown.wait_until(lambda: "needs 8 columns and 9 rows" in " ".join(shown.emulator.text.split()))
+        assert "Traceback" not in shown.text
+        assert shown.modes == shown.modes_before
+
+
+def test_a_window_made_larger_after_the_game_is_drawn_anew(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+
+    with show("play", str(run_dir), "--framerate", "100", folder=tmp_path) as shown:
+        shown.wait_for(GAME_OVER)
+        shown.resize(100, 30)
+        shown.wait_for(GAME_OVER)
+        assert "score: 6" in shown.text
+        shown.press("\r")
+        assert shown.wait() == 0
+
+
+def test_a_terminal_that_cannot_place_text_is_refused(tmp_path: Path) -> None:
+    with show("play", "nowhere", folder=tmp_path, term="dumb") as shown:
+        assert shown.wait() == 1
+        shown.wait_for("TERM=dumb")
+
+
+def test_without_a_terminal_nothing_is_played(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["play", "nowhere"]) == 1
+    assert "is not a terminal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("framerate", ["0", "-1", "nan", "1e9", "inf"])
+def test_an_impossible_framerate_is_refused(framerate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["play", "nowhere", "--framerate", framerate]) == 2
+    assert "--framerate" in capsys.readouterr().err
+
+
+def test_the_pace_is_the_one_asked_for_and_not_the_games(tmp_path: Path) -> None:
+    # The game asks for one turn a second; six turns at 100 a second are over long before its second.
+    counting = WALK.replace("lives", "rate").replace("def play_turn", "").replace(
+        "        if game.on_board", '        game.state["rate"] = game.framerate\n        if game.on_board'
+    )
+    run_dir = make_trained_run(tmp_path, game=counting, description=DESCRIPTION.replace("lives", "rate"))
+
+    with show("play", str(run_dir), "--framerate", "100", folder=tmp_path) as shown:
+        shown.wait_for(GAME_OVER)
+        assert "rate: 1" in shown.text
+        shown.press("\r")
+        assert shown.wait() == 0
+
+
+def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
+    endings = [
+        Ending(turns=1, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
+        Ending(turns=20, state={"score": "lost"}, is_over=True),
+    ]
+    assert summarise(endings, "score", Path("a b"), "ep_0100").splitlines() == [
+        "Left the game after 1 turn: score 1.5 (lives 2)",
+        "Game over after 20 turns: score 'lost'",
+        "Watch another: retro-gamer play 'a b' --checkpoint ep_0100",
+    ]
+
+
+def test_many_games_are_not_all_listed() -> None:
+    endings = [Ending(turns=turns, state={"score": 0}, is_over=True) for turns in range(50)]
+    lines = summarise(endings, "score", Path("run"), None).splitlines()
+    assert len(lines) == 11
+    assert "49 turns" in lines[-2]
+
+
+def test_left_is_the_other_way(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path, ["ep_0100"], always=LEFT)
+
+    with show("play", str(run_dir), "--checkpoint", "ep_0100", "--framerate", "30", folder=tmp_path) as shown:
+        shown.wait_for("Game over: -1 after 1 turns")
+        shown.press("\x1b")
+        assert shown.wait() == 0

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from retro_gamer.dqn.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.errors import CheckpointError
+
+from .samples import make_batch, make_settings, make_small_spec
+
+pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+
+
+def make_state(updates: int = 3) -> tuple[Learner, dict[str, Any]]:
+    learner = Learner(make_small_spec(), make_settings(), ("a", "b", "c"))
+    for i in range(updates):
+        learner.update(make_batch(learner.spec, seed=i))
+    state = {
+        **learner.get_state(),
+        "epsilon": 0.35,
+        "episode": 120,
+        "total_turns": 45_000,
+        "characters": ["a", "b", "c"],
+        "spec": dataclasses.asdict(learner.spec),
+        "must_match": {"actions": ["KEY_UP"], "board_size": [5, 4], "spatial": True},
+        "hyperparameters": dataclasses.asdict(make_settings()),
+        "player": None,
+    }
+    return learner, state
+
+
+def save_anything(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def test_a_loaded_checkpoint_continues_bit_for_bit() -> None:
+    learner, state = make_state()
+    loaded = load_checkpoint(dump_checkpoint(state), "ep_0120.pt")
+    other = Learner(make_small_spec(), make_settings(seed=44), ("a", "b", "c"))
+    other.set_state(loaded)
+    for i in range(5):
+        batch = make_batch(learner.spec, seed=10 + i)
+        assert learner.update(batch).loss == other.update(batch).loss
+    np.testing.assert_array_equal(learner.publish().values, other.publish().values)
+    plain = ("epsilon", "episode", "total_turns", "characters", "spec", "must_match", "player", "total_steps")
+    assert {name: loaded[name] for name in plain} == {name: state[name] for name in plain}
+
+
+def test_a_checkpoint_before_the_first_update_can_be_loaded() -> None:
+    learner, state = make_state(updates=0)
+    other = Learner(make_small_spec(), make_settings(seed=44), ("a", "b", "c"))
+    other.set_state(load_checkpoint(dump_checkpoint(state), "ep_0000.pt"))
+    batch = make_batch(learner.spec)
+    assert learner.update(batch).loss == other.update(batch).loss
+
+
+def test_a_checkpoint_holds_what_the_reference_promises() -> None:
+    _, state = make_state()
+    raw = torch.load(io.BytesIO(dump_checkpoint(state)), weights_only=True)
+    assert raw["epsilon"] == 0.35
+    assert raw["total_steps"] == 3
+    assert set(raw["model_state_dict"]) == {name for name, _ in Learner(
+        make_small_spec(), make_settings(), ("a", "b", "c")
+    ).network.named_parameters()}  # fmt: skip
+    assert {"exp_avg", "exp_avg_sq", "step"} <= set(raw["optimizer_state_dict"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.999])
+def test_a_truncated_checkpoint_is_refused_by_name(share: float) -> None:
+    data = dump_checkpoint(make_state()[1])
+    with pytest.raises(CheckpointError, match=r"ep_0100\.pt"):
+        load_checkpoint(data[: int(len(data) * share)], "ep_0100.pt")
+
+
+@pytest.mark.parametrize(
+    "data", [b"not a checkpoint", b"\x80\x04", b"PK\x03\x04" + bytes(200), b"\x00" * 1000, pickle.dumps([1, 2])]
+)
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(CheckpointError, match="final"):
+        load_checkpoint(data, "final.pt")
+
+
+def test_a_damaged_byte_is_refused_or_harmless() -> None:
+    data = dump_checkpoint(make_state()[1])
+    random = np.random.default_rng(0)
+    for place in random.integers(0, 4000, 200):  # where the archive keeps its names and the pickle
+        damaged = bytearray(data)
+        damaged[place] ^= 0xFF
+        try:
+            state = load_checkpoint(bytes(damaged), "ep_0100.pt")
+        except CheckpointError:
+            continue
+        assert set(REQUIRED) <= set(state)
+
+
+def test_a_pickle_that_makes_torch_fail_an_assertion_is_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02K\x01Q.")  # a persistent id that is no tuple
+        archive.writestr("archive/version", b"3\n")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(buffer.getvalue(), "odd.pt")
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"model_state_dict": {}}, torch.zeros(3), {"format": "another"}, "text"])
+def test_what_torch_saved_for_others_is_refused(value: object) -> None:
+    with pytest.raises(CheckpointError, match="not written by retro-gamer"):
+        load_checkpoint(save_anything(value), "model.pt")
+
+
+class Malice:
+    """Runs a call when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.target,))
+
+
+def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "executed"
+    data = save_anything({"format": FORMAT, "format_version": FORMAT_VERSION, "model_state_dict": Malice(target)})
+    with pytest.raises(CheckpointError, match="nothing of it was run"):
+        load_checkpoint(data, "stranger.pt")
+    assert not target.exists()
+    torch.load(io.BytesIO(data), weights_only=False)  # it would have done it
+    assert target.exists()
+
+
+def test_a_malicious_pickle_without_torchs_archive_is_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "executed"
+    with pytest.raises(CheckpointError):
+        load_checkpoint(pickle.dumps(Malice(target)), "stranger.pt")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1", None])
+def test_another_format_version_is_refused(version: object) -> None:
+    data = save_anything({"format": FORMAT, "format_version": version, **make_state()[1]})
+    with pytest.raises(CheckpointError, match="format version"):
+        load_checkpoint(data, "ep_0100.pt")
+
+
+def test_a_checkpoint_without_its_version_is_refused() -> None:
+    with pytest.raises(CheckpointError):
+        load_checkpoint(save_anything({"format": FORMAT, **make_state()[1]}), "ep_0100.pt")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_checkpoint_that_lacks_a_part_is_neither_written_nor_read(name: str) -> None:
+    state = make_state()[1]
+    del state[name]
+    with pytest.raises(ValueError, match=name):
+        dump_checkpoint(state)
+    with pytest.raises(CheckpointError, match=name):
+        load_checkpoint(save_anything({"format": FORMAT, "format_version": FORMAT_VERSION, **state}), "ep_0100.pt")
+
+
+def test_messages_are_fit_for_a_terminal() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("\x1b[31mred/data.pkl", b"\x80\x04.")
+    with pytest.raises(CheckpointError) as raised:
+        load_checkpoint(buffer.getvalue(), "odd.pt")
+    assert "\x1b" not in str(raised.value)

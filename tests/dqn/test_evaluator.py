@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from retro_gamer.dqn.evaluator import Evaluator, initial_priorities, squash_values, unsquash_values
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.loss import squash
+
+from .samples import make_batch, make_boards, make_settings, make_small_spec
+
+KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}
+
+
+def make_learner(kind: str, seed: int = 3) -> Learner:
+    return Learner(make_small_spec(**KINDS[kind]), make_settings(seed=seed), ("a", "b", "c"))
+
+
+def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarray:
+    with torch.no_grad():
+        return learner.network(*(torch.from_numpy(array) for array in boards)).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
+    learner = make_learner(kind)
+    evaluator = Evaluator(learner.spec)
+    assert evaluator.version == -1
+    boards = make_boards(learner.spec, 10)
+    for i in range(3):
+        learner.update(make_batch(learner.spec, seed=i))
+        evaluator.follow(pickle.loads(pickle.dumps(learner.publish())))
+        assert evaluator.version == i + 1
+        np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_evaluator_grows_with_the_character_set(kind: str) -> None:
+    learner = make_learner(kind)
+    evaluator = Evaluator(learner.spec)
+    evaluator.follow(learner.publish())
+    learner.extend(("a", "b", "c", "d", "e"))
+    learner.update(make_batch(learner.spec, largest_code=5))
+    evaluator.follow(learner.publish())
+    assert evaluator.spec == learner.spec
+    boards = make_boards(learner.spec, 10, largest_code=5)
+    np.testing.assert_allclose(evaluator.evaluate(*boards), learner_values(learner, boards), rtol=1e-5, atol=1e-6)
+
+
+def test_an_evaluator_is_a_copy() -> None:
+    learner = make_learner("player")
+    evaluator = Evaluator(learner.spec)
+    weights = learner.publish()
+    evaluator.follow(weights)
+    boards = make_boards(learner.spec, 10)
+    before = evaluator.evaluate(*boards)
+    learner.update(make_batch(learner.spec))
+    weights.values[:] = 0
+    np.testing.assert_array_equal(evaluator.evaluate(*boards), before)
+
+
+def test_making_an_evaluator_draws_nothing_from_the_generator() -> None:
+    state = torch.get_rng_state()
+    Evaluator(make_small_spec())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_loaded_state_dict_gives_the_learners_values() -> None:
+    learner = make_learner("player")
+    learner.update(make_batch(learner.spec))
+    evaluator = Evaluator(learner.spec)
+    evaluator.load(learner.get_state()["model_state_dict"])
+    boards = make_boards(learner.spec, 10)
+    np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
+    with pytest.raises(RuntimeError):
+        evaluator.load(make_learner("list").get_state()["model_state_dict"])
+
+
+def test_values_are_squashed_and_unsquashed_in_units_of_reward() -> None:
+    values = np.array([-300.0, -0.5, 0.0, 2.0, 4300.0], np.float32)
+    np.testing.assert_allclose(squash_values(values), squash(torch.from_numpy(values)).numpy())
+    np.testing.assert_allclose(unsquash_values(squash_values(values)), values, rtol=1e-5)
+
+
+def test_initial_priorities_are_the_sizes_of_td_errors() -> None:
+    returns = np.array([1.0, -2.0, 30.0], np.float32)
+    discounts = np.array([0.9, 0.0, 0.81], np.float32)
+    q_taken, q_next = np.array([0.1, 0.2, -0.5], np.float32), np.array([1.5, 9.0, -2.0], np.float32)
+    expected = []
+    for g, d, q, n in zip(returns, discounts, q_taken, q_next, strict=True):
+        value = g + d * float(unsquash_values(np.array([n]))[0])
+        expected.append(abs(float(squash_values(np.array([value], np.float32))[0]) - q))
+    found = initial_priorities(returns, discounts, q_taken, q_next)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retro_gamer.dqn.network import make_network
+from retro_gamer.dqn.rationale import describe_network
+from retro_gamer.dqn.spec import make_spec
+from retro_gamer.games.metadata import GameMetadata
+
+from .samples import make_settings
+
+
+def describe(has_player: bool = True, settings: dict[str, Any] | None = None, **described: Any) -> str:
+    described = {"actions": ("KEY_UP",), "reward": "score", "character_set": ("@", "é"), **described}
+    metadata = GameMetadata(**{"board_size": (30, 20), **described})
+    network = make_network(make_spec(metadata, make_settings(**(settings or {})), has_player))
+    return describe_network(network, metadata)
+
+
+def test_it_names_board_characters_actions_and_weights() -> None:
+    text = describe()
+    n_weights = sum(
+        p.numel()
+        for p in make_network(
+            make_spec(
+                GameMetadata(actions=("KEY_UP",), reward="score", character_set=("@", "é"), board_size=(30, 20)),
+                make_settings(),
+                True,
+            )
+        ).parameters()
+    )
+    for part in ("30 x 20", "'@'", "'é'", "KEY_UP", "2 Q-values", f"{n_weights:,} weights"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("described", "has_player", "expected"),
+    [
+        ({}, True, "5 x 5 cells around the player"),
+        ({}, False, "name it in the description"),
+        ({"board_size": (100, 20)}, False, "3 x 3 cells averaged into one"),
+        ({"spatial": False}, True, "1200 numbers"),
+        ({"observe_state": ("lives", "level")}, True, "lives, level"),
+        ({"observe_state": ()}, True, "none observed"),
+    ],
+)
+def test_it_says_why_the_network_looks_as_it_does(described: dict[str, Any], has_player: bool, expected: str) -> None:
+    assert expected in describe(has_player, **described)
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "expected"), [(0, "no hidden layer"), (1, "1 hidden layer of 8"), (3, "3 hidden layers of 8")]
+)
+def test_it_counts_the_layers_of_the_head(n_layers: int, expected: str) -> None:
+    assert expected in describe(settings={"n_layers": n_layers})
+
+
+def test_its_lines_are_none_that_the_log_takes_for_episodes() -> None:
+    assert all(len(line) <= 140 and not line.startswith("[EP") for line in describe().splitlines())

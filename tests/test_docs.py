@@ -1,0 +1,136 @@
+"""Every command and every piece of Python shown in the documentation runs, in the order in which it is shown."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from docs import generate
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHORTER = [
+    (r"--minutes [\d.]+", "--minutes 0.03"),
+    (r"--training-episodes 300\b", "--training-episodes 100 --max-turns-per-episode 20 --train-every 32"),
+    (r"--episodes \d+", "--episodes 4"),
+]
+"""Long work is shortened, never left out."""
+GAME = ROOT / "tests" / "games" / "documented"
+ENTER = b"\r"
+DEADLINE_SECONDS = 120
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    lines = "".join(blocks(page, "console")).splitlines()
+    return [line[2:].split("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+def shorten(command: str) -> str:
+    for pattern, replacement in SHORTER:
+        command = re.sub(pattern, replacement, command)
+    return command
+
+
+def run_in_terminal(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command that takes over the terminal, press Enter once it has drawn, and return its status and output."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        arguments, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    )
+    os.close(theirs)
+    shown, deadline = b"", time.monotonic() + DEADLINE_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end is closed: the command has ended
+                break
+        if "╔" in shown.decode(errors="replace"):
+            os.write(ours, ENTER)
+    try:
+        return process.wait(timeout=10), shown.decode(errors="replace")
+    finally:
+        process.kill()
+        os.close(ours)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for file in GAME.iterdir():
+        if file.is_file():
+            shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.stem)
+def test_commands_run(page: Path, folder: Path) -> None:
+    for command in commands(page):
+        arguments = shlex.split(shorten(command))
+        assert arguments[0] == "retro-gamer", f"{page.name} shows a command this test does not know: {command}"
+        arguments = [sys.executable, "-m", "retro_gamer", *arguments[1:]]
+        if "play" in arguments:
+            status, output = run_in_terminal(arguments, folder)
+        else:
+            done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+            status, output = done.returncode, done.stdout + done.stderr
+        assert status == 0, f"{command}\n{output[-2000:]}"
+
+
+def test_readme_commands_exist() -> None:
+    """The README's make targets are in the Makefile, and its own commands are those of the tutorial and more."""
+    shown = commands(ROOT / "README.md")
+    targets = [command.split()[1] for command in shown if command.startswith("make ")]
+    assert targets == ["demo", "test"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_readme_game_commands_run(folder: Path) -> None:
+    game = [c for c in commands(ROOT / "README.md") if c.startswith("retro-gamer ")]
+    assert [c.split()[1] for c in game] == ["create", "train", "play"]
+    for command in game:
+        arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)[1:]]
+        if command.split()[1] == "train":
+            arguments += ["--minutes", "0.03"]
+        if command.split()[1] == "play":
+            status, output = run_in_terminal(arguments, folder)
+            assert status == 0, output[-2000:]
+        else:
+            subprocess.run(arguments, cwd=folder, check=True, capture_output=True, timeout=DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_python_runs(page: Path, folder: Path) -> None:
+    script = "if __name__ == '__main__':\n" + "".join(
+        f"    {line}\n" for block in blocks(page, "python") for line in block.splitlines()
+    )
+    (folder / "shown.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "shown.py"], cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_hyperparameter_tables_are_those_declared() -> None:
+    text = generate.REFERENCE.read_text()
+    assert generate.insert_tables(text) == text, "run: python docs/generate.py"
+    assert text.count("| `learning_rate` |") == 1

@@ -1,0 +1,101 @@
+"""Runs with checkpoints made by hand, so that what is played is known without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from retro_gamer.dqn.checkpoint import dump_checkpoint, load_checkpoint
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.spec import make_spec
+from retro_gamer.runs.config import RunConfig, load_config
+from retro_gamer.runs.creation import create_run
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.log import TrainingLog
+from retro_gamer.training.recorder import DirectoryRecorder
+
+WALK = '''\
+"""A walker earns a point for each cell to the right and falls off the board's right edge."""
+from retro.agent import ArrowKeyAgent
+from retro.game import Game
+
+class Walker(ArrowKeyAgent):
+    name = "walker"
+    character = "@"
+    position = (0, 2)
+
+    def try_to_move(self, position, game):
+        game.state["score"] += position[0] - self.position[0]
+        if game.on_board(position):
+            self.position = position
+        else:
+            game.end()
+
+class Wall:
+    name = "wall"
+    character = "#"
+    position = (4, 0)
+
+def create_game():
+    return Game([Walker(), Wall()], {"score": 0, "lives": 3}, board_size=(6, 4), framerate=1)
+'''
+DESCRIPTION = """\
+[tool.retro-gamer]
+actions = ["KEY_RIGHT", "KEY_LEFT"]
+reward = "score"
+character_set = ["@", "#"]
+observe_state = ["lives"]
+"""
+RIGHT, LEFT, NOTHING = 0, 1, 2
+
+
+def make_run(
+    folder: Path, *, game: str = WALK, description: str = DESCRIPTION, run_name: str = "run", **settings: Any
+) -> Path:
+    """Write a game into `folder`/project and return a new run for it, not trained yet."""
+    project = folder / "project"
+    project.mkdir(exist_ok=True)
+    (project / "game.py").write_text(game, encoding="utf-8")
+    (project / "pyproject.toml").write_text(description, encoding="utf-8")
+    small = {"n_layers": 1, "layer_size": 8, "crop_radius": 1, **settings}
+    return create_run(str(project / "game.py"), folder / run_name, small).directory.path
+
+
+def make_learner(config: RunConfig, *, always: int | None = None) -> Learner:
+    """Return a learner with random weights or, with `always`, one that prefers that action on every board."""
+    metadata = config.metadata
+    spec = make_spec(metadata, config.hyperparameters, has_player=True)
+    learner = Learner(spec, config.hyperparameters, metadata.character_set or ())
+    if always is not None:
+        parameters = list(learner.network.parameters())
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.zero_()
+            parameters[-1][always] = 1.0  # the bias of the last layer
+    return learner
+
+
+def save(run_dir: Path, *names: str, change: Callable[[dict[str, Any]], None] | None = None, **chosen: Any) -> Learner:
+    """Write the checkpoints `names` of one learner, which is returned; `change` alters their state first."""
+    config = load_config(run_dir)
+    learner = make_learner(config, **chosen)
+    made = RunDirectory(run_dir.parent / "made")
+    log = TrainingLog(made.log_path)
+    recorder = DirectoryRecorder(made, log, learner, config.metadata, config.hyperparameters)
+    file = made.resolve_checkpoint(recorder.write_checkpoint(100, 1000))
+    state = load_checkpoint(file.path.read_bytes(), file.name)
+    if change is not None:
+        change(state)
+    for name in names or ("final",):
+        RunDirectory(run_dir).write_checkpoint(name, dump_checkpoint(state))
+    return learner
+
+
+def make_trained_run(folder: Path, names: Sequence[str] = ("final",), always: int = RIGHT, **given: Any) -> Path:
+    """Return a run whose checkpoints always choose one action."""
+    run_dir = make_run(folder, **given)
+    save(run_dir, *names, always=always)
+    return run_dir
