@@ -31,8 +31,8 @@ def game(run_dir: Path) -> Game:
 
 def expected_q_values(network: torch.nn.Module, player: tuple[int, int]) -> np.ndarray:
     """The values of the game's first board, which is written here by hand, undoing the compression of the scale."""
-    codes = np.zeros((4, 6), dtype=np.uint8)
-    codes[2, 0], codes[0, 4] = 1, 2
+    codes = np.zeros((4, 10), dtype=np.uint8)
+    codes[2, 4], codes[0, 8] = 1, 2
     with torch.no_grad():
         q = network(torch.tensor(codes)[None], torch.tensor([player], dtype=torch.int16), torch.tensor([[3.0]]))[0]
     squashed = q.numpy().astype(np.float64)
@@ -50,7 +50,7 @@ def test_q_values_are_those_of_the_network_in_units_of_reward(tmp_path: Path, sp
     q = TrainedPolicy(run_dir).q_values(game)
 
     assert q.dtype == np.float32
-    np.testing.assert_allclose(q, expected_q_values(learner.network, player=(0, 2)), atol=1e-4)
+    np.testing.assert_allclose(q, expected_q_values(learner.network, player=(4, 2)), atol=1e-4)
 
 
 def test_the_best_action_is_pressed(run_dir: Path, game: Game) -> None:
@@ -69,7 +69,7 @@ def test_an_agent_that_is_played_sees_the_board_from_its_own_place(run_dir: Path
     policy = TrainedPolicy(run_dir)
 
     np.testing.assert_allclose(
-        policy.q_values(game, wall), expected_q_values(learner.network, player=(4, 0)), atol=1e-4
+        policy.q_values(game, wall), expected_q_values(learner.network, player=(8, 0)), atol=1e-4
     )
     assert not np.allclose(policy.q_values(game, wall), policy.q_values(game))
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_keeps_its_own_characters(run_dir: Path, game: Game) -> Non
 
     assert policy.metadata.character_set == ("@", "#")
     np.testing.assert_allclose(
-        policy.q_values(game), expected_q_values(learner.network, player=(0, 2)), atol=1e-4
+        policy.q_values(game), expected_q_values(learner.network, player=(4, 2)), atol=1e-4
     )
 
 

@@ -18,14 +18,14 @@ from retro_gamer.runs.log import TrainingLog
 from retro_gamer.training.recorder import DirectoryRecorder
 
 WALK = '''\
-"""A walker earns a point for each cell to the right and falls off the board's right edge."""
+"""A walker earns a point for each cell to the right; at the edges of the board the game is over."""
 from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 class Walker(ArrowKeyAgent):
     name = "walker"
     character = "@"
-    position = (0, 2)
+    position = (4, 2)
 
     def try_to_move(self, position, game):
         game.state["score"] += position[0] - self.position[0]
@@ -37,10 +37,10 @@ class Walker(ArrowKeyAgent):
 class Wall:
     name = "wall"
     character = "#"
-    position = (4, 0)
+    position = (8, 0)
 
 def create_game():
-    return Game([Walker(), Wall()], {"score": 0, "lives": 3}, board_size=(6, 4), framerate=1)
+    return Game([Walker(), Wall()], {"score": 0, "lives": 3}, board_size=(10, 4), framerate=1)
 '''
 DESCRIPTION = """\
 [tool.retro-gamer]

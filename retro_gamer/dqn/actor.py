@@ -106,10 +106,11 @@ class Actor:
         return self._make_report(tickets, turns, replay_turns, time.monotonic() - started)
 
     def _follow(self, weights: Weights | None) -> None:
-        if weights is None or weights.version == self._evaluator.version:
+        known = len(self._observer.encoder.character_set)
+        if weights is None or (weights.version, len(weights.characters)) == (self._evaluator.version, known):
             return
         self._evaluator.follow(weights)
-        for character in weights.characters[len(self._observer.encoder.character_set) :]:
+        for character in weights.characters[known:]:
             self._observer.encoder.extend(character)
 
     def _start_games(self, tickets: deque[int]) -> None:

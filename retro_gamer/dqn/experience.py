@@ -101,15 +101,14 @@ class ExperienceBuilder:
         self.trajectories[game].clear()
 
     def make_block(self) -> Block | None:
-        """Return everything that is complete as one block and keep the rest; None if no turn was played."""
-        if self._turns == 0:
-            return None
+        """Return everything that is complete as one block and keep the rest; None if there is nothing to send."""
         for trajectory in self.trajectories:
             kept = self._make_transitions(trajectory, terminated=False, truncated=False)
             trajectory.rows = trajectory.rows[kept:]
             trajectory.actions = trajectory.actions[kept:]
             trajectory.rewards = trajectory.rewards[kept:]
-        block = self._pack()
+        # Games that failed before their first turn leave rows behind but nothing to send.
+        block = self._pack() if self._turns or self._pieces else None
         self._start_over()
         return block
 

@@ -144,7 +144,9 @@ class TrainingLoop:
             self._published = version
 
     def _take(self, event: Reported | Lost) -> None:
-        self._outstanding.pop(event.actor, None)
+        if event.actor in self._waiting:
+            return  # said twice, or late: whatever it had was taken back
+        self._outstanding.pop(event.actor)
         self._waiting.add(event.actor)
         if isinstance(event, Lost):
             self._take_loss(event)
@@ -153,8 +155,8 @@ class TrainingLoop:
         self._losses_in_a_row = 0
         self._ratio.receive(report.replay_turns)
         for episode in report.episodes:
-            self._tickets.complete(event.actor, episode.ticket)
-            self._finished.append(episode)
+            if self._tickets.complete(event.actor, episode.ticket):
+                self._finished.append(episode)
         self._tickets.take_back(event.actor, report.unused_tickets)
         self._take_faults(report.faults, bool(report.turns))
         self._take_unknown(report.unknown_characters)

@@ -12,6 +12,8 @@ SHORTEST_GRANT_TURNS = 128
 LONGEST_GRANT_TURNS = 4096
 LARGEST_BLOCK_TURNS = 512
 GRANT_SECONDS = 2.0
+MOST_ACTORS = 1024
+"""No more are ever recommended, not even for a game of which no turn could be timed."""
 HEADROOM = 1.5
 """Actors are planned to play this much faster than the learner can follow, so that it rarely waits."""
 
@@ -71,7 +73,8 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
 
 def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
     """Return the smallest number of actors that keeps this learner busy."""
-    return max(1, math.ceil(HEADROOM * settings.train_every * times.turn / times.update))
+    needed = HEADROOM * settings.train_every * times.turn / times.update
+    return max(1, math.ceil(min(needed, MOST_ACTORS)))
 
 
 def _make_inline_plan(settings: Hyperparameters) -> WorkPlan:

@@ -39,7 +39,7 @@ class Runtime(Protocol):
         """Set a waiting actor to work."""
 
     def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
-        """Return what happened to actors; wait at most so long for something to happen."""
+        """Return what happened to actors, once for each grant; wait at most so long for something to happen."""
 
     def next_batch(self, wanted: int) -> Batch:
         """Return the next batch; up to `wanted` may be fetched ahead."""

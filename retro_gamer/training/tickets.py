@@ -45,14 +45,19 @@ class TicketOffice:
         return tuple(tickets)
 
     def take_back(self, actor: int, tickets: Iterable[int]) -> None:
-        """Take unused tickets back from `actor`, to be handed out again."""
-        for ticket in tickets:
-            self._held[actor].remove(ticket)
+        """Take unused tickets back from `actor`, to be handed out again; one it does not hold is somewhere else."""
+        held = self._held.get(actor, set())
+        for ticket in held.intersection(tickets):
+            held.remove(ticket)
             heapq.heappush(self._returned, ticket)
 
-    def complete(self, actor: int, ticket: int) -> None:
-        """Note that the episode of a ticket held by `actor` is over."""
-        self._held[actor].remove(ticket)
+    def complete(self, actor: int, ticket: int) -> bool:
+        """Note that the episode of a ticket is over; return False if `actor` does not hold it, so that it is not."""
+        held = self._held.get(actor, set())
+        if ticket not in held:
+            return False
+        held.remove(ticket)
+        return True
 
     def lose(self, actor: int) -> int:
         """Take back everything a lost actor held; return how many tickets that were."""

@@ -100,7 +100,7 @@ def test_a_terminal_too_small_is_told_the_size_needed(tmp_path: Path) -> None:
 
     with show("play", str(run_dir), folder=tmp_path, size=(60, 8)) as shown:
         assert shown.wait() == 1
-        shown.wait_until(lambda: "needs 8 columns and 9 rows" in " ".join(shown.emulator.text.split()))
+        shown.wait_until(lambda: "needs 12 columns and 9 rows" in " ".join(shown.emulator.text.split()))
         assert "Traceback" not in shown.text
         assert shown.modes == shown.modes_before
 
@@ -171,6 +171,6 @@ def test_left_is_the_other_way(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path, ["ep_0100"], always=LEFT)
 
     with show("play", str(run_dir), "--checkpoint", "ep_0100", "--framerate", "30", folder=tmp_path) as shown:
-        shown.wait_for("Game over: -1 after 1 turns")
+        shown.wait_for("Game over: -5 after 5 turns")
         shown.press("\x1b")
         assert shown.wait() == 0

@@ -28,7 +28,9 @@ def grow_by_index(tensor: torch.Tensor, axis: CharacterAxis, n_old: int, n_new: 
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2])
-@pytest.mark.parametrize(("offset", "before", "after", "tail"), [(0, 1, 1, 0), (1, 1, 1, 0), (3, 1, 4, 2), (0, 6, 1, 0)])
+@pytest.mark.parametrize(
+    ("offset", "before", "after", "tail"), [(0, 1, 1, 0), (1, 1, 1, 0), (3, 1, 4, 2), (0, 6, 1, 0)]
+)
 @pytest.mark.parametrize(("n_old", "n_new"), [(3, 4), (2, 5), (0, 2), (3, 3)])
 def test_growing_moves_every_entry_to_its_new_place(
     dim: int, offset: int, before: int, after: int, tail: int, n_old: int, n_new: int

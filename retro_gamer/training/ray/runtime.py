@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
@@ -83,7 +83,7 @@ class RayRuntime:
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
                 raise type(error.cause)(str(error.cause)) from None
             reason = f"{type(error.cause).__name__}: {error.cause}"
-        except RayActorError as error:
+        except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _first_line(error)
         ray.kill(self._actors[actor])
         self._actors[actor] = self._make_actor()

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from retro.game import Game
+
+from retro_gamer.dqn.actor import Actor
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.loss import squash, unsquash
+from retro_gamer.dqn.messages import Episode, Grant, Report
+from retro_gamer.dqn.spec import make_spec
+from retro_gamer.games.session import GameSession
+from retro_gamer.replay.block import Block
+
+from .samples import make_settings
+from .tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
+
+
+class Stage:
+    """An actor, the learner it follows, and all that it pushed and reported."""
+
+    def __init__(
+        self, factory: Callable[[], Game], *, n_games: int = 1, block_turns: int = 16, seed: int = 5, **changed: Any
+    ) -> None:
+        self.settings = make_settings(**changed)
+        spec = make_spec(METADATA, self.settings, has_player=True)
+        self.learner = Learner(spec, self.settings, METADATA.character_set or ())
+        self.actor = Actor(
+            make_session=lambda: GameSession(factory, METADATA),
+            metadata=METADATA,
+            spec=spec,
+            settings=self.settings,
+            n_games=n_games,
+            block_turns=block_turns,
+            seed=seed,
+        )
+        self.blocks: list[Block] = []
+        self.pushed_turns = 0
+
+    def push(self, block: Block) -> int:
+        block.check_valid()
+        self.blocks.append(block)
+        self.pushed_turns += block.turns
+        return self.pushed_turns
+
+    def play(
+        self, tickets: tuple[int, ...], turns: int = 10_000, epsilon: float = 1.0, seconds: float = np.inf
+    ) -> Report:
+        grant = Grant(turns=turns, seconds=seconds, epsilon=epsilon, tickets=tickets)
+        return self.actor.play(grant, self.learner.publish(), self.push)
+
+    def column(self, field: str) -> np.ndarray:
+        return np.concatenate([getattr(block, field) for block in self.blocks])
+
+    def ends(self, name: str) -> np.ndarray:
+        """Return the state value (the turn count) in which each transition starts ("first") or ends ("next")."""
+        return np.concatenate([block.state[getattr(block, name), 0] for block in self.blocks])
+
+    def q_values(self, block: Block, rows: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            arrays = (block.codes[rows], block.player[rows], block.state[rows])
+            return self.learner.network(*(torch.from_numpy(array) for array in arrays)).numpy()
+
+
+def tickets_of(report: Report) -> list[int]:
+    return [episode.ticket for episode in report.episodes]
+
+
+@pytest.mark.parametrize("n_games", [1, 3, 8])
+def test_every_ticket_comes_back_once_as_an_episode_or_unused(n_games: int) -> None:
+    stage = Stage(walks(ends_after(7)), n_games=n_games)
+    waiting, completed, held = list(range(1, 31)), [], set()
+    while len(completed) < 30:
+        granted = tuple(waiting[:9])
+        del waiting[:9]
+        held |= set(granted)
+        report = stage.play(granted, turns=11)
+        for ticket in (*tickets_of(report), *report.unused_tickets):
+            held.remove(ticket)
+        completed += tickets_of(report)
+        waiting += report.unused_tickets
+        assert len(held) <= n_games
+    assert sorted(completed) == list(range(1, 31))
+    assert not held
+    assert not waiting
+    assert stage.pushed_turns == 30 * 7
+
+
+def test_a_report_tells_what_was_played() -> None:
+    stage = Stage(walks(ends_after(4)), n_games=2)
+    report = stage.play((7, 8, 9))
+    assert sorted(tickets_of(report)) == [7, 8, 9]
+    assert all(e.turns == 4 and not e.truncated and e.fault is None for e in report.episodes)
+    assert (report.turns, report.replay_turns, report.unused_tickets, report.faults) == (12, 12, (), ())
+    assert report.version == 0
+    assert report.seconds > 0
+    assert sum(e.total_reward for e in report.episodes) == pytest.approx(rewards_earned(stage))
+
+
+def rewards_earned(stage: Stage) -> float:
+    """Return the sum of rewards by what each transition's first reward must have been, from the player's moves."""
+    total = 0.0
+    for block in stage.blocks:
+        for row, action in zip(block.first, block.action, strict=True):
+            x = int(block.player[row, 0])
+            total += {0: 1 if x < 5 else 0, 1: -1 if x > 0 else 0}.get(int(action), 0)
+    return total
+
+
+def test_a_grant_is_bounded_by_turns_and_games_go_on_with_the_next() -> None:
+    stage = Stage(walks(ends_after(100)), n_games=4)
+    report = stage.play(tuple(range(20)), turns=50)
+    assert 50 <= report.turns < 54
+    assert report.episodes == ()
+    assert sorted(report.unused_tickets) == list(range(4, 20))
+    report = stage.play((), turns=10_000)
+    assert sorted(tickets_of(report)) == [0, 1, 2, 3]
+    assert [e.turns for e in report.episodes] == [100] * 4
+    assert stage.pushed_turns == 400
+
+
+def test_a_grant_is_bounded_by_seconds() -> None:
+    report = Stage(walks(never_ends)).play((1, 2), seconds=0.0)
+    assert (report.turns, report.unused_tickets, report.replay_turns) == (0, (1, 2), 0)
+    report = Stage(walks(never_ends), max_turns_per_episode=1_000_000).play((1,), turns=10**9, seconds=0.05)
+    assert report.turns > 0
+
+
+def test_without_tickets_or_games_nothing_is_played() -> None:
+    report = Stage(walks(never_ends)).play(())
+    assert (report.turns, report.episodes, report.unused_tickets) == (0, (), ())
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_the_turn_limit_truncates_and_is_bootstrapped_through(prioritized: bool) -> None:
+    stage = Stage(walks(never_ends), max_turns_per_episode=6, n_step=3, prioritize_experiences=prioritized)
+    (episode,) = stage.play((1,)).episodes
+    assert (episode.turns, episode.truncated, episode.fault) == (6, True, None)
+    assert sorted(stage.ends("first")) == [0, 1, 2, 3, 4, 5]
+    assert sorted(stage.ends("next")) == [3, 4, 5, 6, 6, 6]
+    np.testing.assert_allclose(sorted(stage.column("discounts")), [0.99**3] * 4 + [0.99**2, 0.99], rtol=1e-6)
+
+
+def test_a_game_that_ends_is_terminated() -> None:
+    stage = Stage(walks(ends_after(5)), n_step=3)
+    (episode,) = stage.play((1,)).episodes
+    assert (episode.turns, episode.truncated) == (5, False)
+    by_start = dict(zip(stage.ends("first"), stage.column("discounts"), strict=True))
+    assert by_start == pytest.approx({0: 0.99**3, 1: 0.99**3, 2: 0, 3: 0, 4: 0})
+
+
+def test_an_end_at_the_turn_limit_is_an_end() -> None:
+    (episode,) = Stage(walks(ends_after(5)), max_turns_per_episode=5).play((1,)).episodes
+    assert (episode.turns, episode.truncated) == (5, False)
+
+
+def test_an_illegal_move_terminates_with_the_reward_of_its_turn() -> None:
+    def script(walker: Walker, game: Game) -> None:
+        if game.state["turns"] == 3:
+            game.state["score"] += 100
+            walker.position = (-1, 0)
+
+    stage = Stage(walks(script), n_step=1)
+    (episode,) = stage.play((1,)).episodes
+    assert (episode.turns, episode.truncated, episode.fault) == (3, False, None)
+    assert stage.column("discounts")[-1] == 0
+    assert stage.column("returns")[-1] >= 99
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+@pytest.mark.parametrize("error", [ZeroDivisionError("no"), SystemExit(3)])
+def test_a_game_that_raises_is_truncated_at_its_last_good_turn(prioritized: bool, error: BaseException) -> None:
+    stage = Stage(walks(raises_at(4, error)), n_step=2, prioritize_experiences=prioritized)
+    report = stage.play((1,))
+    (episode,) = report.episodes
+    assert (episode.turns, episode.truncated) == (3, True)
+    assert episode.fault is not None
+    assert type(error).__name__ in episode.fault
+    assert (report.turns, report.faults, report.unused_tickets) == (3, (), ())
+    assert sorted(zip(stage.ends("first"), stage.ends("next"), strict=True)) == [(0, 2), (1, 3), (2, 3)]
+    assert (stage.column("discounts") > 0).all()
+    assert episode.total_reward == rewards_earned(stage)
+
+
+def test_a_game_whose_board_cannot_be_seen_any_more_is_truncated_at_its_last_good_turn() -> None:
+    class Breaks(Walker):
+        def __init__(self) -> None:
+            super().__init__(never_ends)
+            self.looks = 0
+
+        @property
+        def display(self) -> bool:  # type: ignore[override]
+            if getattr(self, "broken", False):
+                raise RuntimeError("the light is out")
+            return True
+
+        def play_turn(self, game: Game) -> None:
+            super().play_turn(game)
+            self.broken = game.state["turns"] == 3
+
+    def create_game() -> Game:
+        return Game([Breaks()], {"score": 0, "turns": 0}, board_size=METADATA.board_size)
+
+    stage = Stage(create_game)
+    (episode,) = stage.play((1,)).episodes
+    assert (episode.turns, episode.truncated) == (2, True)
+    assert "the light is out" in str(episode.fault)
+    assert stage.pushed_turns == 2
+
+
+@pytest.mark.parametrize("n_games", [1, 2])
+def test_a_game_that_raises_before_its_first_turn_gives_the_ticket_back(n_games: int) -> None:
+    stage = Stage(walks(raises_at(1, ZeroDivisionError("no"))), n_games=n_games)
+    for _ in range(40):
+        report = stage.play((1, 2, 3))
+        assert sorted(report.unused_tickets) == [1, 2, 3]
+        assert (report.episodes, report.turns) == ((), 0)
+        assert len(report.faults) == 3
+        assert "ZeroDivisionError" in report.faults[0]
+    assert stage.blocks == []
+
+
+def test_a_game_that_cannot_be_built_gives_the_ticket_back_and_the_others_play_on() -> None:
+    built = iter([True, False, True, False, True])
+
+    def create_game() -> Game:
+        if not next(built):
+            raise OSError("no such level")
+        return walks(ends_after(3))()
+
+    report = Stage(create_game).play((1, 2, 3, 4, 5))
+    # One game at a time: a grant ends when no game could be started.
+    assert set(tickets_of(report)) | set(report.unused_tickets) == {1, 2, 3, 4, 5}
+    assert 1 in tickets_of(report)
+    assert 2 in report.unused_tickets
+    assert "no such level" in report.faults[0]
+
+
+def test_a_board_that_cannot_be_seen_at_the_start_gives_the_ticket_back() -> None:
+    class Unseen(Walker):
+        @property
+        def character(self) -> str:  # type: ignore[override]
+            raise RuntimeError("invisible ink")
+
+    stage = Stage(lambda: Game([Unseen(never_ends)], {"score": 0, "turns": 0}, board_size=METADATA.board_size))
+    report = stage.play((4,))
+    assert report.unused_tickets == (4,)
+    assert "invisible ink" in report.faults[0]
+
+
+def test_a_reward_that_cannot_be_read_is_a_fault_and_the_game_goes_on() -> None:
+    def script(walker: Walker, game: Game) -> None:
+        if game.state["turns"] == 2:
+            game.state["score"] = "lots"
+        elif game.state["turns"] == 3:
+            game.state["score"] = 5
+            game.end()
+
+    report = Stage(walks(script)).play((1,), epsilon=0.0)
+    (episode,) = report.episodes
+    assert (episode.turns, episode.truncated) == (3, False)
+    assert episode.total_reward == 5
+    assert "'lots'" in report.faults[0]
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+@pytest.mark.parametrize("n_games", [1, 4])
+def test_without_exploration_the_best_action_is_taken(prioritized: bool, n_games: int) -> None:
+    stage = Stage(walks(ends_after(30)), n_games=n_games, prioritize_experiences=prioritized)
+    stage.play(tuple(range(8)), epsilon=0.0)
+    for block in stage.blocks:
+        np.testing.assert_array_equal(block.action, stage.q_values(block, block.first).argmax(axis=1))
+    assert len(stage.column("action")) == 240
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 0.4])
+def test_exploration_takes_every_action_equally_often(epsilon: float) -> None:
+    stage = Stage(walks(never_ends), n_games=4, max_turns_per_episode=2000, n_step=1)
+    stage.play((1, 2, 3, 4), epsilon=epsilon)
+    best = np.concatenate([stage.q_values(block, block.first).argmax(axis=1) for block in stage.blocks])
+    taken = stage.column("action")
+    assert len(taken) == 8000
+    # The best action is also drawn at random, once in four times.
+    assert np.mean(taken == best) == pytest.approx(1 - epsilon * 3 / 4, abs=0.02)
+    # Counted from the best one on, the others come equally often.
+    shares = np.bincount((taken - best) % 4, minlength=4) / len(taken)
+    np.testing.assert_allclose(shares[1:], epsilon / 4, atol=0.02)
+
+
+def test_priorities_are_the_td_errors_of_the_actors_own_network() -> None:
+    stage = Stage(walks(ends_after(9)), n_games=3, prioritize_experiences=True, n_step=2)
+    stage.play(tuple(range(9)), epsilon=0.5)
+    for block in stage.blocks:
+        q, q_next = stage.q_values(block, block.first), stage.q_values(block, block.next).max(axis=1)
+        bootstrap = unsquash(torch.from_numpy(q_next)).numpy() * block.discounts
+        target = squash(torch.from_numpy(block.returns + bootstrap)).numpy()
+        taken = q[np.arange(len(block)), block.action]
+        assert block.priorities is not None
+        np.testing.assert_allclose(block.priorities, np.abs(target - taken), rtol=1e-3, atol=1e-4)
+
+
+def plays_dice(walker: Walker, game: Game) -> None:
+    game.state["score"] += random.randrange(1000)
+    if random.random() < 0.1:
+        game.end()
+
+
+def test_with_one_game_an_episode_depends_on_seed_and_ticket_only() -> None:
+    def play(tickets: tuple[int, ...], seed: int = 5) -> dict[int, Episode]:
+        return {episode.ticket: episode for episode in Stage(walks(plays_dice), seed=seed).play(tickets).episodes}
+
+    all_of_them, last = play((1, 2, 3)), play((3,))
+    assert all_of_them[3] == last[3]
+    assert all_of_them[1] != dataclasses.replace(all_of_them[2], ticket=1)
+    assert play((1, 2, 3)) == all_of_them
+    assert play((3,), seed=6)[3] != last[3]
+
+
+def test_games_in_lock_step_are_repeatable_and_differ_by_seed() -> None:
+    def play(seed: int) -> tuple[Episode, ...]:
+        return Stage(walks(plays_dice), n_games=3, seed=seed).play(tuple(range(10))).episodes
+
+    assert play(1) == play(1)
+    assert play(1) != play(2)
+
+
+def shows(character: str) -> Callable[[], Game]:
+    def script(walker: Walker, game: Game) -> None:
+        walker.character = character
+        if game.state["turns"] == 3:
+            game.end()
+
+    return walks(script)
+
+
+def test_unknown_characters_are_counted_once_and_shown_as_empty() -> None:
+    stage = Stage(shows("?"))
+    assert stage.play((1,)).unknown_characters == {"?": 2}
+    assert stage.play(()).unknown_characters == {}
+    assert {int(c) for block in stage.blocks for c in np.unique(block.codes)} == {0, 1}
+
+
+def test_a_grown_character_set_is_followed_even_without_an_update_between() -> None:
+    stage = Stage(shows("?"))
+    stage.play((1,))
+    stage.learner.extend(("@", "#", "?"))
+    stage.blocks.clear()
+    assert stage.play((2,)).unknown_characters == {}
+    assert {int(c) for block in stage.blocks for c in np.unique(block.codes)} == {0, 1, 3}
+
+
+def test_new_weights_are_followed_and_reported() -> None:
+    stage = Stage(walks(ends_after(5)))
+    stage.play((1,))
+    with torch.no_grad():
+        stage.learner.network.head[-1].bias.copy_(torch.tensor([0.0, 0.0, 1e6, 0.0]))  # type: ignore[union-attr]
+    stage.learner.total_updates = 7
+    stage.blocks.clear()
+    assert stage.play((2,), epsilon=0.0).version == 7
+    assert set(stage.column("action").tolist()) == {2}
+
+
+def test_blocks_are_pushed_while_a_long_grant_is_played() -> None:
+    stage = Stage(walks(ends_after(50)), n_games=2, block_turns=10)
+    report = stage.play(tuple(range(10)))
+    assert len(stage.blocks) > 10
+    assert report.replay_turns == stage.pushed_turns == report.turns == 500
+    assert len(stage.column("first")) == 500

@@ -1,0 +1,265 @@
+"""Stand-ins for everything around the training loop, in memory, that check how the loop treats them."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from retro_gamer.dqn.learner import UpdateResult
+from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.training.loop import Start, TrainingLoop
+from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.progress import Progress
+from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.stopping import StopRequest
+
+BATCH_SIZE = 8
+LEARNING_STARTS = 40
+
+
+class CountingLearner:
+    """Counts updates; the loss of update n is n."""
+
+    def __init__(self) -> None:
+        self.total_updates = 0
+        self.skipped_updates = 0
+        self.skips: Callable[[int], bool] = lambda number: False
+        self.characters: tuple[str, ...] = ("a", "b")
+        self.learning_rates: list[float] = []
+        self.calls = 0
+        self.on_update: Callable[[], None] = lambda: None
+
+    def update(self, batch: Any) -> UpdateResult:
+        self.on_update()
+        self.calls += 1
+        errors = np.full(len(batch.ids), float(self.calls), np.float32)
+        if self.skips(self.calls):
+            self.skipped_updates += 1
+            return UpdateResult(loss=float("nan"), errors=np.zeros_like(errors), skipped=True)
+        self.total_updates += 1
+        return UpdateResult(loss=float(self.total_updates), errors=errors, skipped=False)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        self.learning_rates.append(learning_rate)
+
+    def publish(self) -> Weights:
+        return Weights(version=self.total_updates, values=np.zeros(1, np.float32), characters=self.characters)
+
+    def extend(self, characters: tuple[str, ...]) -> None:
+        assert characters[: len(self.characters)] == self.characters
+        self.characters = characters
+
+
+class ListRecorder:
+    """Keeps what is recorded in lists."""
+
+    def __init__(self) -> None:
+        self.lines: list[EpisodeLine] = []
+        self.notes: list[str] = []
+        self.checkpoints: list[tuple[int, int]] = []
+        self.characters: list[tuple[str, ...]] = []
+        self.on_line: Callable[[EpisodeLine], None] = lambda line: None
+
+    def write_episode(self, line: EpisodeLine) -> None:
+        self.lines.append(line)
+        self.on_line(line)
+
+    def write_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def write_checkpoint(self, episodes: int, turns: int) -> str:
+        self.checkpoints.append((episodes, turns))
+        return f"ep_{episodes:04d}"
+
+    def extend_characters(self, characters: tuple[str, ...]) -> None:
+        self.characters.append(characters)
+
+
+class ListReporter:
+    """Keeps what is reported in lists."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.progresses: list[Progress] = []
+        self.notes: list[str] = []
+        self.closed = False
+
+    def begin(self, text: str) -> None:
+        self.texts.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.progresses.append(progress)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclasses.dataclass
+class PlayedGame:
+    """A game in flight: its total reward will be its ticket, so that every episode can be told from every other."""
+
+    ticket: int
+    length: int
+    turns: int = 0
+
+
+class ActorsInMemory:
+    """Actors that play games of random lengths, report out of order, twice, or after they were taken for lost.
+
+    The first is slow: it reports when the others have reported several times.
+    """
+
+    def __init__(
+        self,
+        n_actors: int,
+        *,
+        seed: int = 0,
+        games_per_actor: int = 4,
+        chance_of_loss: float = 0.0,
+        chance_of_repetition: float = 0.0,
+        longest_game: int = 60,
+    ) -> None:
+        self.n_actors = n_actors
+        self.random = np.random.default_rng(seed)
+        self.games_per_actor = games_per_actor
+        self.chance_of_loss = chance_of_loss
+        self.chance_of_repetition = chance_of_repetition
+        self.longest_game = longest_game
+        self.granted: dict[int, Grant] = {}
+        self.in_flight: dict[int, list[PlayedGame]] = {actor: [] for actor in range(n_actors)}
+        self.replay_turns = 0
+        self.grants: list[tuple[int, Grant]] = []
+        self.published: list[Weights] = []
+        self.errors: list[tuple[np.ndarray, np.ndarray]] = []
+        self.lost = 0
+        self.batches = 0
+        self.on_grant: Callable[[int, Grant], None] = lambda actor, grant: None
+        self.change_report: Callable[[Report], Report] = lambda report: report
+
+    def publish(self, weights: Weights) -> None:
+        self.published.append(weights)
+
+    def grant(self, actor: int, grant: Grant) -> None:
+        assert actor not in self.granted
+        assert grant.turns > 0
+        self.on_grant(actor, grant)
+        self.grants.append((actor, grant))
+        self.granted[actor] = grant
+
+    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
+        events: list[Reported | Lost] = []
+        for actor in list(self.granted):
+            if self.random.random() < (0.1 if actor == 0 else 0.5):
+                events += self._play(actor)
+        return events
+
+    def _play(self, actor: int) -> list[Reported | Lost]:
+        report = self.change_report(self._report(actor, self.granted.pop(actor)))
+        reported = Reported(actor=actor, report=report)
+        if self.random.random() < self.chance_of_loss:
+            self.lost += 1
+            self.in_flight[actor] = []
+            late = [reported] if self.random.random() < 0.5 else []  # it was not dead, only slow to answer
+            return [Lost(actor=actor, reason="it was killed"), *late]
+        return [reported] * (2 if self.random.random() < self.chance_of_repetition else 1)
+
+    def _report(self, actor: int, grant: Grant) -> Report:
+        tickets, playing = list(grant.tickets), self.in_flight[actor]
+        turns, episodes = 0, []
+        while turns < grant.turns and (tickets or playing):
+            while tickets and len(playing) < self.games_per_actor:
+                playing.append(PlayedGame(tickets.pop(0), int(self.random.integers(1, self.longest_game + 1))))
+            for game in list(playing):
+                game.turns += 1
+                turns += 1
+                if game.turns == game.length:
+                    playing.remove(game)
+                    episodes.append(
+                        Episode(ticket=game.ticket, total_reward=game.ticket, turns=game.turns, truncated=False)
+                    )
+        self.replay_turns += turns
+        return Report(
+            episodes=tuple(episodes),
+            unused_tickets=tuple(tickets),
+            turns=turns,
+            replay_turns=self.replay_turns,
+            unknown_characters={},
+            faults=(),
+            version=self.published[-1].version,
+            seconds=0.01,
+        )
+
+    def next_batch(self, wanted: int) -> Any:
+        assert wanted >= 1
+        self.batches += 1
+        return types.SimpleNamespace(ids=np.arange(BATCH_SIZE) + 100 * self.batches)
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
+        self.errors.append((ids, errors))
+
+    def stop(self) -> None:
+        """Do nothing: there is no process."""
+
+
+@dataclasses.dataclass
+class Stage:
+    """A training loop among stand-ins."""
+
+    settings: Hyperparameters
+    plan: WorkPlan
+    runtime: ActorsInMemory
+    start: Start = dataclasses.field(default_factory=Start)
+    seconds: float = float("inf")
+    learner: CountingLearner = dataclasses.field(default_factory=CountingLearner)
+    recorder: ListRecorder = dataclasses.field(default_factory=ListRecorder)
+    reporter: ListReporter = dataclasses.field(default_factory=ListReporter)
+    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+
+    def make_loop(self) -> TrainingLoop:
+        parts: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                "learner", "runtime", "settings", "plan", "recorder", "reporter", "stop", "start", "seconds",
+            )
+        }  # fmt: skip
+        return TrainingLoop(**parts)
+
+    def run(self) -> bool:
+        self.loop = self.make_loop()
+        return self.loop.run()
+
+
+def make_stage(
+    n_actors: int = 3, *, start: Start | None = None, runtime: dict[str, Any] | None = None, **changed: Any
+) -> Stage:
+    settings = Hyperparameters.from_mapping(
+        {
+            "training_episodes": 60,
+            "train_every": 4,
+            "learning_starts": LEARNING_STARTS,
+            "batch_size": BATCH_SIZE,
+            "games_per_actor": 4,
+            **changed,
+        }
+    )
+    grant_turns = 64
+    plan = WorkPlan(
+        n_actors=n_actors,
+        games_per_actor=4,
+        learner_threads=1,
+        grant_turns=grant_turns,
+        grant_seconds=2.0,
+        block_turns=grant_turns,
+        dead_band_turns=2 * n_actors * grant_turns + 2 * settings.train_every,
+        reasons=(),
+    )
+    return Stage(settings, plan, ActorsInMemory(n_actors, **(runtime or {})), start=start or Start())

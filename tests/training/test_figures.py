@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from retro_gamer.dqn.messages import Episode
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training import figures
+from retro_gamer.training.figures import Figures
+from retro_gamer.training.plan import ServiceTimes, make_plan
+from retro_gamer.training.ratio import TurnsPerUpdate
+
+SETTINGS = Hyperparameters(training_episodes=50, epsilon_decay=0.9, train_every=4)
+PLAN = make_plan(SETTINGS, ServiceTimes(turn=1e-4, update=1e-3), 4, 3)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(figures, "time", made)
+    return made
+
+
+def make_figures(episodes: int = 0, turns: int = 0, updates: int = 0) -> Figures:
+    return Figures(SETTINGS, PLAN, episodes, turns, updates)
+
+
+def snapshot(made: Figures, episodes: int, turns: int, limit: float = math.inf) -> Any:
+    return made.snapshot(episodes, turns, TurnsPerUpdate(SETTINGS, 100), limit)
+
+
+def episode(total_reward: float) -> Episode:
+    return Episode(ticket=1, total_reward=total_reward, turns=3, truncated=False)
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_mean_loss_is_that_of_the_updates_since_it_was_last_asked() -> None:
+    made = make_figures()
+    assert math.isnan(made.take_mean_loss())
+    for loss in (1.0, 2.0, math.nan, 6.0):
+        made.add_update(loss)
+    assert made.take_mean_loss() == 3.0
+    assert math.isnan(made.take_mean_loss())
+    made.add_update(0.5)
+    assert made.take_mean_loss() == 0.5
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_mean_reward_is_that_of_the_last_100_episodes() -> None:
+    made = make_figures()
+    assert math.isnan(snapshot(made, 0, 0).mean_reward)
+    for reward in range(150):
+        made.add_episode(episode(reward))
+    assert snapshot(made, 150, 0).mean_reward == sum(range(50, 150)) / 100
+
+
+def test_rates_are_those_of_the_last_seconds(clock: Clock) -> None:
+    made = make_figures(turns=500, updates=20)
+    for second in range(1, 41):
+        clock.now = 1000.0 + second
+        speed = 100 if second <= 20 else 10
+        for _ in range(speed // 10):
+            made.add_update(1.0)
+        turns = 500 + sum(100 if s <= 20 else 10 for s in range(1, second + 1))
+        found = snapshot(made, 0, turns)
+        if second in (10, 20):
+            assert (found.turns_per_second, found.updates_per_second) == pytest.approx((100, 10))
+    assert (found.turns_per_second, found.updates_per_second) == pytest.approx((10, 1))
+    assert found.elapsed_seconds == 40
+    assert found.updates == 20 + 20 * 10 + 20
+
+
+def test_the_time_left_goes_by_episodes_or_by_the_limit_whichever_is_first(clock: Clock) -> None:
+    made = make_figures(episodes=10)
+    assert math.isnan(snapshot(made, 10, 0).seconds_left)
+    assert snapshot(made, 10, 0, limit=600).seconds_left == 600
+    clock.now += 60
+    assert snapshot(made, 20, 0).seconds_left == pytest.approx(180)  # 10 episodes a minute, 30 to go
+    assert snapshot(made, 20, 0, limit=100).seconds_left == pytest.approx(40)
+    clock.now += 100
+    assert snapshot(made, 20, 0, limit=100).seconds_left == 0
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_snapshot_says_where_the_run_stands() -> None:
+    made = make_figures(episodes=2)
+    made.add_update(4.0)
+    found = snapshot(made, 3, 70)
+    assert (found.episodes, found.training_episodes, found.turns, found.n_actors) == (3, 50, 70, 3)
+    assert found.epsilon == pytest.approx(0.9**3)
+    assert found.learning_rate == pytest.approx(0.001 * 0.995**3)
+    assert found.loss == 4.0
+    assert found.target_turns_per_update == 4
+    assert math.isnan(found.turns_per_update)

@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retro_gamer.dqn.messages import Episode, Grant, Report
+from retro_gamer.errors import EngineError, GameFailedError
+from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.training import figures
+from retro_gamer.training.loop import Start
+from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.schedule import epsilon_after, learning_rate_after
+
+from .stand_ins import LEARNING_STARTS, Stage, make_stage
+
+TROUBLES: dict[str, dict[str, float]] = {
+    "none": {},
+    "losses": {"chance_of_loss": 0.15},
+    "repetitions": {"chance_of_repetition": 0.5},
+    "all": {"chance_of_loss": 0.15, "chance_of_repetition": 0.5},
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("n_actors", [1, 3, 8])
+@pytest.mark.parametrize("longest_game", [1, 60, 400])
+def test_every_episode_is_logged_once_and_in_order(trouble: str, n_actors: int, longest_game: int) -> None:
+    stage = make_stage(n_actors, runtime={"longest_game": longest_game, **TROUBLES[trouble]})
+    assert stage.run()
+    assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
+    # The total reward of an episode is its ticket here.
+    assert sorted(line.total_reward for line in stage.recorder.lines) == list(range(1, 61))
+    assert stage.loop.episodes == 60
+    losses = [note for note in stage.recorder.notes if "was lost (it was killed)" in note]
+    assert len(losses) == stage.runtime.lost
+    if "chance_of_loss" in TROUBLES[trouble]:
+        assert losses
+
+
+def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothing() -> None:
+    stage = make_stage(1, training_episodes=3)
+    grants = stage.runtime.grants
+
+    def report_of(grant: Grant) -> Reported:
+        report = Report(
+            episodes=tuple(Episode(ticket=t, total_reward=t, turns=5, truncated=False) for t in grant.tickets),
+            unused_tickets=(),
+            turns=15,
+            replay_turns=15,
+            unknown_characters={},
+            faults=(),
+            version=0,
+            seconds=1.0,
+        )
+        return Reported(actor=0, report=report)
+
+    def poll(timeout_seconds: float) -> list[Any]:
+        if not stage.runtime.granted:
+            return []
+        grant, late = stage.runtime.granted.pop(0), report_of(grants[0][1])
+        return [Lost(actor=0, reason="killed"), late] if len(grants) == 1 else [report_of(grant), late, late]
+
+    stage.runtime.poll = poll  # type: ignore[method-assign]
+    assert stage.run()
+    assert [line.total_reward for line in stage.recorder.lines] == [1, 2, 3]
+    assert [grant.tickets for _, grant in grants] == [(1, 2, 3), (1, 2, 3)]
+
+
+@pytest.mark.parametrize("n_actors", [1, 3])
+@pytest.mark.parametrize("train_every", [1, 4, 50])
+def test_turns_and_updates_are_tied_both_ways(n_actors: int, train_every: int) -> None:
+    stage = make_stage(n_actors, train_every=train_every, runtime={"chance_of_loss": 0.1})
+    runtime, learner = stage.runtime, stage.learner
+
+    def check_update() -> None:
+        assert (learner.calls + 1) * train_every <= runtime.replay_turns - LEARNING_STARTS
+
+    def check_grant(actor: int, grant: Grant) -> None:
+        outstanding = sum(g.turns for g in runtime.granted.values())
+        received = stage.loop.turns
+        reach = LEARNING_STARTS + learner.calls * train_every + stage.plan.dead_band_turns
+        assert received + outstanding + grant.turns <= reach
+
+    learner.on_update, runtime.on_grant = check_update, check_grant
+    assert stage.run()
+    # What the last turns allow is done at the end.
+    assert learner.calls == (stage.loop.turns - LEARNING_STARTS) // train_every
+    assert stage.reporter.progresses[-1].turns_per_update == pytest.approx(train_every, rel=0.3)
+
+
+def test_epsilon_and_learning_rate_move_on_with_every_completed_episode() -> None:
+    stage = make_stage(3, epsilon_decay=0.9, lr_decay=0.8)
+    settings = stage.settings
+
+    def check_grant(actor: int, grant: Grant) -> None:
+        assert grant.epsilon == epsilon_after(len(stage.recorder.lines), settings)
+        assert stage.learner.learning_rates[-1] == learning_rate_after(len(stage.recorder.lines), settings)
+
+    stage.runtime.on_grant = check_grant
+    stage.run()
+    assert [line.epsilon for line in stage.recorder.lines] == [epsilon_after(i, settings) for i in range(60)]
+    assert stage.learner.learning_rates == [learning_rate_after(i, settings) for i in range(61)]
+
+
+def test_every_grant_is_played_with_the_latest_weights_published_once() -> None:
+    stage = make_stage(3)
+
+    def check_grant(actor: int, grant: Grant) -> None:
+        assert stage.runtime.published[-1].version == stage.learner.total_updates
+
+    stage.runtime.on_grant = check_grant
+    stage.run()
+    versions = [weights.version for weights in stage.runtime.published]
+    assert versions == sorted(set(versions))
+    assert len(versions) > 5
+
+
+def test_the_mean_loss_of_a_line_is_that_of_the_updates_before_it() -> None:
+    stage = make_stage(2)
+    updates_at_line: list[int] = []
+    stage.recorder.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
+    stage.run()
+    before = 0
+    for line, count in zip(stage.recorder.lines, updates_at_line, strict=True):
+        if count == before:
+            assert math.isnan(line.avg_loss)
+        else:
+            assert line.avg_loss == pytest.approx((before + 1 + count) / 2)  # the loss of update n is n
+        before = count
+    assert before > 100
+
+
+def test_updates_are_spread_evenly_among_the_episodes_of_one_report() -> None:
+    stage = make_stage(1, train_every=1, training_episodes=400, runtime={"longest_game": 4})
+    updates_at_line: list[int] = []
+    stage.recorder.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
+    stage.run()
+    counts = np.diff(updates_at_line)[100:]
+    # A game lasts 2.5 turns on average and never more than 4.
+    assert counts.mean() == pytest.approx(2.5, abs=0.3)
+    assert counts.max() <= 8
+
+
+def test_checkpoints_are_written_every_100_episodes() -> None:
+    stage = make_stage(2, training_episodes=250, runtime={"longest_game": 3})
+    turns_at_line: list[int] = []
+    stage.recorder.on_line = lambda line: turns_at_line.append(stage.loop.turns)
+    stage.run()
+    assert stage.recorder.checkpoints == [(100, turns_at_line[99]), (200, turns_at_line[199])]
+
+
+def test_a_resumed_run_counts_on() -> None:
+    stage = make_stage(2, start=Start(episodes=45, turns=7000), epsilon_decay=0.9)
+    stage.learner.total_updates = 1234
+    assert stage.run()
+    assert [line.episode for line in stage.recorder.lines] == list(range(46, 61))
+    assert sorted(line.total_reward for line in stage.recorder.lines) == list(range(46, 61))
+    assert stage.recorder.lines[0].epsilon == epsilon_after(45, stage.settings)
+    assert stage.loop.turns == 7000 + stage.runtime.replay_turns
+    assert stage.learner.learning_rates[0] == learning_rate_after(45, stage.settings)
+    assert stage.reporter.progresses[-1].updates == stage.learner.total_updates
+
+
+def test_a_run_that_is_over_before_it_begins_plays_nothing() -> None:
+    stage = make_stage(2, start=Start(episodes=80, turns=7000))
+    assert stage.run()
+    assert (stage.recorder.lines, stage.runtime.grants) == ([], [])
+
+
+def test_a_stop_ends_the_run_at_the_episode_reached() -> None:
+    stage = make_stage(3)
+
+    def request_stop(line: EpisodeLine) -> None:
+        if line.episode == 20:
+            stage.stop.signal_number = 15
+
+    stage.recorder.on_line = request_stop
+    assert not stage.run()
+    assert [line.episode for line in stage.recorder.lines] == list(range(1, 21))
+    calls = stage.learner.calls
+    assert calls <= (stage.loop.turns - LEARNING_STARTS) // 4
+
+
+def test_the_time_limit_ends_the_run_at_an_episode_and_counts_as_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(figures, "time", clock)
+    stage = make_stage(2, training_episodes=100_000)
+    stage.seconds = 50.0
+
+    def tick(line: EpisodeLine) -> None:
+        clock.now += 1.0
+
+    stage.recorder.on_line = tick
+    assert stage.run()
+    lines = stage.recorder.lines
+    assert [line.episode for line in lines] == list(range(1, len(lines) + 1))
+    assert 50 <= len(lines) < 150
+    assert stage.loop.episodes == len(lines)
+
+
+def test_actors_lost_again_and_again_end_the_run() -> None:
+    stage = make_stage(2, runtime={"chance_of_loss": 1.0})
+    with pytest.raises(EngineError, match="--actors 0") as raised:
+        stage.run()
+    assert "it was killed" in str(raised.value)
+    assert 10 <= stage.runtime.lost <= 12
+
+
+def test_an_actor_that_reports_in_between_shows_that_the_game_can_be_played() -> None:
+    stage = make_stage(2, training_episodes=400, runtime={"chance_of_loss": 0.5, "longest_game": 3, "seed": 1})
+    assert stage.run()
+    assert stage.runtime.lost > 10
+
+
+def fail_all(stage: Stage, fault: str) -> None:
+    """Let every game fail before its first turn, one ticket in each report."""
+
+    def change(report: Report) -> Report:
+        tickets = [episode.ticket for episode in report.episodes]
+        stage.runtime.replay_turns -= report.turns
+        return dataclasses.replace(
+            report,
+            episodes=(),
+            unused_tickets=(*report.unused_tickets, *tickets),
+            turns=0,
+            replay_turns=0,
+            faults=(fault,),
+        )
+
+    stage.runtime.change_report = change
+    stage.runtime.longest_game = 1
+
+
+def test_a_game_that_always_fails_before_its_first_turn_ends_the_run() -> None:
+    stage = make_stage(2)
+    fail_all(stage, "game.py:3: ZeroDivisionError at turn 1")
+    with pytest.raises(GameFailedError, match="20 times in a row") as raised:
+        stage.run()
+    assert "game.py:3" in str(raised.value)
+    assert stage.recorder.lines == []
+    assert [note for note in stage.recorder.notes if "game.py:3" in note] == [
+        "The game failed: game.py:3: ZeroDivisionError at turn 1"
+    ]
+
+
+def test_a_game_that_sometimes_fails_is_trained_and_each_failure_is_noted_once() -> None:
+    stage = make_stage(2, training_episodes=200)
+    stage.runtime.change_report = lambda report: dataclasses.replace(report, faults=("game.py:7: \x1b[31mOops",))
+    assert stage.run()
+    assert len([note for note in stage.recorder.notes if "Oops" in note]) == 1
+    assert "\x1b" not in "".join(stage.recorder.notes + stage.reporter.notes)
+
+
+def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() -> None:
+    stage = make_stage(2)
+
+    def change(report: Report) -> Report:
+        episodes = (dataclasses.replace(e, fault=f"game.py failed at turn {e.turns}: Oops") for e in report.episodes)
+        return dataclasses.replace(report, episodes=tuple(episodes))
+
+    stage.runtime.change_report = change
+    assert stage.run()
+    assert len(stage.recorder.lines) == 60
+    assert len([note for note in stage.recorder.notes if "cut short at its last good turn" in note]) == 1
+
+
+def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:
+    stage = make_stage(2, prioritize_experiences=True)
+    stage.learner.skips = lambda call: call % 10 == 3
+    assert stage.run()
+    assert stage.learner.skipped_updates > 10
+    assert len([note for note in stage.recorder.notes if "skipped" in note]) == 1
+    assert len(stage.runtime.errors) == stage.learner.total_updates
+    sent = {int(errors[0]) for _, errors in stage.runtime.errors}
+    assert not any(call % 10 == 3 for call in sent)
+    assert not any(math.isnan(line.avg_loss) for line in stage.recorder.lines[20:])
+
+
+def test_priorities_go_back_with_the_ids_of_their_batch() -> None:
+    stage = make_stage(2, prioritize_experiences=True)
+    assert stage.run()
+    for number, (ids, errors) in enumerate(stage.runtime.errors, start=1):
+        assert ids[0] == 100 * number
+        assert set(errors.tolist()) == {float(number)}
+
+
+def test_uniform_sampling_sends_no_priorities() -> None:
+    stage = make_stage(2)
+    assert stage.run()
+    assert stage.runtime.errors == []
+
+
+def test_updates_that_are_all_skipped_end_the_run() -> None:
+    stage = make_stage(2, training_episodes=10_000)
+    stage.learner.skips = lambda call: call > 50
+    with pytest.raises(EngineError, match="not finite"):
+        stage.run()
+    assert stage.learner.skipped_updates == 100
+
+
+def meet(stage: Stage, character: str) -> None:
+    stage.runtime.change_report = lambda report: dataclasses.replace(report, unknown_characters={character: 2})
+
+
+def test_an_unknown_character_is_named_once_with_what_to_do() -> None:
+    stage = make_stage(2)
+    meet(stage, "\x9b")
+    assert stage.run()
+    named = [note for note in stage.recorder.notes if "\\x9b" in note]
+    assert len(named) == 2
+    assert 'unknown_character_strategy = "extend"' in named[0]
+    reports = stage.runtime.grants  # at the end: on how many cells it was met
+    assert int(named[1].split(" on ")[1].split()[0]) in range(2, 2 * len(reports) + 1, 2)
+    assert stage.learner.characters == ("a", "b")
+    assert stage.recorder.characters == []
+
+
+def test_new_characters_extend_the_network_and_reach_every_later_grant() -> None:
+    stage = make_stage(3, unknown_character_strategy="extend")
+    seen: list[tuple[str, ...]] = []
+    met = iter([{"z": 1, "y": 3}, {"y": 1, "q": 2}, {}])
+
+    def change(report: Report) -> Report:
+        unknown = next(met, {})
+        seen.append(tuple(unknown))
+        return dataclasses.replace(report, unknown_characters=unknown)
+
+    def check_grant(actor: int, grant: Grant) -> None:
+        assert stage.runtime.published[-1].characters == stage.learner.characters
+
+    stage.runtime.change_report, stage.runtime.on_grant = change, check_grant
+    assert stage.run()
+    assert stage.learner.characters == ("a", "b", "y", "z", "q")
+    assert stage.recorder.characters == [("a", "b", "y", "z"), ("a", "b", "y", "z", "q")]
+    assert [note for note in stage.recorder.notes if "grew" in note] == [
+        "The network grew for 'y', 'z'; nothing learned so far was changed.",
+        "The network grew for 'q'; nothing learned so far was changed.",
+    ]
+    assert not [note for note in stage.recorder.notes if "shown as empty" in note]
+
+
+def test_characters_published_without_an_update_between_are_published_again() -> None:
+    stage = make_stage(1, unknown_character_strategy="extend", learning_starts=100_000)
+    meet(stage, "z")
+    assert stage.run()
+    assert [(w.version, w.characters) for w in stage.runtime.published] == [(0, ("a", "b")), (0, ("a", "b", "z"))]
+
+
+def test_a_full_character_set_grows_no_more() -> None:
+    stage = make_stage(1, unknown_character_strategy="extend")
+    stage.learner.characters = tuple(chr(0x4E00 + i) for i in range(253))
+    stage.runtime.change_report = lambda report: dataclasses.replace(report, unknown_characters={"y": 1, "z": 1})
+    assert stage.run()
+    assert len(stage.learner.characters) == 254
+    assert stage.learner.characters[-1] == "y"
+    assert len([note for note in stage.recorder.notes if "is full" in note]) == 1
+    assert "'z'" in stage.recorder.notes[-1]
+
+
+def test_notes_stand_in_the_log_and_are_reported() -> None:
+    stage = make_stage(2, runtime={"chance_of_loss": 0.3})
+    stage.run()
+    assert stage.recorder.notes == stage.reporter.notes
+
+
+def test_the_last_progress_tells_of_the_end() -> None:
+    stage = make_stage(2)
+    stage.run()
+    last = stage.reporter.progresses[-1]
+    assert (last.episodes, last.turns, last.updates) == (60, stage.loop.turns, stage.learner.total_updates)
+    assert last.mean_reward == pytest.approx(np.mean([line.total_reward for line in stage.recorder.lines]))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training.ratio import TurnsPerUpdate
+
+
+def make_ratio(dead_band: int = 100, **settings: int) -> TurnsPerUpdate:
+    return TurnsPerUpdate(
+        Hyperparameters.from_mapping({"train_every": 4, "learning_starts": 50, "batch_size": 8, **settings}), dead_band
+    )
+
+
+def test_no_update_is_due_before_learning_starts() -> None:
+    ratio = make_ratio()
+    ratio.receive(53)
+    assert ratio.updates_due == 0
+    assert math.isnan(ratio.achieved)
+    ratio.receive(54)
+    assert ratio.updates_due == 1
+    ratio.receive(90)
+    assert ratio.updates_due == 10
+
+
+def test_there_must_be_a_batch_in_memory_before_learning_starts() -> None:
+    ratio = make_ratio(learning_starts=0, batch_size=64, n_step=3)
+    ratio.receive(66)
+    assert ratio.updates_due == 0
+    ratio.receive(71)
+    assert ratio.updates_due == 1
+
+
+def test_updates_done_are_not_due_again() -> None:
+    ratio = make_ratio()
+    ratio.receive(90)
+    ratio.updates = 7
+    assert ratio.updates_due == 3
+    ratio.updates = 10
+    assert ratio.updates_due == 0
+    assert ratio.achieved == 4.0
+
+
+def test_replays_counter_never_falls() -> None:
+    ratio = make_ratio()
+    ratio.receive(90)
+    ratio.receive(0)
+    assert ratio.turns == 90
+
+
+def test_actors_wait_for_the_learner_within_the_dead_band() -> None:
+    ratio = make_ratio(dead_band=100)
+    assert ratio.turns_allowed(0) == 150
+    assert ratio.turns_allowed(60) == 90
+    ratio.receive(150)
+    assert ratio.turns_allowed(0) == 0
+    ratio.updates = 5
+    assert ratio.turns_allowed(0) == 20
+    assert ratio.turns_allowed(30) == 0
+
+
+@pytest.mark.parametrize("train_every", [1, 4, 100])
+def test_neither_side_gets_away_and_neither_gets_stuck(train_every: int) -> None:
+    random = np.random.default_rng(train_every)
+    dead_band, grant = 2 * 32 + 2 * train_every, 32
+    ratio = make_ratio(dead_band, train_every=train_every)
+    for _ in range(2000):
+        allowed = ratio.turns_allowed(0)
+        assert allowed > 0 or ratio.updates_due > 0
+        if random.random() < 0.5:
+            ratio.receive(ratio.turns + min(grant, allowed))
+        elif ratio.updates_due:
+            ratio.updates += int(random.integers(1, ratio.updates_due + 1))
+        assert ratio.updates * train_every <= max(0, ratio.turns - 50)
+        assert ratio.turns <= 50 + ratio.updates * train_every + dead_band
+    assert ratio.achieved == pytest.approx(train_every, abs=dead_band / ratio.updates)
