@@ -139,9 +139,7 @@ def test_a_checkpoint_keeps_its_own_characters(run_dir: Path, game: Game) -> Non
     policy = TrainedPolicy(run_dir)
 
     assert policy.metadata.character_set == ("@", "#")
-    np.testing.assert_allclose(
-        policy.q_values(game), expected_q_values(learner.network, player=(4, 2)), atol=1e-4
-    )
+    np.testing.assert_allclose(policy.q_values(game), expected_q_values(learner.network, player=(4, 2)), atol=1e-4)
 
 
 def test_a_configuration_changed_since_is_refused_by_name(run_dir: Path) -> None:

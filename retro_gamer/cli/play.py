@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,8 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     """
     if not 0 < framerate <= FASTEST_FRAMERATE:
         raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE}, such as 12")
+    # Read when blessed is imported. It asks the terminal what it can do, and not every one answers.
+    os.environ.setdefault("BLESSED_QUERY_TIMEOUT_SECONDS", "0.5")
     from retro_gamer.cli.terminal import EndingSignals, borrowed, open_terminal
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
@@ -70,15 +73,16 @@ def summarise(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str
 
 
 def _describe(ending: Ending, reward: str) -> str:
+    from retro_gamer.cli.watching import count_turns
+
     numbers = {
         str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward
     }
     others = ", ".join(f"{key} {_number(value)}" for key, value in sorted(numbers.items()))
     score = ending.state.get(reward)
     score_text = _number(score) if isinstance(score, (int, float)) else shown(score)
-    turns = f"{ending.turns} turn{'' if ending.turns == 1 else 's'}"
     begin = "Game over" if ending.is_over else "Left the game"
-    return f"{begin} after {turns}: {reward} {score_text}" + (f" ({others})" if others else "")
+    return f"{begin} after {count_turns(ending)}: {reward} {score_text}" + (f" ({others})" if others else "")
 
 
 def _number(value: float) -> str:

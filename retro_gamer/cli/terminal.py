@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import warnings
@@ -12,7 +13,9 @@ from typing import Any
 
 from blessed import Terminal
 
-from retro_gamer.errors import TerminalError, printable
+from retro_gamer.errors import TerminalError
+
+PLAIN_KINDS = ("dumb", "unknown")
 
 
 class EndingSignals:
@@ -85,12 +88,23 @@ def open_terminal() -> Terminal:
                 f"standard {name} is not a terminal, and a game is shown in one. Run this in a terminal window, "
                 "without a pipe."
             )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        terminal = PrintingTerminal()
-        if not terminal.move_xy(0, 0) or not terminal.clear:
-            kind = printable(str(terminal.kind))
-            raise TerminalError(f"this terminal (TERM={kind}) cannot place text. Try: TERM=xterm-256color")
+    kind = os.environ.get("TERM", "")
+    if kind in PLAIN_KINDS:
+        raise TerminalError(f"this terminal (TERM={kind}) cannot place text. If it can, try: TERM=xterm-256color")
+    return _make_terminal()
+
+
+def _make_terminal() -> Terminal:
+    no_color = os.environ.pop("NO_COLOR", "")  # with it, blessed would not even place the cursor
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            terminal = PrintingTerminal()
+    finally:
+        if no_color:
+            os.environ["NO_COLOR"] = no_color
+    if no_color:
+        terminal.number_of_colors = 0
     return terminal
 
 

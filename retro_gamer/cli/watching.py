@@ -31,6 +31,11 @@ class Ending:
     is_over: bool
 
 
+def count_turns(ending: Ending) -> str:
+    """Return the number of turns in words."""
+    return f"{ending.turns} turn{'' if ending.turns == 1 else 's'}"
+
+
 class Show:
     """Plays games in the terminal until the audience has seen enough.
 
@@ -103,7 +108,7 @@ class Show:
         """Leave the last board on the screen until a key says what is wanted."""
         game = self._session.game
         score = printable(str(game.state.get(self._session.metadata.reward)))
-        text = f" Game over: {score} after {ending.turns} turns. {ANOTHER_KEY}: another, Enter: quit "
+        text = f" Game over: {score} after {count_turns(ending)}. {ANOTHER_KEY}: another, Enter: quit "
         screen.show_status(game, text)
         while True:
             key = self._terminal.inkey(timeout=RESIZE_SECONDS)

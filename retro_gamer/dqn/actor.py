@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import numpy as np
@@ -80,6 +80,8 @@ class Actor:
         self._episodes: list[Episode] = []
         self._faults: list[str] = []
         self._failed_tickets: list[int] = []
+        self._greedy_choices: Counter[int] = Counter()
+        self._largest_reward = 0.0
         if n_games > 1:
             self._slots[0].session.seed(seed)
 
@@ -158,6 +160,7 @@ class Actor:
         for i, best in zip(asked, q.argmax(axis=1).tolist(), strict=True):
             if actions[i] < 0:
                 actions[i] = best
+                self._greedy_choices[best] += 1
         if self._prioritized:
             builder.q_best[rows] = q.max(axis=1)
             builder.q_taken[rows] = q[np.arange(len(rows)), actions]
@@ -175,6 +178,7 @@ class Actor:
         self._builder.add_turn(slot.index, action, turn.reward)
         slot.turns += 1
         slot.total_reward += turn.reward
+        self._largest_reward = max(self._largest_reward, abs(turn.reward))
         if turn.fault is not None:
             self._faults.append(turn.fault)
         if turn.terminated:
@@ -236,7 +240,11 @@ class Actor:
             faults=tuple(self._faults),
             version=self._evaluator.version,
             seconds=seconds,
+            greedy_choices=dict(self._greedy_choices),
+            largest_reward=self._largest_reward,
         )
+        self._greedy_choices.clear()
+        self._largest_reward = 0.0
         self._episodes, self._faults, self._failed_tickets = [], [], []
         encoder.unknown.clear()
         return report

@@ -11,7 +11,7 @@ import torch
 
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
-from retro_gamer.dqn.loss import double_q_errors, weighted_huber
+from retro_gamer.dqn.loss import double_q_errors, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.dqn.network import QNetwork, make_network
 from retro_gamer.dqn.spec import NetworkSpec
@@ -28,6 +28,8 @@ class UpdateResult:
     loss: float
     errors: np.ndarray
     skipped: bool
+    largest_q: float = 0.0
+    """The largest |Q| of the batch, in units of reward."""
 
 
 class Learner:
@@ -86,7 +88,12 @@ class Learner:
         self.total_updates += 1
         if self.total_updates % self._settings.target_update_freq == 0:
             self._target.vector.data.copy_(self._online.vector.data)
-        return UpdateResult(loss=loss_value, errors=errors.detach().cpu().numpy(), skipped=False)
+        return UpdateResult(
+            loss=loss_value,
+            errors=errors.detach().cpu().numpy(),
+            skipped=False,
+            largest_q=unsquash(q_tm1.detach().abs().max()).item(),
+        )
 
     def _clip_gradient(self) -> float:
         gradient = self._online.vector.grad

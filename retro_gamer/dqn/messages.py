@@ -56,3 +56,7 @@ class Report:
     """Failures before a first turn, whose tickets are among the unused."""
     version: int
     seconds: float
+    greedy_choices: dict[int, int] = dataclasses.field(default_factory=dict)
+    """How often each action was taken because the network valued it most."""
+    largest_reward: float = 0.0
+    """The largest |reward| of a turn."""

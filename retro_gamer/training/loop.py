@@ -22,6 +22,7 @@ from retro_gamer.training.runtime import Lost, Reported, Runtime
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.tickets import TicketOffice
+from retro_gamer.training.watch import Watch
 
 UPDATES_AT_A_TIME = 8
 FAILURES_IN_A_ROW = 20
@@ -61,6 +62,7 @@ class TrainingLoop:
         stop: StopRequest,
         start: Start,
         seconds: float = math.inf,
+        watch: Watch | None = None,
     ) -> None:
         self._learner = learner
         self._runtime = runtime
@@ -71,6 +73,7 @@ class TrainingLoop:
         self._stop = stop
         self._seconds = seconds
         self._start = start
+        self._watch = watch
         self.episodes = start.episodes
         self._ratio = TurnsPerUpdate(settings, plan.dead_band_turns)
         self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
@@ -98,6 +101,8 @@ class TrainingLoop:
             EngineError: if actors are lost again and again, or updates fail.
         """
         self._set_learning_rate()
+        for remark in self._watch.foresee(self.episodes) if self._watch else ():
+            self._note(remark)
         while not self._is_complete() and not self._stop.is_made and not self._is_out_of_time():
             self._hand_out_work()
             busy = bool(self._finished) or self._ratio.updates_due > 0
@@ -160,6 +165,8 @@ class TrainingLoop:
         self._tickets.take_back(event.actor, report.unused_tickets)
         self._take_faults(report.faults, bool(report.turns))
         self._take_unknown(report.unknown_characters)
+        if self._watch:
+            self._watch.add_play(report.greedy_choices, report.largest_reward)
 
     def _take_loss(self, event: Lost) -> None:
         tickets = self._tickets.lose(event.actor)
@@ -239,6 +246,8 @@ class TrainingLoop:
         result = self._learner.update(batch)
         self._ratio.updates += 1
         self._figures.add_update(result.loss)
+        if self._watch:
+            self._watch.add_update(result.loss, result.largest_q)
         if result.skipped:
             if self._learner.skipped_updates == 1:
                 self._note("An update was skipped: its loss or gradient was not finite. Try a smaller learning_rate.")
@@ -273,6 +282,10 @@ class TrainingLoop:
             )
         )
         self._set_learning_rate()
+        if self._watch:
+            self._watch.add_episode(episode.total_reward, epsilon)
+            for remark in self._watch.check(self.episodes):
+                self._note(remark)
         if self.episodes % CHECKPOINT_EPISODES == 0:
             self._recorder.write_checkpoint(self.episodes, self.turns)
 

@@ -29,6 +29,7 @@ from retro_gamer.training.recorder import DirectoryRecorder
 from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
 from retro_gamer.training.runtime import Runtime
 from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.watch import Watch
 from retro_gamer.training.work import Work
 
 UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
@@ -123,6 +124,7 @@ def _train_locked(
             stop=stop,
             start=start,
             seconds=math.inf if minutes is None else minutes * 60,
+            watch=Watch(prepared.settings, prepared.metadata.actions),
         )
         complete, checkpoint = _run_to_a_checkpoint(loop, recorder)
     return TrainingOutcome(

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 
-_SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|\x1b([78=>]|\([A-Z0-9])|\x1b\]?[^\x1b\x07]*\x07")
+_SEQUENCE = re.compile(
+    r"\x1b\[([?>=]?)([0-9;]*)([A-Za-z])|\x1b([78=>]|\([A-Z0-9])|\x1b[P\]][^\x1b\x07]*(?:\x07|\x1b\\)"
+)
+_LONGEST_SEQUENCE = 200
 
 
 class Emulator:
     """Keeps what a terminal of that size would show of the text it is fed.
 
-    `scrolled` counts the lines that were pushed off the top, which a full-screen show must never do.
+    `scrolled` counts the lines that were pushed off the top, which a full-screen show must never do, and
+    `asked_for_cursor` the requests that a real terminal answers.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
         self.scrolled = 0
+        self.asked_for_cursor = 0
         self.is_alternate = False
         self.has_cursor = True
         self._waiting = ""
         self._saved = (0, 0)
-        self._main: list[list[str]] = []
         self.resize(columns, rows)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -27,6 +31,7 @@ class Emulator:
         self.columns, self.rows = columns, rows
         self._cells = self._blank()
         self._x = self._y = 0
+        self._main = (self._blank(), 0, 0)
 
     def feed(self, text: str) -> None:
         """Show `text`; a sequence cut off at its end waits for the rest."""
@@ -37,7 +42,7 @@ class Emulator:
             if found:
                 self._obey(found)
                 at = found.end()
-            elif text[at] == "\x1b" and len(text) - at < 20:
+            elif text[at] == "\x1b" and len(text) - at < _LONGEST_SEQUENCE:
                 self._waiting = text[at:]
                 return
             else:
@@ -86,9 +91,11 @@ class Emulator:
             row, _, column = numbers.partition(";")
             self._y = min(int(row or 1), self.rows) - 1
             self._x = min(int(column or 1), self.columns) - 1
+        elif letter == "n":
+            self.asked_for_cursor += 1
         elif letter == "J":
             self._cells = self._blank()
-        elif private and letter in "hl":
+        elif private == "?" and letter in "hl":
             self._set_mode(numbers, letter == "h")
 
     def _set_mode(self, mode: str, on: bool) -> None:
@@ -97,6 +104,6 @@ class Emulator:
         elif mode == "1049":
             self.is_alternate = on
             if on:
-                self._main, self._cells = self._cells, self._blank()
+                self._main, self._cells = (self._cells, self._x, self._y), self._blank()
             else:
-                self._cells = self._main
+                self._cells, self._x, self._y = self._main

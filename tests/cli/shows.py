@@ -18,13 +18,16 @@ from pathlib import Path
 
 from tests.cli.emulator import Emulator
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 
 
 class ShowProcess:
     """``retro-gamer`` in a terminal of its own. Everything waited for has a deadline."""
 
-    def __init__(self, arguments: Sequence[str], *, size: tuple[int, int], folder: Path, term: str) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, size: tuple[int, int], folder: Path, term: str, answers: bool
+    ) -> None:
+        self._answers = answers
         self._master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.modes_before = termios.tcgetattr(self._slave)
@@ -100,17 +103,27 @@ class ShowProcess:
             if not data:
                 return
             with self._changed:
+                asked_before = self.emulator.asked_for_cursor
                 self.emulator.feed(decoder.decode(data))
+                if self._answers:
+                    self.press("\x1b[1;1R" * (self.emulator.asked_for_cursor - asked_before))
                 self.saw_alternate = self.saw_alternate or self.emulator.is_alternate
                 self._changed.notify_all()
 
 
 @contextlib.contextmanager
 def show(
-    *arguments: str, folder: Path, size: tuple[int, int] = (80, 24), term: str = "xterm-256color"
+    *arguments: str,
+    folder: Path,
+    size: tuple[int, int] = (80, 24),
+    term: str = "xterm-256color",
+    answers: bool = True,
 ) -> Iterator[ShowProcess]:
-    """Run ``retro-gamer`` with `arguments` in a terminal of `size` columns and rows."""
-    process = ShowProcess(arguments, size=size, folder=folder, term=term)
+    """Run ``retro-gamer`` with `arguments` in a terminal of `size` columns and rows.
+
+    With `answers` the terminal tells where its cursor is when it is asked, as real ones do.
+    """
+    process = ShowProcess(arguments, size=size, folder=folder, term=term, answers=answers)
     try:
         yield process
     finally:

@@ -25,11 +25,12 @@ def test_colours_take_no_room_and_sequences_may_be_cut() -> None:
 
 
 def test_the_alternate_screen_gives_the_main_one_back() -> None:
-    screen = Emulator(5, 2)
+    screen = Emulator(6, 2)
     screen.feed("main\x1b[?1049h\x1b[?25l\x1b[H\x1b[2Jgame")
     assert (screen.lines[0], screen.is_alternate, screen.has_cursor) == ("game", True, False)
     screen.feed("\x1b[?1049l\x1b[?25h")
-    assert (screen.lines[0], screen.is_alternate, screen.has_cursor) == ("main", False, True)
+    screen.feed("!")
+    assert (screen.lines[0], screen.is_alternate, screen.has_cursor) == ("main!", False, True)
 
 
 def test_the_cursor_is_saved_and_restored() -> None:

@@ -15,15 +15,16 @@ from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_ru
 
 GAME_OVER = "Game over: 6 after 6 turns"
 ENDLESS = WALK.replace("game.end()", "pass")
-SLOW_TO_LEAVE = ENDLESS.replace(
-    "class Wall:", "class Wall:\n    def play_turn(self, game):\n        try: stop()\n        except: pass\n"
+CATCHES_ALL = ENDLESS.replace(
+    "class Wall:",
+    "class Wall:\n    def play_turn(self, game):\n        try: [x * x for x in range(10**5)]\n        except: pass\n",
 )
 
 
 def test_a_game_is_watched_to_its_end_and_again(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path, ["ep_0100", "ep_0200"])
 
-    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path) as shown:
+    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path, size=(120, 24)) as shown:
         shown.wait_for(GAME_OVER)
         assert "#" in shown.text
         assert "score: 6" in shown.text
@@ -39,7 +40,7 @@ def test_a_game_is_watched_to_its_end_and_again(tmp_path: Path) -> None:
         assert shown.modes == shown.modes_before
         assert shown.text.count("Game over after 6 turns: score 6 (lives 3)") == 2
         # The note stays on the screen that was there before.
-        assert "this is the latest, ep_0200" in " ".join(shown.text.split())
+        assert "this is the latest, ep_0200" in shown.text
 
 
 @pytest.mark.parametrize("key", ["\r", "\x1b"])
@@ -55,8 +56,10 @@ def test_enter_and_escape_leave_a_game_at_once(tmp_path: Path, key: str) -> None
         assert shown.modes == shown.modes_before
 
 
-@pytest.mark.parametrize("game", [ENDLESS, SLOW_TO_LEAVE])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "game"),
+    [(signal.SIGTERM, ENDLESS), (signal.SIGINT, ENDLESS), (signal.SIGTERM, CATCHES_ALL), (signal.SIGHUP, CATCHES_ALL)],
+)
 def test_a_signal_gives_the_terminal_back(tmp_path: Path, number: signal.Signals, game: str) -> None:
     run_dir = make_trained_run(tmp_path, game=game)
 
@@ -71,13 +74,13 @@ def test_a_signal_gives_the_terminal_back(tmp_path: Path, number: signal.Signals
 
 
 def test_a_game_that_fails_gives_the_terminal_back_and_says_where(tmp_path: Path) -> None:
-    failing = WALK.replace("game.end()", "1 / 0").replace("class Wall", "print('noise')\nclass Wall")
+    failing = WALK.replace("game.end()", "1 / 0")
     run_dir = make_trained_run(tmp_path, game=failing)
 
     with show("play", str(run_dir), "--framerate", "30", folder=tmp_path, size=(200, 24)) as shown:
         shown.wait_for("score: 5")
         assert shown.wait() == 1
-        shown.wait_for("game.py:14: ZeroDivisionError")
+        shown.wait_for("game.py:15: ZeroDivisionError")
         assert not shown.emulator.is_alternate
         assert "Traceback" not in shown.text
         assert shown.modes == shown.modes_before
@@ -123,6 +126,15 @@ def test_a_terminal_that_cannot_place_text_is_refused(tmp_path: Path) -> None:
         shown.wait_for("TERM=dumb")
 
 
+def test_a_terminal_that_never_answers_is_played_in_all_the_same(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+
+    with show("play", str(run_dir), "--framerate", "100", folder=tmp_path, answers=False) as shown:
+        shown.wait_for(GAME_OVER)
+        shown.press("\r")
+        assert shown.wait() == 0
+
+
 def test_without_a_terminal_nothing_is_played(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["play", "nowhere"]) == 1
     assert "is not a terminal" in capsys.readouterr().err
@@ -136,8 +148,10 @@ def test_an_impossible_framerate_is_refused(framerate: str, capsys: pytest.Captu
 
 def test_the_pace_is_the_one_asked_for_and_not_the_games(tmp_path: Path) -> None:
     # The game asks for one turn a second; six turns at 100 a second are over long before its second.
-    counting = WALK.replace("lives", "rate").replace("def play_turn", "").replace(
-        "        if game.on_board", '        game.state["rate"] = game.framerate\n        if game.on_board'
+    counting = (
+        WALK.replace("lives", "rate")
+        .replace("def play_turn", "")
+        .replace("        if game.on_board", '        game.state["rate"] = game.framerate\n        if game.on_board')
     )
     run_dir = make_trained_run(tmp_path, game=counting, description=DESCRIPTION.replace("lives", "rate"))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.trained_runs import make_run
-
 from retro_gamer.games.loading import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.runs.config import load_config
@@ -14,12 +12,13 @@ from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.runs.log import TrainingLog
 from retro_gamer.training.run import TrainingOutcome, train
+from tests.trained_runs import make_run
 
 from .stand_ins import ListReporter
 
 LENGTH = 7
 
-CORRIDOR = '''\
+CORRIDOR = """\
 from retro.game import Game
 
 class Walker:
@@ -43,7 +42,7 @@ class Door:
 
 def create_game():
     return Game([Walker(), Door()], {"score": 0, "steps": 0}, board_size=(7, 1))
-'''
+"""
 
 DESCRIPTION = """\
 [tool.retro-gamer]

@@ -1,0 +1,144 @@
+"""Taking hold of the Game that a game's own code sets out to play, whatever that code does around it.
+
+A game that was written for people ends in ``game.play()``. While game code runs under our eyes, `play` keeps the Game
+and leaves: an exception goes through the game's code, and where that is swallowed (``except:`` in a loop), tracing
+raises it again at the next opportunity, so that nothing behind the call to `play` comes to anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from retro.game import Game
+
+from retro_gamer.errors import GameFailedError
+
+_OURS = "retro_gamer."
+_raise_soon = ctypes.pythonapi.PyThreadState_SetAsyncExc
+
+
+class LeavingGameError(BaseException):
+    """Raised through a game's code to leave it; not an Exception, so that most handlers let it pass."""
+
+
+class Interception:
+    """What is known of the game code that runs now, in the one thread that plays.
+
+    `is_on` while what runs is a game's code. `beats` is odd while a game is built or plays a turn, and grows with
+    every turn.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.beats = 0
+        self._game: Game | None = None
+        self._reason: str | None = None
+        self._is_leaving = False
+        self._tracing_before: Any = None
+
+    def install(self) -> None:
+        """Let ``Game.play`` ask here first. Outside of game code it does what it always did."""
+        play = Game.play
+        if hasattr(play, "__wrapped__"):
+            return
+
+        @functools.wraps(play)
+        def asking(game: Game, *args: Any, **kwargs: Any) -> Any:
+            if not self.is_on:
+                return play(game, *args, **kwargs)
+            self._keep(game)
+
+        Game.play = asking
+
+    def catch(self, call: Callable[[], Any]) -> Any:
+        """Return the Game that `call` sets out to play, or what it returns if it plays none.
+
+        A game that is not played but stepped through, by a loop of its own, is caught at its first step.
+
+        Raises:
+            GameFailedError: if the code was left for a reason given to `leave`.
+            whatever `call` raises before it plays.
+        """
+        was_on, step = self.is_on, Game.step
+        self._game = self._reason = returned = None
+        self.is_on, Game.step = True, lambda game, *_, **__: self._keep(game)
+        try:
+            try:
+                returned = call()
+            finally:
+                self._stop_leaving()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            # What comes after the call to play, out of a `finally` say, is of no interest.
+            if self._game is None and self._reason is None:
+                raise
+        finally:
+            self.is_on, Game.step = was_on, step
+        game = self.take_game()
+        return returned if game is None else game
+
+    def take_game(self) -> Game | None:
+        """Stop leaving and return the Game that was to be played, if any: wherever `LeavingGameError` may arrive.
+
+        Raises:
+            GameFailedError: if the code was left for a reason given to `leave`.
+        """
+        self._stop_leaving()
+        game, reason = self._game, self._reason
+        self._game = self._reason = None
+        if game is None and reason is not None:
+            raise GameFailedError(reason)
+        return game
+
+    def leave(self, reason: str, frame: FrameType | None = None) -> NoReturn:
+        """Leave the game's code from `frame` on (the caller's), and go on leaving if that is swallowed."""
+        self._reason = self._reason or reason
+        self._leave_from(frame or sys._getframe(1))
+
+    def _keep(self, game: Game) -> NoReturn:
+        if self._game is None:
+            self._game = game
+        self._leave_from(sys._getframe(1))
+
+    def _leave_from(self, frame: FrameType | None) -> NoReturn:
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._tracing_before = sys.gettrace()
+        while frame is not None and _is_ours(frame):
+            frame = frame.f_back
+        while frame is not None and not _is_ours(frame):
+            frame.f_trace = _insist
+            frame = frame.f_back
+        sys.settrace(_insist)
+        raise LeavingGameError
+
+    def _stop_leaving(self) -> None:
+        if self._is_leaving:
+            sys.settrace(self._tracing_before)
+            _raise_soon(ctypes.c_ulong(threading.get_ident()), None)
+            self._is_leaving = False
+            self._tracing_before = None
+
+
+def _insist(frame: FrameType, event: str, arg: object) -> Any:
+    """Raise once more, soon: an exception raised from here would end the tracing."""
+    if _is_ours(frame):
+        return None
+    if event in ("line", "call"):
+        _raise_soon(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(LeavingGameError))
+    return _insist
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(_OURS)
+
+
+interception = Interception()
+"""The one of this process: there is only one ``Game.play`` to stand in for."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.dqn.messages import Weights
+from retro_gamer.errors import EngineError
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.training import loop
+from retro_gamer.training.progress import Progress
+from retro_gamer.training.ray import runtime as runtime_module
+from retro_gamer.training.ray.runtime import RayRuntime
+
+from ..corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
+from ..stand_ins import ListReporter
+from .games import make_killing_game
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+def read_checkpoint(run: RunDirectory, name: str) -> dict[str, Any]:
+    return load_checkpoint(run.resolve_checkpoint(name).path.read_bytes(), name)
+
+
+def test_three_actors_play_exactly_the_episodes_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_versions = Counter[int]()
+    put = ray.put
+
+    def counting_put(value: Any, **given: Any) -> Any:
+        if isinstance(value, Weights):
+            put_versions[value.version] += 1
+        return put(value, **given)
+
+    monkeypatch.setattr(ray, "put", counting_put)
+    run = make_corridor_run(tmp_path, training_episodes=120, learning_starts=200)
+    outcome = train_here(run, n_actors=3)
+    assert (outcome.complete, outcome.episodes, outcome.checkpoint) == (True, 120, "final")
+    lines = episodes_of(run)
+    assert len(lines) == 120
+    # Replay counts what the actors played: all turns of the episodes in the log.
+    assert sum(line.steps for line in lines) == outcome.turns
+    assert outcome.updates == (outcome.turns - 200) // 4
+    assert [file.name for file in run.checkpoints()] == ["ep_0100", "final"]
+    assert read_checkpoint(run, "final")["total_steps"] == outcome.updates
+    # Weights go into the object store once a version, however many actors are granted work with them.
+    assert set(put_versions.values()) == {1}
+    assert "3 actors playing 2 games each" in run.log_path.read_text()
+    assert ray.is_initialized()
+
+
+def test_an_actor_killed_loses_nothing_that_was_finished(tmp_path: Path) -> None:
+    flag = tmp_path / "killed"
+    game = make_killing_game(flag, after=12)
+    run = make_corridor_run(
+        tmp_path, game=game, training_episodes=100, prioritize_experiences=True, learning_starts=100
+    )
+    outcome = train_here(run, n_actors=1)
+    assert outcome.complete
+    assert len(episodes_of(run)) == 100
+    assert run.log_path.read_text().count("# Actor 0 was lost") == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(flag.read_text()), 0)
+    assert count_greedy_turns(run) == 6
+
+
+class ReplayKiller(ListReporter):
+    """Kills the replay process once some episodes are over."""
+
+    def __init__(self, runtimes: list[RayRuntime]) -> None:
+        super().__init__()
+        self.runtimes = runtimes
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if progress.episodes >= 20 and self.runtimes:
+            replay = self.runtimes.pop()._replay
+            os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
+
+
+def test_without_replay_training_ends_with_a_checkpoint_of_what_was_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtimes: list[RayRuntime] = []
+
+    class Remembered(RayRuntime):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            runtimes.append(self)
+
+    monkeypatch.setattr(runtime_module, "RayRuntime", Remembered)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    run = make_corridor_run(tmp_path, training_episodes=100_000)
+    with pytest.raises(EngineError, match="replay process was lost") as raised:
+        train_here(run, n_actors=1, reporter=ReplayKiller(runtimes))
+    assert "--resume latest" in str(raised.value)
+    lines = episodes_of(run)
+    assert len(lines) >= 20
+    latest = read_checkpoint(run, "latest")
+    assert latest["episode"] == len(lines)
+    assert latest["total_steps"] > 0

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.training.inline import ACTOR, InlineRuntime
+from retro_gamer.training.runtime import Reported
+
+from .test_work import make_work
+
+
+def make_runtime(folder: Path, **settings: object) -> tuple[InlineRuntime, Learner]:
+    work = make_work(folder, **settings)
+    runtime = InlineRuntime(work, block_turns=16, seed=2)
+    learner = Learner(work.spec, work.settings, work.metadata.character_set or ())
+    runtime.publish(learner.publish())
+    return runtime, learner
+
+
+def grant(*tickets: int, turns: int = 64) -> Grant:
+    return Grant(turns=turns, seconds=float("inf"), epsilon=1.0, tickets=tickets)
+
+
+def test_a_grant_is_played_when_it_is_asked_for_and_answered_once(tmp_path: Path) -> None:
+    runtime, _ = make_runtime(tmp_path)
+    assert runtime.poll(0.0) == []
+    runtime.grant(ACTOR, grant(1, 2, 3, 4, 5))
+    (event,) = runtime.poll(0.0)
+    assert isinstance(event, Reported)
+    assert event.actor == ACTOR
+    assert event.report.turns == event.report.replay_turns == 64
+    assert runtime.poll(0.0) == []
+
+
+def test_what_was_played_can_be_sampled_at_once(tmp_path: Path) -> None:
+    runtime, learner = make_runtime(tmp_path, prioritize_experiences=True, batch_size=16)
+    runtime.grant(ACTOR, grant(1, 2, 3))
+    runtime.poll(0.0)
+    batch = runtime.next_batch(1)
+    assert len(batch) == 16
+    result = learner.update(batch)
+    runtime.update_priorities(batch.ids, result.errors)
+    ids = np.unique(batch.ids)
+    runtime.update_priorities(ids, np.where(ids == ids[0], 1e6, 0).astype(np.float32))
+    drawn = runtime.next_batch(1).ids
+    assert (drawn == ids[0]).mean() > 0.5
+    runtime.stop()
+
+
+def test_later_grants_are_played_with_the_weights_published_last(tmp_path: Path) -> None:
+    runtime, learner = make_runtime(tmp_path)
+    runtime.grant(ACTOR, grant(1, 2, 3))
+    runtime.poll(0.0)
+    learner.update(runtime.next_batch(1))
+    runtime.publish(learner.publish())
+    runtime.grant(ACTOR, grant(turns=1))
+    (event,) = runtime.poll(0.0)
+    assert isinstance(event, Reported)
+    assert event.report.version == 1

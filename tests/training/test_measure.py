@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from retro_gamer.training import measure
+from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.work import Work
+
+from .test_work import make_work
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(measure, "TURNS", 40)
+    monkeypatch.setattr(measure, "UPDATES", 2)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("settings", [{}, {"prioritize_experiences": True, "batch_size": 4}])
+def test_turn_and_update_take_some_time(tmp_path: Path, settings: dict[str, object]) -> None:
+    times = measure_service_times(make_work(tmp_path, **settings), n_threads=1)
+    assert 1e-7 < times.turn < 0.1
+    assert 1e-6 < times.update < 1
+
+
+def let_each_turn(work: Work, code: str) -> None:
+    """Rewrite the game so that its walker runs `code` each turn."""
+    assert work.source is not None
+    path = Path(str(work.source.path))
+    turn = f"    def play_turn(self, game):\n        {code}\n\n"
+    path.write_text(path.read_text().replace("    def handle_keystroke", turn + "    def handle_keystroke"))
+
+
+def test_a_slow_game_is_measured_as_such(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    let_each_turn(work, "sum(range(60_000))")
+    assert measure_service_times(work, n_threads=1).turn > 3e-4
+
+
+def test_a_game_of_which_no_turn_can_be_played_is_endlessly_slow(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    let_each_turn(work, "1 / 0")
+    assert measure_service_times(work, n_threads=1).turn == math.inf

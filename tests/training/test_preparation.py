@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError
+from retro_gamer.runs.config import load_config, update_config
+from retro_gamer.training.preparation import prepare_run
+
+from .corridors import CORRIDOR, DESCRIPTION, make_corridor_run
+
+UNDESCRIBED = DESCRIPTION.replace('character_set = ["@", ">"]\n', "")
+TWO_HANDLERS = CORRIDOR.replace(
+    "class Door:", "class Idle:\n    name = 'idle'\n    character = '.'\n    position = (3, 0)\n    z = -2\n\n"
+    "    def handle_keystroke(self, keystroke, game):\n        pass\n\nclass Door:"
+).replace("[Walker(), Door()]", "[Idle(), Walker(), Door()]")  # fmt: skip
+
+
+def test_a_described_run_is_prepared_as_it_stands(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    before = run.config_path.read_text()
+    prepared = prepare_run(run)
+    assert prepared.metadata.character_set == ("@", ">")
+    assert prepared.metadata.board_size == (7, 1)
+    assert prepared.discovery.has_player
+    assert prepared.discovery.turns == prepared.settings.exploration_turns == 20
+    assert prepared.source is not None
+    assert run.config_path.read_text() == before
+
+
+def test_a_missing_character_set_is_discovered_and_written_down(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, description=UNDESCRIBED)
+    assert prepare_run(run).metadata.character_set == (">", "@")
+    assert load_config(run.path).metadata.character_set == (">", "@")
+
+
+def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
+    found = []
+    for name in ("first", "second"):
+        run = make_corridor_run(tmp_path, description=UNDESCRIBED, run_name=name, seed=9)
+        found.append(prepare_run(run).discovery)
+    assert found[0] == found[1]
+
+
+def test_the_characters_of_a_checkpoint_come_before_those_discovered(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, description=UNDESCRIBED)
+    assert prepare_run(run, characters=("@", "?")).metadata.character_set == ("@", "?")
+    assert load_config(run.path).metadata.character_set == ("@", "?")
+
+
+def test_described_characters_come_before_those_of_a_checkpoint(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    assert prepare_run(run, characters=("@", "?")).metadata.character_set == ("@", ">")
+
+
+def test_of_several_agents_that_take_keys_the_one_they_move_is_written_down(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, game=TWO_HANDLERS, exploration_turns=60)
+    assert prepare_run(run).metadata.player == "walker"
+    assert load_config(run.path).metadata.player == "walker"
+
+
+def test_a_function_stands_in_for_the_source(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    namespace: dict[str, object] = {}
+    exec(CORRIDOR.replace("board_size=(7, 1)", "board_size=(9, 1)"), namespace)
+    prepared = prepare_run(run, namespace["create_game"])  # type: ignore[arg-type]
+    assert prepared.source is None
+    assert prepared.metadata.board_size == (9, 1)
+
+
+def test_what_does_not_fit_the_game_is_refused_with_nothing_written(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    update_config(run.path, {("metadata", "reward"): "points"})
+    before = run.config_path.read_text()
+    with pytest.raises(ConfigurationError, match="points"):
+        prepare_run(run)
+    assert run.config_path.read_text() == before
+
+
+def test_a_game_that_is_gone_or_broken_is_said_so(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    game = tmp_path / "project" / "game.py"
+    game.write_text("import no_such_module_at_all\n")
+    with pytest.raises(GameFailedError, match=r"game\.py:1"):
+        prepare_run(run)
+    game.write_text("create_game = 3\n")
+    with pytest.raises(GameNotFoundError, match="create_game"):
+        prepare_run(run)
+    game.unlink()
+    with pytest.raises(GameNotFoundError):
+        prepare_run(run)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.spec import make_spec
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.log import EpisodeLine, TrainingLog
+from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, DirectoryRecorder, describe_fit
+
+from .corridors import make_corridor_run
+
+
+@dataclasses.dataclass
+class Recording:
+    run: RunDirectory
+    learner: Learner
+    recorder: DirectoryRecorder
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    run = make_corridor_run(tmp_path, epsilon_decay=0.5, epsilon_min=0.01)
+    config = load_config(run.path)
+    metadata = dataclasses.replace(config.metadata, player="walker")
+    learner = Learner(make_spec(metadata, config.hyperparameters, True), config.hyperparameters, ("@", ">"))
+    log = TrainingLog(run.log_path)
+    return Recording(run, learner, DirectoryRecorder(run, log, learner, metadata, config.hyperparameters))
+
+
+def read(run: RunDirectory, name: str) -> dict[str, object]:
+    return load_checkpoint((run.checkpoints_dir / f"{name}.pt").read_bytes(), name)
+
+
+def test_lines_and_notes_go_to_the_log(recording: Recording) -> None:
+    line = EpisodeLine(episode=7, total_reward=2.5, steps=30, epsilon=0.5, avg_loss=0.25)
+    recording.recorder.write_note("the game failed\nbadly")
+    recording.recorder.write_episode(line)
+    assert recording.run.log_path.read_text().splitlines() == [
+        "# the game failed",
+        "# badly",
+        "[EP 0007] total_reward=2.5 steps=30 epsilon=0.5 avg_loss=0.25",
+    ]
+
+
+def test_a_checkpoint_holds_the_run_at_that_episode(recording: Recording) -> None:
+    assert recording.recorder.write_checkpoint(3, 450) == "ep_0003"
+    state = read(recording.run, "ep_0003")
+    expected = {"episode": 3, "total_turns": 450, "epsilon": 0.125, "total_steps": 0, "characters": ["@", ">"]}
+    assert {name: state[name] for name in expected} == expected
+    assert state["player"] == "walker"
+    assert state["spec"] == dataclasses.asdict(recording.learner.spec)
+    assert Hyperparameters.from_mapping(state["hyperparameters"]).epsilon_decay == 0.5  # type: ignore[arg-type]
+    model = state["model_state_dict"]
+    assert isinstance(model, dict)
+    assert all(torch.equal(model[name], p) for name, p in recording.learner.network.named_parameters())
+
+
+def test_the_final_checkpoint_has_its_own_name(recording: Recording) -> None:
+    assert recording.recorder.write_final(12, 450) == "final"
+    assert [file.name for file in recording.run.checkpoints()] == ["final"]
+    assert read(recording.run, "final")["episode"] == 12
+
+
+def test_a_grown_character_set_is_written_down_and_stands_in_later_checkpoints(recording: Recording) -> None:
+    recording.learner.extend(("@", ">", "x"))
+    recording.recorder.extend_characters(("@", ">", "x"))
+    assert load_config(recording.run.path).metadata.character_set == ("@", ">", "x")
+    recording.recorder.write_checkpoint(1, 1)
+    state = read(recording.run, "ep_0001")
+    assert state["characters"] == ["@", ">", "x"]
+    assert state["spec"] == dataclasses.asdict(recording.learner.spec)
+
+
+def test_what_must_match_is_plain_and_complete() -> None:
+    metadata = GameMetadata(actions=("KEY_UP",), reward="score", observe_state=("lives",), board_size=(7, 4))
+    fit = describe_fit(metadata, Hyperparameters(n_layers=3, layer_size=64))
+    assert fit == {
+        "actions": ["KEY_UP"],
+        "reward": "score",
+        "spatial": True,
+        "observe_state": ["lives"],
+        "board_size": [7, 4],
+        "n_layers": 3,
+        "layer_size": 64,
+    }
+    assert set(fit) == {*MUST_MATCH, *MUST_MATCH_SETTINGS}

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from retro_gamer.errors import CheckpointError
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.training.preparation import PreparedRun, prepare_run
+from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS
+from retro_gamer.training.resumption import (
+    REASONS,
+    ResumePoint,
+    describe_changes,
+    find_resume_point,
+    fit_to_checkpoint,
+)
+
+from .corridors import make_corridor_run, train_here
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    run = make_corridor_run(tmp_path_factory.mktemp("resumption"), training_episodes=3)
+    train_here(run)
+    return run
+
+
+def prepare(run: RunDirectory) -> tuple[PreparedRun, ResumePoint]:
+    return prepare_run(run), find_resume_point(run, "final")
+
+
+def with_metadata(prepared: PreparedRun, **changed: Any) -> PreparedRun:
+    return dataclasses.replace(prepared, metadata=dataclasses.replace(prepared.metadata, **changed))
+
+
+def with_settings(prepared: PreparedRun, **changed: Any) -> PreparedRun:
+    return dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, **changed))
+
+
+def test_a_run_fits_its_own_checkpoint(trained: RunDirectory) -> None:
+    prepared, point = prepare(trained)
+    assert fit_to_checkpoint(prepared, point) == prepared
+    assert (point.episodes, point.file.name) == (3, "final")
+    assert point.turns == point.state["total_turns"]
+    assert describe_changes(prepared, point) == []
+
+
+MISMATCHES: dict[str, dict[str, Any]] = {
+    "actions": {"actions": ("KEY_LEFT", "KEY_RIGHT")},
+    "reward": {"reward": "steps"},
+    "spatial": {"spatial": False},
+    "observe_state": {"observe_state": ("steps",)},
+    "board_size": {"board_size": (8, 1)},
+    "n_layers": {"n_layers": 3},
+    "layer_size": {"layer_size": 128},
+}
+
+
+@pytest.mark.parametrize("field", MISMATCHES)
+def test_each_field_that_must_match_is_named_with_its_reason(trained: RunDirectory, field: str) -> None:
+    prepared, point = prepare(trained)
+    change = with_settings if field in MUST_MATCH_SETTINGS else with_metadata
+    with pytest.raises(CheckpointError) as raised:
+        fit_to_checkpoint(change(prepared, **MISMATCHES[field]), point)
+    lines = [line for line in str(raised.value).splitlines() if line.startswith("  ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"  {field}: ")
+    assert REASONS[field] in lines[0]
+
+
+def test_every_field_that_must_match_has_a_reason_and_a_test() -> None:
+    assert set(REASONS) == set(MISMATCHES) == {*MUST_MATCH, *MUST_MATCH_SETTINGS}
+
+
+@pytest.mark.parametrize("characters", [("@",), (">", "@"), ("@", "x", ">")])
+def test_the_checkpoints_characters_must_be_the_beginning(trained: RunDirectory, characters: tuple[str, ...]) -> None:
+    prepared, point = prepare(trained)
+    with pytest.raises(CheckpointError, match="character_set"):
+        fit_to_checkpoint(with_metadata(prepared, character_set=characters), point)
+
+
+def test_characters_may_be_added_behind(trained: RunDirectory) -> None:
+    prepared, point = prepare(trained)
+    longer = with_metadata(prepared, character_set=("@", ">", "x"))
+    assert fit_to_checkpoint(longer, point).metadata.character_set == ("@", ">", "x")
+
+
+def test_all_else_may_change_and_is_told(trained: RunDirectory) -> None:
+    prepared, point = prepare(trained)
+    changed = with_settings(prepared, gamma=0.5, batch_size=8, crop_radius=9, prioritize_experiences=True)
+    assert fit_to_checkpoint(changed, point).settings.gamma == 0.5
+    told = describe_changes(changed, point)
+    assert "gamma: 0.9 until here, 0.5 from here on" in told
+    assert sorted(line.split(":")[0] for line in told) == [
+        "batch_size", "crop_radius", "gamma", "prioritize_experiences",
+    ]  # fmt: skip
+
+
+def test_the_player_of_the_checkpoint_is_taken_over_where_the_configuration_names_none(trained: RunDirectory) -> None:
+    prepared, point = prepare(trained)
+    told = ResumePoint(file=point.file, state={**point.state, "player": "walker"})
+    assert fit_to_checkpoint(prepared, told).metadata.player == "walker"
+    named = with_metadata(prepared, player="door")
+    assert fit_to_checkpoint(named, told).metadata.player == "door"
+    assert load_config(trained.path).metadata.player is None

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from retro_gamer import DQNTrainer, GameMetadata
+from retro_gamer.errors import ConfigurationError, GameFailedError, RunExistsError
+from retro_gamer.games.importing import ModuleSpace
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.directory import RunDirectory
+
+from .corridors import CORRIDOR, SMALL, count_greedy_turns, episodes_of
+from .stand_ins import ListReporter
+
+METADATA = GameMetadata(actions=("KEY_RIGHT", "KEY_LEFT"), reward="score", character_set=("@", ">"))
+INLINE: dict[str, Any] = {**SMALL, "actors": 0, "n_layers": 1, "crop_radius": 2}
+
+
+def make_function() -> Any:
+    """Return a function that other processes cannot import, as one typed in a notebook."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(CORRIDOR, namespace)
+    return namespace["create_game"]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A game in a module of its own, imported from a user's folder."""
+    (tmp_path / "corridor_for_trainer.py").write_text(CORRIDOR)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "corridor_for_trainer", raising=False)
+    return __import__("corridor_for_trainer")
+
+
+def test_the_example_of_the_reference_with_a_module(module: ModuleType, tmp_path: Path) -> None:
+    run_dir = tmp_path / "runs" / "corridor"
+    trainer = DQNTrainer(module.create_game, METADATA, run_dir, **{**INLINE, "training_episodes": 60})
+    reporter = ListReporter()
+    trainer._reporter = reporter
+    outcome = trainer.train()
+    assert (outcome.complete, outcome.episodes) == (True, 60)
+    assert reporter.closed
+    config = load_config(run_dir)
+    assert config.require_source().module == "corridor_for_trainer"
+    assert config.metadata.board_size == (7, 1)
+    assert config.hyperparameters.training_episodes == 60
+    assert count_greedy_turns(RunDirectory(run_dir)) == 6
+    assert "retro-gamer play" not in (run_dir / "training.log").read_text()
+
+
+def test_a_function_from_a_notebook_trains_and_the_run_says_so(tmp_path: Path) -> None:
+    trainer = DQNTrainer(make_function(), METADATA, tmp_path / "run", reporter=ListReporter(), **INLINE)
+    assert trainer.train().complete
+    assert len(episodes_of(RunDirectory(tmp_path / "run"))) == 30
+    assert load_config(tmp_path / "run").source is None
+    assert "retro-gamer play" in (tmp_path / "run" / "training.log").read_text()
+
+
+def test_a_directory_with_a_run_behaves_as_the_command_does(module: ModuleType, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+
+    def make(**given: Any) -> DQNTrainer:
+        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=ListReporter(), **{**INLINE, **given})
+
+    make().train()
+    comments = [line for line in (run_dir / "config.toml").read_text().splitlines() if line.startswith("#")]
+    with pytest.raises(RunExistsError, match="--resume"):
+        make().train()
+    outcome = make(resume="latest", training_episodes=40, gamma=0.8).train()
+    assert outcome.episodes == 40
+    assert len(episodes_of(RunDirectory(run_dir))) == 40
+    assert load_config(run_dir).hyperparameters.gamma == 0.8
+    after = [line for line in (run_dir / "config.toml").read_text().splitlines() if line.startswith("#")]
+    assert after == comments
+
+
+def test_minutes_end_the_training(tmp_path: Path) -> None:
+    trainer = DQNTrainer(
+        make_function(), METADATA, tmp_path / "run", minutes=0.2 / 60, reporter=ListReporter(),
+        **{**INLINE, "training_episodes": 10**9},
+    )  # fmt: skip
+    outcome = trainer.train()
+    assert outcome.complete
+    assert outcome.episodes < 10**6
+
+
+def test_another_games_metadata_is_refused(module: ModuleType, tmp_path: Path) -> None:
+    DQNTrainer(module.create_game, METADATA, tmp_path / "run", **INLINE)
+    other = GameMetadata(actions=("KEY_UP",), reward="steps", character_set=("@", ">"))
+    with pytest.raises(ConfigurationError) as raised:
+        DQNTrainer(module.create_game, other, tmp_path / "run", **INLINE)
+    assert {problem.field for problem in raised.value.problems} == {"actions", "reward"}
+
+
+def test_wrong_hyperparameters_are_refused_together_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        DQNTrainer(make_function(), METADATA, tmp_path / "run", gamma=3, layers=2)
+    assert [problem.field for problem in raised.value.problems] == ["gamma", "layers"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_game_that_cannot_be_built_is_said_so_at_once(tmp_path: Path) -> None:
+    def create_game() -> Any:
+        raise FileNotFoundError("level1.txt")
+
+    with pytest.raises(GameFailedError, match=r"level1\.txt"):
+        DQNTrainer(create_game, METADATA, tmp_path / "run")
+
+
+def test_the_reporter_is_closed_whatever_happens(tmp_path: Path) -> None:
+    reporter = ListReporter()
+    trainer = DQNTrainer(make_function(), METADATA, tmp_path / "run", resume="latest", reporter=reporter, **INLINE)
+    with pytest.raises(Exception, match="no checkpoint"):
+        trainer.train()
+    assert reporter.closed
+
+
+def test_a_function_of_a_file_is_kept_by_the_place_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "hidden.py").write_text(CORRIDOR)
+    space = ModuleSpace([str(tmp_path)])
+    trainer = DQNTrainer(space.load("hidden").create_game, METADATA, tmp_path / "run", **INLINE)
+    space.unload()
+    source = load_config(trainer.run_dir).require_source()
+    assert source.path == str(tmp_path / "hidden.py")
+    assert trainer.train().complete

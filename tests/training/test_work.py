@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.dqn.spec import make_spec
+from retro_gamer.errors import GameNotFoundError
+from retro_gamer.games.source import GameSource
+from retro_gamer.replay.block import Block
+from retro_gamer.runs.config import load_config
+from retro_gamer.training.work import Work
+
+from .corridors import make_corridor_run
+
+
+def make_work(folder: Path, **settings: object) -> Work:
+    config = load_config(make_corridor_run(folder, **settings).path)
+    return Work(
+        source=config.require_source(),
+        factory=None,
+        metadata=config.metadata,
+        settings=config.hyperparameters,
+        spec=make_spec(config.metadata, config.hyperparameters, has_player=True),
+    )
+
+
+def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_path: Path) -> None:
+    work: Work = pickle.loads(pickle.dumps(make_work(tmp_path, prioritize_experiences=True)))
+    actor, replay = work.make_actor(n_games=2, block_turns=16, seed=1), work.make_replay(1)
+    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    report = actor.play(Grant(turns=100, seconds=60, epsilon=1.0, tickets=(1, 2, 3, 4)), weights, replay.push)
+    assert report.replay_turns == replay.turns == report.turns >= 80
+    batch = replay.sample(32)
+    assert set(np.unique(batch.codes)) <= {0, 1, 2}
+    assert batch.player[:, 1].tolist() == [0] * 32
+    assert not (batch.weights == 1).all() or len(set(batch.weights.tolist())) == 1
+
+
+def test_replay_has_the_settings_of_the_run(tmp_path: Path) -> None:
+    work = make_work(tmp_path, memory_capacity=100)
+    replay = work.make_replay(3)
+    assert replay.capacity == 100
+    first, second = work.make_replay(3), work.make_replay(4)
+    for memory in (replay, first, second):
+        memory.push(rows_of_steps(90))
+    np.testing.assert_array_equal(replay.sample(20).ids, first.sample(20).ids)
+    assert (replay.sample(50).ids != second.sample(50).ids).any()
+
+
+def rows_of_steps(count: int) -> Block:
+    return Block(
+        codes=np.zeros((count + 1, 1, 7), np.uint8),
+        player=np.zeros((count + 1, 2), np.int16),
+        state=np.zeros((count + 1, 0), np.float32),
+        first=np.arange(count, dtype=np.int32),
+        next=np.arange(1, count + 1, dtype=np.int32),
+        action=np.zeros(count, np.uint16),
+        returns=np.zeros(count, np.float32),
+        discounts=np.ones(count, np.float32),
+        priorities=None,
+        turns=count,
+    )
+
+
+def test_every_game_of_an_actor_has_modules_of_its_own(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    first, second = work.load_factory(), work.load_factory()
+    assert first is not second
+    assert first.__globals__ is not second.__globals__
+
+
+def test_a_function_handed_over_is_used_as_it_is(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    given = Work(source=None, factory=dict, metadata=work.metadata, settings=work.settings, spec=work.spec)
+    assert given.load_factory() is dict
+
+
+def test_a_source_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    lost = Work(
+        source=GameSource(module="no_such_game_at_all"),
+        factory=None,
+        metadata=work.metadata,
+        settings=work.settings,
+        spec=work.spec,
+    )
+    with pytest.raises(GameNotFoundError, match="no_such_game_at_all"):
+        lost.make_actor(n_games=1, block_turns=8, seed=0)
