@@ -11,12 +11,12 @@ import pytest
 import torch
 from retro.agent import Agent
 from retro.game import Game
-from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, RIGHT, make_run, save
 
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, RunNotFoundError, UsageError
 from retro_gamer.games.loading import load_factory
 from retro_gamer.policy import PolicyInput, TrainedPolicy
 from retro_gamer.runs.config import load_config, update_config
+from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, RIGHT, make_run, save
 
 
 @pytest.fixture

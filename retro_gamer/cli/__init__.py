@@ -47,5 +47,5 @@ def _report(error: Exception, debug: bool) -> int:
     else:
         message, status = f"{type(error).__name__}: {error}\nThis is a fault of {PROGRAM}, not of yours.", 1
         message += "" if debug else " Please report what --debug shows."
-    print(f"Error: {printable(message)}", file=sys.stderr)
+    print(f"Error: {printable(message).rstrip()}", file=sys.stderr)
     return status

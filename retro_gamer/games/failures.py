@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 import traceback
 from typing import TYPE_CHECKING
 
-import retro
-
 from retro_gamer.errors import printable
+from retro_gamer.games.code_places import FRAMEWORK_FOLDER, is_below, is_framework, is_library, is_machinery
 from retro_gamer.games.importing import PRIVATE_PACKAGE
 
 if TYPE_CHECKING:
     from retro_gamer.games.source import GameSource
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_FRAMEWORK = os.path.abspath(next(iter(retro.__path__)))
-_EXAMPLES = os.path.join(_FRAMEWORK, "examples")
-_LIBRARIES = tuple(os.path.abspath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _LONGEST_MESSAGE = 300
 
 
@@ -31,7 +25,7 @@ def describe_failure(exception: BaseException, source: GameSource | None = None)
     inside = ""
     if not isinstance(exception, SyntaxError):
         frames = _frames(exception)
-        if frames and _is_framework(frames[-1][0]):
+        if frames and is_framework(frames[-1][0]):
             inside = f" (raised in {_short(frames[-1][0], None)}, part of retro-games)"
     return printable(f"{place}{_text(exception)}{inside}")
 
@@ -59,8 +53,8 @@ def failure_place(exception: BaseException, source: GameSource | None = None) ->
         return f"{_short(exception.filename, source)}:{exception.lineno}: "
     frames = _frames(exception)
     own = [frame for frame in frames if _is_in_source(frame[0], source)]
-    own = own or [frame for frame in frames if not _is_library(frame[0])]
-    own = own or [frame for frame in frames if not _is_machinery(frame[0])]
+    own = own or [frame for frame in frames if not is_library(frame[0])]
+    own = own or [frame for frame in frames if not is_machinery(frame[0])]
     if not own:
         return ""
     file, line = own[-1]
@@ -74,29 +68,11 @@ def _frames(exception: BaseException) -> list[tuple[str, int]]:
 def _is_in_source(file: str, source: GameSource | None) -> bool:
     if source is None or source.search_path is None:
         return False
-    return _is_below(file, source.search_path) and not _is_library(file)
-
-
-def _is_machinery(file: str) -> bool:
-    return file.startswith("<frozen") or _is_framework(file) or _is_below(file, _OURS)
-
-
-def _is_library(file: str) -> bool:
-    if _is_machinery(file):
-        return True
-    return any(_is_below(file, place) for place in _LIBRARIES) and not _is_below(file, _EXAMPLES)
-
-
-def _is_framework(file: str) -> bool:
-    return _is_below(file, _FRAMEWORK) and not _is_below(file, _EXAMPLES)
-
-
-def _is_below(file: str, folder: str) -> bool:
-    return file == folder or file.startswith(folder.rstrip(os.sep) + os.sep)
+    return is_below(file, source.search_path) and not is_library(file)
 
 
 def _short(file: str, source: GameSource | None) -> str:
-    for base in (source.search_path if source else None, os.path.dirname(_FRAMEWORK)):
-        if base and _is_below(file, base):
+    for base in (source.search_path if source else None, os.path.dirname(FRAMEWORK_FOLDER)):
+        if base and is_below(file, base):
             return os.path.relpath(file, base)
     return os.path.basename(file)

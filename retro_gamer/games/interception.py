@@ -1,8 +1,9 @@
 """Taking hold of the Game that a game's own code sets out to play, whatever that code does around it.
 
 A game that was written for people ends in ``game.play()``. While game code runs under our eyes, `play` keeps the Game
-and leaves: an exception goes through the game's code, and where that is swallowed (``except:`` in a loop), tracing
-raises it again at the next opportunity, so that nothing behind the call to `play` comes to anything.
+and leaves: an exception goes through the game's code. Where that is swallowed (by an ``except:``), tracing raises it
+again in the next line, and where even that is not enough (loops within loops that catch everything), a thread raises
+it again and again until the game's code is left. Nothing behind the call to `play` comes to anything.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any, NoReturn
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games.code_places import is_library
 
 _OURS = "retro_gamer."
-_raise_soon = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_INSISTING_SECONDS = 0.0005
 
 
 class LeavingGameError(BaseException):
@@ -41,6 +43,7 @@ class Interception:
         self._reason: str | None = None
         self._is_leaving = False
         self._tracing_before: Any = None
+        self._insistence: _Insistence | None = None
 
     def install(self) -> None:
         """Let ``Game.play`` ask here first. Outside of game code it does what it always did."""
@@ -111,29 +114,54 @@ class Interception:
         if not self._is_leaving:
             self._is_leaving = True
             self._tracing_before = sys.gettrace()
+        elif self._insistence is None:
+            self._insistence = _Insistence()
         while frame is not None and _is_ours(frame):
             frame = frame.f_back
         while frame is not None and not _is_ours(frame):
-            frame.f_trace = _insist
+            if not is_library(frame.f_code.co_filename):
+                frame.f_trace = _insist
             frame = frame.f_back
         sys.settrace(_insist)
         raise LeavingGameError
 
     def _stop_leaving(self) -> None:
+        if self._insistence is not None:
+            self._insistence.stop()
+            self._insistence = None
         if self._is_leaving:
             sys.settrace(self._tracing_before)
-            _raise_soon(ctypes.c_ulong(threading.get_ident()), None)
             self._is_leaving = False
             self._tracing_before = None
 
 
 def _insist(frame: FrameType, event: str, arg: object) -> Any:
-    """Raise once more, soon: an exception raised from here would end the tracing."""
-    if _is_ours(frame):
+    """Raise once more; Python then ends the tracing by itself. Libraries are left to tidy up after themselves."""
+    if is_library(frame.f_code.co_filename):
         return None
     if event in ("line", "call"):
-        _raise_soon(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(LeavingGameError))
+        raise LeavingGameError
     return _insist
+
+
+class _Insistence:
+    """A thread that raises `LeavingGameError` in the thread that made it, over and over."""
+
+    def __init__(self) -> None:
+        self._target = ctypes.c_ulong(threading.get_ident())
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._raise_repeatedly, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once nothing will be raised any more. May itself be left by the last exception raised."""
+        self._stopped.set()
+        self._thread.join()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, None)
+
+    def _raise_repeatedly(self) -> None:
+        while not self._stopped.wait(_INSISTING_SECONDS):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, ctypes.py_object(LeavingGameError))
 
 
 def _is_ours(frame: FrameType) -> bool:

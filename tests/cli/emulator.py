@@ -14,12 +14,14 @@ class Emulator:
     """Keeps what a terminal of that size would show of the text it is fed.
 
     `scrolled` counts the lines that were pushed off the top, which a full-screen show must never do, and
-    `asked_for_cursor` the requests that a real terminal answers.
+    `asked_for_cursor` the requests that a real terminal answers. `colours` are the parameters of all colours and
+    other attributes that were set.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
         self.scrolled = 0
         self.asked_for_cursor = 0
+        self.colours: set[str] = set()
         self.is_alternate = False
         self.has_cursor = True
         self._waiting = ""
@@ -93,6 +95,8 @@ class Emulator:
             self._x = min(int(column or 1), self.columns) - 1
         elif letter == "n":
             self.asked_for_cursor += 1
+        elif letter == "m":
+            self.colours.add(numbers)
         elif letter == "J":
             self._cells = self._blank()
         elif private == "?" and letter in "hl":

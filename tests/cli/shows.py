@@ -25,7 +25,13 @@ class ShowProcess:
     """``retro-gamer`` in a terminal of its own. Everything waited for has a deadline."""
 
     def __init__(
-        self, arguments: Sequence[str], *, size: tuple[int, int], folder: Path, term: str, answers: bool
+        self,
+        arguments: Sequence[str],
+        *,
+        size: tuple[int, int],
+        folder: Path,
+        environment: dict[str, str],
+        answers: bool,
     ) -> None:
         self._answers = answers
         self._master, self._slave = pty.openpty()
@@ -40,7 +46,7 @@ class ShowProcess:
             stdout=self._slave,
             stderr=self._slave,
             cwd=folder,
-            env={**os.environ, "TERM": term},
+            env={**os.environ, "TERM": "xterm-256color", **environment},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -116,14 +122,15 @@ def show(
     *arguments: str,
     folder: Path,
     size: tuple[int, int] = (80, 24),
-    term: str = "xterm-256color",
     answers: bool = True,
+    **environment: str,
 ) -> Iterator[ShowProcess]:
     """Run ``retro-gamer`` with `arguments` in a terminal of `size` columns and rows.
 
-    With `answers` the terminal tells where its cursor is when it is asked, as real ones do.
+    With `answers` the terminal tells where its cursor is when it is asked, as real ones do. `environment` is added to
+    that of this process.
     """
-    process = ShowProcess(arguments, size=size, folder=folder, term=term, answers=answers)
+    process = ShowProcess(arguments, size=size, folder=folder, environment=environment, answers=answers)
     try:
         yield process
     finally:

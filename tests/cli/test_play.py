@@ -121,7 +121,7 @@ def test_a_window_made_larger_after_the_game_is_drawn_anew(tmp_path: Path) -> No
 
 
 def test_a_terminal_that_cannot_place_text_is_refused(tmp_path: Path) -> None:
-    with show("play", "nowhere", folder=tmp_path, term="dumb") as shown:
+    with show("play", "nowhere", folder=tmp_path, TERM="dumb") as shown:
         assert shown.wait() == 1
         shown.wait_for("TERM=dumb")
 
@@ -131,6 +131,17 @@ def test_a_terminal_that_never_answers_is_played_in_all_the_same(tmp_path: Path)
 
     with show("play", str(run_dir), "--framerate", "100", folder=tmp_path, answers=False) as shown:
         shown.wait_for(GAME_OVER)
+        shown.press("\r")
+        assert shown.wait() == 0
+
+
+def test_without_colours_a_game_is_shown_all_the_same(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+
+    with show("play", str(run_dir), "--framerate", "100", folder=tmp_path, NO_COLOR="1") as shown:
+        shown.wait_for(GAME_OVER)
+        assert "score: 6" in shown.text
+        assert not shown.emulator.colours - {"", "0", "7"}
         shown.press("\r")
         assert shown.wait() == 0
 

@@ -11,10 +11,10 @@ from retro.game import Game
 from retro.input import ProgrammaticInput
 from retro.views import HeadlessView
 
-from tests.cli.emulator import Emulator
 from retro_gamer.cli.screen import Screen, needed_size
 from retro_gamer.cli.terminal import PrintingTerminal
 from retro_gamer.errors import GameFailedError, TerminalError
+from tests.cli.emulator import Emulator
 
 
 class SizedTerminal(PrintingTerminal):
@@ -177,6 +177,7 @@ def test_a_game_in_debug_mode_needs_room_for_its_log() -> None:
     assert "hello from the game" in watched.emulator.text
 
 
+@pytest.mark.filterwarnings("ignore:unknown terminal capability")
 def test_what_cannot_be_drawn_is_a_failure_of_the_game() -> None:
     watched = Watched(Game([agent_at(0, 0, color="no such colour")], {}, board_size=(5, 3)))
     with pytest.raises(GameFailedError, match="cannot be drawn"):

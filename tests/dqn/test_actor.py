@@ -372,3 +372,22 @@ def test_blocks_are_pushed_while_a_long_grant_is_played() -> None:
     assert len(stage.blocks) > 10
     assert report.replay_turns == stage.pushed_turns == report.turns == 500
     assert len(stage.column("first")) == 500
+
+
+def test_greedy_choices_and_the_largest_reward_are_those_of_the_grant() -> None:
+    def script(walker: Walker, game: Game) -> None:
+        if game.state["turns"] == 3:
+            game.state["score"] -= 50
+        if game.state["turns"] == 5:
+            game.end()
+
+    stage = Stage(walks(script))
+    report = stage.play((1, 2), epsilon=0.0)
+    taken = stage.column("action").tolist()
+    assert report.greedy_choices == {action: taken.count(action) for action in set(taken)}
+    assert 49 <= report.largest_reward <= 51
+    stage.blocks.clear()
+    report = stage.play((3,), turns=2, epsilon=1.0)
+    assert report.greedy_choices == {}
+    assert report.largest_reward <= 1
+    assert stage.play((), turns=0).largest_reward == 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from retro_gamer.dqn.learner import MOMENTS, Learner, grow_learner_state
-from retro_gamer.dqn.loss import double_q_errors, weighted_huber
+from retro_gamer.dqn.loss import double_q_errors, squash, unsquash, weighted_huber
 from retro_gamer.dqn.network import make_network
 from retro_gamer.replay.batch import Batch
 
@@ -97,6 +97,17 @@ def test_the_target_is_copied_every_target_update_freq_updates_and_not_between()
             expected = weights_of(learner)
         target = dict(learner.target_network.named_parameters())
         assert all(torch.equal(expected[name], target[name]) for name in expected), i
+
+
+def test_the_largest_q_is_that_of_the_batch_in_units_of_reward() -> None:
+    learner = make_learner()
+    with torch.no_grad():
+        learner.network.head[-1].bias.copy_(torch.tensor([0.0, -squash(torch.tensor(500.0)).item(), 2.0]))
+    batch = make_batch(learner.spec)
+    q = q_values(learner.network, (batch.codes, batch.player, batch.state))
+    expected = unsquash(q.double()).abs().max().item()
+    assert 300 < expected < 700
+    assert learner.update(batch).largest_q == pytest.approx(expected, rel=1e-4)
 
 
 def test_updates_fit_returns_that_depend_on_the_board() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.watch import Watch
 
 BATCH_SIZE = 8
 LEARNING_STARTS = 40
@@ -54,6 +55,30 @@ class CountingLearner:
     def extend(self, characters: tuple[str, ...]) -> None:
         assert characters[: len(self.characters)] == self.characters
         self.characters = characters
+
+
+class ListWatch(Watch):
+    """Keeps what it is told in lists, and has one remark before the run and one at every tenth episode."""
+
+    def __init__(self) -> None:
+        self.episodes: list[tuple[float, float]] = []
+        self.updates: list[tuple[float, float]] = []
+        self.plays: list[tuple[Mapping[int, int], float]] = []
+
+    def add_episode(self, total_reward: float, epsilon: float) -> None:
+        self.episodes.append((total_reward, epsilon))
+
+    def add_update(self, loss: float, largest_q: float) -> None:
+        self.updates.append((loss, largest_q))
+
+    def add_play(self, greedy_choices: Mapping[int, int], largest_reward: float) -> None:
+        self.plays.append((greedy_choices, largest_reward))
+
+    def foresee(self, first_episode: int) -> list[str]:
+        return [f"before episode {first_episode + 1}"]
+
+    def check(self, episodes: int) -> list[str]:
+        return [f"at episode {episodes}"] if episodes % 10 == 0 else []
 
 
 class ListRecorder:
@@ -223,12 +248,13 @@ class Stage:
     recorder: ListRecorder = dataclasses.field(default_factory=ListRecorder)
     reporter: ListReporter = dataclasses.field(default_factory=ListReporter)
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+    watch: ListWatch | None = None
 
     def make_loop(self) -> TrainingLoop:
         parts: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
-                "learner", "runtime", "settings", "plan", "recorder", "reporter", "stop", "start", "seconds",
+                "learner", "runtime", "settings", "plan", "recorder", "reporter", "stop", "start", "seconds", "watch",
             )
         }  # fmt: skip
         return TrainingLoop(**parts)

@@ -15,7 +15,7 @@ from retro_gamer.training.loop import Start
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 
-from .stand_ins import LEARNING_STARTS, Stage, make_stage
+from .stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {
     "none": {},
@@ -379,3 +379,15 @@ def test_the_last_progress_tells_of_the_end() -> None:
     last = stage.reporter.progresses[-1]
     assert (last.episodes, last.turns, last.updates) == (60, stage.loop.turns, stage.learner.total_updates)
     assert last.mean_reward == pytest.approx(np.mean([line.total_reward for line in stage.recorder.lines]))
+
+
+def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
+    stage = make_stage(2)
+    stage.watch = ListWatch()
+    stage.runtime.change_report = lambda report: dataclasses.replace(report, greedy_choices={1: 5}, largest_reward=2.5)
+    assert stage.run()
+    lines = stage.recorder.lines
+    assert stage.watch.episodes == [(line.total_reward, line.epsilon) for line in lines]
+    assert [loss for loss, _ in stage.watch.updates] == list(range(1, stage.learner.total_updates + 1))
+    assert stage.watch.plays == [({1: 5}, 2.5)] * len(stage.runtime.grants)
+    assert stage.recorder.notes == ["before episode 1", *(f"at episode {n}" for n in range(10, 61, 10))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
@@ -82,7 +82,9 @@ class RayRuntime:
             # Only what our own code let through arrives here; a game's failures travel in the report as text.
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
                 raise type(error.cause)(str(error.cause)) from None
-            reason = f"{type(error.cause).__name__}: {error.cause}"
+            if isinstance(error.cause, RayActorError):
+                raise _replay_lost(error.cause) from error  # the actor lives, but could not push
+            reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _first_line(error)
         ray.kill(self._actors[actor])
@@ -109,10 +111,7 @@ class RayRuntime:
         try:
             return ray.get(reference)
         except RayError as error:
-            raise EngineError(
-                f"the replay process was lost: {_first_line(error)}\n"
-                "If memory ran out, lower memory_capacity. Go on with: --resume latest"
-            ) from error
+            raise _replay_lost(error) from error
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Keep the errors until there are enough for one message."""
@@ -139,6 +138,13 @@ def _share(work: Work) -> ray.ObjectRef:
             f"the function that builds the game cannot be sent to other processes ({_first_line(error)}).\n"
             "Put it into a module of its own, or train in this process with actors=0."
         ) from error
+
+
+def _replay_lost(error: RayError) -> EngineError:
+    return EngineError(
+        f"the replay process was lost: {_first_line(error)}\n"
+        "If memory ran out, lower memory_capacity. Go on with: --resume latest"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from retro_gamer.cli.display import LineReporter, LiveReporter, clock, make_reporter, number, progress_line
+from retro_gamer.training.progress import Progress
+
+PROGRESS = Progress(
+    episodes=120,
+    training_episodes=1000,
+    turns=34_567,
+    updates=8_600,
+    turns_per_second=1234.4,
+    updates_per_second=310.2,
+    mean_reward=12.25,
+    epsilon=0.55,
+    learning_rate=0.001,
+    loss=0.0123,
+    turns_per_update=4.01,
+    target_turns_per_update=4,
+    elapsed_seconds=65,
+    seconds_left=3725,
+    n_actors=2,
+)
+NEW = dataclasses.replace(
+    PROGRESS, episodes=0, mean_reward=math.nan, loss=math.nan, turns_per_update=math.nan, seconds_left=math.nan
+)
+
+
+class Clock:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _console(terminal: bool, **given: object) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=80, highlight=False, **given)  # type: ignore[arg-type]
+
+
+def _text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_line_holds_every_figure() -> None:
+    line = progress_line(PROGRESS)
+
+    assert "\n" not in line
+    for figure in (
+        "episode 120/1000",
+        "turns 34,567 (1,234/s)",
+        "updates 8,600 (310/s)",
+        "mean reward of last 100 12.25",
+        "epsilon 0.550",
+        "loss 0.0123",
+        "time 1:05",
+        "left 1:02:05",
+    ):
+        assert figure in line
+
+
+def test_what_is_not_known_yet_is_a_dash() -> None:
+    line = progress_line(NEW)
+    assert "loss -" in line
+    assert "left -" in line
+    assert "nan" not in line
+
+
+def test_lines_come_every_few_seconds_and_the_last_one_always() -> None:
+    console, time = _console(terminal=False), Clock()
+    reporter = LineReporter(console, clock=time)
+    reporter.begin("Architecture\n  a CNN")
+    for turns in range(100):
+        time.seconds += 0.25
+        reporter.progress(dataclasses.replace(PROGRESS, turns=turns))
+    reporter.note("a remark with [markup] and \x1b[31m")
+    reporter.close()
+    reporter.close()
+
+    lines = _text(console).splitlines()
+    assert lines[:2] == ["Architecture", "  a CNN"]
+    turns_shown = [int(line.split("turns ")[1].split()[0]) for line in lines if line.startswith("episode")]
+    assert turns_shown == [0, 20, 40, 60, 80, 99]
+    assert lines[-2] == "a remark with [markup] and \\x1b[31m"
+
+
+def test_a_terminal_shows_the_figures_in_place_below_the_remarks() -> None:
+    console = _console(terminal=True)
+    reporter = LiveReporter(console)
+    reporter.begin("Architecture")
+    for episode in range(5):
+        reporter.progress(dataclasses.replace(PROGRESS, episodes=episode))
+    reporter.note("a remark with [markup]")
+    reporter.progress(dataclasses.replace(PROGRESS, episodes=7))
+    reporter.close()
+
+    assert _text(console).count("\x1b[2K") > 0
+    assert "episode 7/1000" in _text(console)
+    assert "a remark with [markup]" in _text(console)
+    assert "34,567 (1,234/s)" in _text(console)
+    assert _text(console).endswith("\x1b[?25h")
+
+
+def test_the_console_decides_how_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(make_reporter(_console(terminal=True)), LiveReporter)
+    assert isinstance(make_reporter(_console(terminal=False)), LineReporter)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_reporter(_console(terminal=True)), LineReporter)
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = _console(terminal=True)
+    reporter = LiveReporter(console)
+    reporter.progress(PROGRESS)
+    reporter.close()
+    assert "\x1b[3" not in _text(console)
+
+
+def test_figures_are_short() -> None:
+    assert [number(value) for value in (0.0, 12.25, -1234.5, 0.00012345, math.inf)] == [
+        "0", "12.25", "-1,234", "0.0001234", "-",
+    ]  # fmt: skip
+    assert [clock(seconds) for seconds in (0, 59.6, 3600, math.nan)] == ["0:00", "1:00", "1:00:00", "-"]

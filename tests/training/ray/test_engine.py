@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from retro_gamer.errors import EngineError
+from retro_gamer.training.ray import engine
+from retro_gamer.training.ray.engine import LocalRay
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+
+import ray
+from retro_gamer.training.ray.engine import LocalRay
+
+before, path = os.getcwd(), os.environ.get("PYTHONPATH")
+engine = LocalRay(n_cpus=1)
+with engine:
+    assert os.getcwd() == before
+    assert os.environ.get("PYTHONPATH") == path
+
+    @ray.remote
+    def look():
+        import random  # the one of the standard library, not that of the user's folder
+        import retro_gamer
+        return os.getcwd(), random.__file__
+
+    folder, random_file = ray.get(look.remote())
+    assert Path(folder) != Path(before), folder
+    assert Path(random_file) != Path(before) / "random.py", random_file
+    assert Path(folder).is_dir()
+    assert ray.cluster_resources()["CPU"] == 1
+    raylets = ray.nodes()
+assert not ray.is_initialized()
+assert not Path(folder).exists()
+children = [
+    entry.name
+    for entry in Path("/proc").iterdir()
+    if entry.name.isdigit() and f"\\nPPid:\\t{os.getpid()}\\n" in (entry / "status").read_text()
+] if Path("/proc/self/status").exists() else []
+assert children == [], children
+print("clean")
+"""
+
+
+def test_ray_starts_in_a_neutral_folder_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('the wrong random')\n")
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "start.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1:] == ["clean"], done.stderr
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_ray_that_runs_already_is_used_and_not_ended() -> None:
+    with LocalRay(n_cpus=9):
+        assert ray.cluster_resources()["CPU"] == 4
+    assert ray.is_initialized()
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Stand in for Ray's start and collect what it is asked for."""
+    asked: list[dict[str, Any]] = []
+
+    def init(**given: Any) -> None:
+        asked.append({**given, "folder": os.getcwd(), "PYTHONPATH": os.environ.get("PYTHONPATH")})
+
+    monkeypatch.setattr(engine.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(engine.ray, "init", init)
+    monkeypatch.setattr(engine.ray, "shutdown", lambda: None)
+    return asked
+
+
+def test_no_other_cluster_is_joined_and_nothing_is_opened(starts: list[dict[str, Any]]) -> None:
+    before = (os.getcwd(), os.environ.get("PYTHONPATH"))
+    with LocalRay(n_cpus=3):
+        assert (os.getcwd(), os.environ.get("PYTHONPATH")) == before
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    (asked,) = starts
+    assert asked["address"] == "local"
+    assert asked["num_cpus"] == 3
+    assert asked["include_dashboard"] is False
+    assert asked["object_store_memory"] <= 2**30
+    assert asked["folder"] != before[0]
+    assert str(Path(engine.__file__).parents[3]) in asked["PYTHONPATH"].split(os.pathsep)
+    assert not Path(asked["folder"]).exists()
+
+
+@pytest.mark.parametrize(("is_ours", "private"), [(True, False), (False, True)])
+def test_where_the_usual_folder_is_another_users_a_private_one_is_used(
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_ours: bool, private: bool
+) -> None:
+    monkeypatch.setattr(engine, "DEFAULT_TEMPORARY", tmp_path)
+    monkeypatch.setattr(engine.os, "access", lambda *_: is_ours)
+    with LocalRay(n_cpus=1):
+        folder = starts[0]["_temp_dir"]
+        assert (folder is not None) is private
+        if folder is not None:
+            assert Path(folder).is_dir()
+            assert len(folder) < 40  # the paths of the sockets below it have to fit 107 bytes
+    assert folder is None or not Path(folder).exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no port"), TimeoutError("\x1b[31mslow"), OSError(28, "disk full")])
+def test_a_start_that_fails_says_how_to_do_without(
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    scratch: list[str] = []
+
+    def init(**given: Any) -> None:
+        scratch.append(os.getcwd())
+        raise error
+
+    monkeypatch.setattr(engine.ray, "init", init)
+    before = os.getcwd()
+    with pytest.raises(EngineError, match="--actors 0") as raised, LocalRay(n_cpus=1):
+        pass
+    assert "\x1b" not in str(raised.value)
+    assert os.getcwd() == before
+    assert not Path(scratch[0]).exists()

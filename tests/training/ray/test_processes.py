@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+import torch
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.replay.block import Block
+from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
+
+from ..test_work import make_work
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+class ReplayNearby:
+    """A replay in this process, behind the calls that a Ray actor's handle has."""
+
+    def __init__(self, replay: ReplayProcess) -> None:
+        self.replay = replay
+        self.blocks: list[Block] = []
+        self.push = self
+
+    def remote(self, block: Block) -> Any:
+        self.blocks.append(block)
+        return ray.put(self.replay.push(block))
+
+
+def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    work = make_work(tmp_path, prioritize_experiences=True)
+    replay = ReplayNearby(ReplayProcess(work, seed=1))
+    playing = PlayingProcess(work, replay, n_games=2, block_turns=8, seed=1)
+    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    total = 0
+    for _ in range(3):
+        report = playing.play(Grant(turns=50, seconds=60, epsilon=1.0, tickets=tuple(range(20))), weights)
+        total += report.turns
+        assert report.replay_turns == total == sum(block.turns for block in replay.blocks)
+    assert len(replay.blocks) > 6
+    assert playing.play(Grant(turns=0, seconds=60, epsilon=1.0, tickets=()), weights).replay_turns == 0
+    torch.set_num_threads(threads)
+
+
+def test_the_replay_process_is_the_buffer(tmp_path: Path) -> None:
+    work = make_work(tmp_path, prioritize_experiences=True)
+    replay = ReplayProcess(work, seed=1)
+    nearby = ReplayNearby(replay)
+    playing = work.make_actor(n_games=1, block_turns=64, seed=1)
+    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    playing.play(
+        Grant(turns=64, seconds=60, epsilon=1.0, tickets=(1, 2, 3)),
+        weights,
+        lambda block: ray.get(nearby.remote(block)),
+    )
+    batches = replay.sample(3, 5)
+    assert [len(batch) for batch in batches] == [5, 5, 5]
+    ids = np.array([0, 10**6], np.int64)
+    assert replay.update_priorities(ids, np.ones(2, np.float32)) == 1

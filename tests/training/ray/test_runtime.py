@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant, Report
+from retro_gamer.errors import EngineError, GameFailedError, UsageError
+from retro_gamer.training.plan import ServiceTimes, make_plan
+from retro_gamer.training.ray import runtime as runtime_module
+from retro_gamer.training.ray.runtime import RayRuntime
+from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.work import Work
+
+from ..test_work import make_work
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+REPORT = Report(
+    episodes=(), unused_tickets=(), turns=1, replay_turns=1, unknown_characters={}, faults=(), version=0, seconds=0.1
+)
+
+
+class PlayingLight:
+    """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
+
+    def __init__(self, work: Work, replay: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+        self.seed = seed
+        self.replay = replay
+
+    def play(self, grant: Grant, weights: Any) -> Report:
+        match grant.tickets:
+            case ("fail",):
+                raise GameFailedError("game.py:3: ZeroDivisionError")
+            case ("raise",):
+                raise IndexError("no such row\nin any block")
+            case ("push to a dead replay",):
+                ray.get(self.replay.push.remote(None))
+            case ("return what cannot travel",):
+                return threading.Lock()  # type: ignore[return-value]
+        return dataclasses.replace(REPORT, version=weights.version, turns=self.seed)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayRuntime]:
+    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
+    work = make_work(tmp_path, batch_size=4, learning_starts=0)
+    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
+    yield made
+    made.stop()
+
+
+def play(runtime: RayRuntime, *tickets: Any) -> Reported | Lost:
+    runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=tickets))
+    events: list[Reported | Lost] = []
+    while not events:
+        events = runtime.poll(5.0)
+    (event,) = events
+    return event
+
+
+def test_a_grant_is_answered_once_and_weights_arrive_by_reference(runtime: RayRuntime) -> None:
+    assert runtime.poll(0.0) == []
+    event = play(runtime)
+    assert isinstance(event, Reported)
+    assert (event.actor, event.report.version) == (0, 0)
+    assert runtime.poll(0.0) == []
+    assert isinstance(runtime._weights, ray.ObjectRef)
+
+
+def test_an_actor_that_raises_is_replaced_by_one_with_a_seed_of_its_own(runtime: RayRuntime) -> None:
+    first = play(runtime)
+    lost = play(runtime, "raise")
+    assert isinstance(lost, Lost)
+    assert lost.reason == "IndexError: no such row"
+    second = play(runtime)
+    assert isinstance(first, Reported)
+    assert isinstance(second, Reported)
+    assert second.report.turns != first.report.turns
+
+
+def test_a_failure_of_the_game_keeps_its_kind_and_its_words(runtime: RayRuntime) -> None:
+    with pytest.raises(GameFailedError) as raised:
+        play(runtime, "fail")
+    assert str(raised.value) == "game.py:3: ZeroDivisionError"
+
+
+def test_a_report_that_cannot_travel_is_a_loss(runtime: RayRuntime) -> None:
+    assert isinstance(play(runtime, "return what cannot travel"), Lost)
+
+
+def test_without_replay_neither_batches_nor_pushes_go_on(runtime: RayRuntime) -> None:
+    ray.kill(runtime._replay)
+    with pytest.raises(EngineError, match="replay process was lost"):
+        play(runtime, "push to a dead replay")
+    with pytest.raises(EngineError, match="--resume latest"):
+        runtime.next_batch(1)
+
+
+class ReplayCounts:
+    """Stands in for replay: remembers how many batches were asked for and every error sent."""
+
+    def __init__(self, work: Work, *, seed: int) -> None:
+        self.asked: list[int] = []
+        self.sent: list[tuple[list[int], list[float]]] = []
+
+    def sample(self, n_batches: int, batch_size: int) -> list[int]:
+        start = sum(self.asked)
+        self.asked.append(n_batches)
+        return list(range(start, start + n_batches))
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
+        self.sent.append((ids.tolist(), errors.tolist()))
+
+    def tell(self) -> tuple[list[int], list[tuple[list[int], list[float]]]]:
+        return self.asked, self.sent
+
+
+def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
+    monkeypatch.setattr(runtime_module, "ReplayProcess", ReplayCounts)
+    work = make_work(tmp_path)
+    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    drawn: list[Any] = []
+    expected: list[tuple[list[int], list[float]]] = []
+    for round_of_updates in (3, 1, 40):
+        for left in range(round_of_updates, 0, -1):
+            drawn.append(made.next_batch(left))
+            ids, errors = np.array([len(drawn), 0]), np.array([0.5, len(drawn)], np.float32)
+            expected.append((ids.tolist(), errors.tolist()))
+            made.update_priorities(ids, errors)
+        asked, _ = ray.get(made._replay.tell.remote())
+        assert sum(asked) == len(drawn)  # nothing was sampled that is not used at once
+        assert max(asked) <= runtime_module.BATCHES_AT_A_TIME
+    assert drawn == list(range(44))
+    _, sent = ray.get(made._replay.tell.remote())
+    assert len(sent) == 44 // runtime_module.PRIORITY_UPDATES_AT_A_TIME
+    arrived = [(i, e) for ids, errors in sent for i, e in zip(ids, errors, strict=True)]
+    flat = [(i, e) for ids, errors in expected for i, e in zip(ids, errors, strict=True)]
+    assert arrived == flat[: len(arrived)]
+    made.stop()
+
+
+def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    lock = threading.Lock()
+    work = dataclasses.replace(make_work(tmp_path), source=None, factory=lambda: lock)
+    with pytest.raises(UsageError, match="actors=0"):
+        RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
