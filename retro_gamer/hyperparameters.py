@@ -103,6 +103,7 @@ NETWORK = "Network architecture"
 DURATION = "Training duration"
 CHARACTERS = "Character discovery"
 WORK = "Division of work"
+SAFETY = "Keeping and surviving"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,6 +223,23 @@ class Hyperparameters:
     games_per_actor: int = setting(
         8, group=WORK, minimum=1, maximum=1024, unit="games",
         help="Games each actor process plays in lock step, with one forward pass for all.",
+    )  # fmt: skip
+
+    checkpoint_minutes: float = setting(
+        3.0, group=SAFETY, above=0, maximum=100_000, unit="minutes",
+        help="A checkpoint is written at the end of an episode after so long, beside those of every 100 episodes.",
+    )  # fmt: skip
+    snapshot_megabytes: int = setting(
+        256, group=SAFETY, minimum=0, maximum=1_000_000, unit="MB",
+        help="Memory that is kept for resuming, before compression, the newest experiences first; 0 keeps none.",
+    )  # fmt: skip
+    hang_seconds: float = setting(
+        60.0, group=SAFETY, minimum=0.1, maximum=1_000_000, unit="seconds",
+        help="A game that takes longer for a turn, or to be built, is taken for hung and its process replaced.",
+    )  # fmt: skip
+    actor_growth_megabytes: int = setting(
+        1000, group=SAFETY, minimum=1, maximum=100_000_000, unit="MB",
+        help="An actor process that has grown by this much since it started (its game leaks) is replaced.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from retro_gamer.replay.priorities import Priorities
 from retro_gamer.replay.rows import ObservationRows
 from retro_gamer.replay.state import STATE_VERSION, check_state
 from retro_gamer.replay.transitions import TransitionRing, Transitions
+
+COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
+"""Of a transition in a copy: its two rows, action, return, discount and priority."""
 
 
 def row_capacity(capacity: int) -> int:
@@ -157,20 +161,22 @@ class ReplayBuffer:
             self._priorities.set(ids[there] % self.capacity, self._priorities.of_errors(priorities[there]))
         return int(len(ids) - np.count_nonzero(there))
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self, limit_bytes: int | None = None) -> dict[str, Any]:
         """Return a copy of the memory as arrays and plain values, from which `set_state` continues.
 
         Rows and transitions come oldest first and name each other by count, not by place, so a memory of
-        another capacity can take them over.
+        another capacity can take them over. With `limit_bytes` only the newest that fit are copied.
         """
         held = self._transitions
-        first_row = self._rows.written if held.lowest_row is None else held.lowest_row
+        oldest = held.oldest if limit_bytes is None else self._oldest_within(limit_bytes)
+        lowest_row = held.lowest_row_from(oldest)
+        first_row = self._rows.written if lowest_row is None else lowest_row
         codes, player, state = self._rows.read(first_row, self._rows.written)
-        slots = held.slots(held.oldest, held.added)
+        slots = held.slots(oldest, held.added)
         return {
             "version": STATE_VERSION,
             "turns": self.turns,
-            "oldest": held.oldest,
+            "oldest": oldest,
             "first_row": first_row,
             "codes": codes,
             "player": player,
@@ -206,6 +212,18 @@ class ReplayBuffer:
         self._append(Transitions(**fields), state["priorities"])
         self.turns = state["turns"]
         self._random = np.random.Generator(generator)
+
+    def _oldest_within(self, limit_bytes: int) -> int:
+        """Return the oldest transition of which, with all that follow, a copy takes no more than that."""
+        held, rows = self._transitions, self._rows
+        per_row, per_transition = rows.memory_bytes / rows.size, COPIED_BYTES
+
+        def is_within(oldest: int) -> bool:
+            lowest_row = held.lowest_row_from(oldest)
+            n_rows = 0 if lowest_row is None else rows.written - lowest_row
+            return n_rows * per_row + (held.added - oldest) * per_transition <= limit_bytes
+
+        return held.oldest + bisect.bisect_left(range(held.oldest, held.added), True, key=is_within)
 
     def _append(self, new: Transitions, priorities: npt.NDArray[np.float64] | None) -> None:
         held = self._transitions

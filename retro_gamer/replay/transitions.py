@@ -57,7 +57,11 @@ class TransitionRing:
     @property
     def lowest_row(self) -> int | None:
         """The oldest row still referred to, or None if the ring is empty."""
-        return int(self._lowest_row[self.oldest % self.capacity]) if len(self) else None
+        return self.lowest_row_from(self.oldest)
+
+    def lowest_row_from(self, oldest: int) -> int | None:
+        """Return the oldest row that `oldest` or any later transition refers to, or None if there is none."""
+        return int(self._lowest_row[oldest % self.capacity]) if oldest < self.added else None
 
     def append(self, new: Transitions, first_places: npt.NDArray[np.int32], next_places: npt.NDArray[np.int32]) -> None:
         """Add transitions, whose rows are kept at the places given and named after all rows added before."""

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from retro_gamer.errors import UsageError, printable, shown
@@ -13,6 +14,10 @@ from retro_gamer.errors import UsageError, printable, shown
 SUFFIX = ".pt"
 FINAL = "final"
 LATEST = "latest"
+EVERY_EPISODES = 100
+"""A checkpoint is kept for good at each multiple of this many episodes."""
+BETWEEN_KEPT = 2
+"""Of the checkpoints between those: one to go on from, and one to fall back on if it is damaged."""
 _NAME = re.compile(r"ep_(\d{4,})|final", re.ASCII)
 
 
@@ -65,6 +70,12 @@ def list_files(directory: Path) -> list[CheckpointFile]:
         if path.suffix == SUFFIX and is_checkpoint_name(path.stem) and path.is_file() and _is_inside(path, directory)
     ]
     return sorted(files, key=lambda file: (file.episode is None, file.episode))
+
+
+def prunable(files: Sequence[CheckpointFile]) -> list[CheckpointFile]:
+    """Return those of `files`, sorted by episode, that may go: the ones between the hundreds but the newest few."""
+    between = [file for file in files if file.episode is not None and file.episode % EVERY_EPISODES]
+    return between[:-BETWEEN_KEPT]
 
 
 def find_file(path: Path) -> Path | None:

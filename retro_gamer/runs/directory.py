@@ -20,6 +20,7 @@ from retro_gamer.runs.checkpoints import (
     find_inside,
     is_checkpoint_name,
     list_files,
+    prunable,
 )
 
 
@@ -109,6 +110,14 @@ class RunDirectory:
         path = self.checkpoints_dir / f"{name}{SUFFIX}"
         write_atomic(path, data)
         return path
+
+    def prune_checkpoints(self) -> None:
+        """Remove the checkpoints between the hundreds but for the newest few (`runs.checkpoints.BETWEEN_KEPT`).
+
+        Those of every hundredth episode and ``final`` are never touched.
+        """
+        for file in prunable(self.checkpoints()):
+            file.path.unlink(missing_ok=True)
 
     def resolve_checkpoint(self, name: str) -> CheckpointFile:
         """Return the checkpoint of this run called `name`: ``latest``, a name, or a path within checkpoints/.

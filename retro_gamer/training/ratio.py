@@ -14,10 +14,29 @@ class TurnsPerUpdate:
 
     def __init__(self, settings: Hyperparameters, dead_band_turns: int) -> None:
         self._train_every = settings.train_every
-        self._starts = max(settings.learning_starts, settings.batch_size + settings.n_step)
+        self._first_update_turns = max(settings.learning_starts, settings.batch_size + settings.n_step)
+        self._starts = self._first_update_turns
         self._dead_band = dead_band_turns
         self.turns = 0
         self.updates = 0
+
+    def resume(self, turns: int, slack_turns: int) -> None:
+        """Go on from `turns` and `slack_turns` of an earlier sitting, whose memory is there again."""
+        self.turns = turns
+        self.updates = 0
+        self._starts = turns - slack_turns
+
+    def refill(self) -> None:
+        """Memory is empty: allow no update before it holds as many turns as at the first one."""
+        self._starts = self.turns + self._first_update_turns - self.updates * self._train_every
+
+    @property
+    def slack_turns(self) -> int:
+        """Turns received beyond those that the updates done have used up; below 0 before the first is allowed.
+
+        It stays small whatever the age of the run, so that going on with another `train_every` brings no burst.
+        """
+        return self.turns - self._starts - self.updates * self._train_every
 
     def receive(self, turns: int) -> None:
         """Take note of replay's counter of turns, which never falls."""

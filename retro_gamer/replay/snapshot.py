@@ -1,0 +1,138 @@
+"""A memory's state as the bytes of a file and back: compressed arrays, and nothing that could be code."""
+
+from __future__ import annotations
+
+import io
+import json
+import queue
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+PIECE_BYTES = 4 * 1024 * 1024
+PLAIN = "plain"
+"""The member that holds all that is no array, as JSON."""
+COMPRESSION_LEVEL = 1
+"""Boards are mostly empty: the fastest level finds nearly all there is to save."""
+
+
+class SnapshotStream:
+    """The bytes of a snapshot, made in a thread of their own and handed out in pieces.
+
+    Compression leaves the interpreter free, so whoever holds the memory goes on meanwhile.
+    """
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._pieces: queue.Queue[bytes | Exception] = queue.Queue()
+        self._ended = False
+        self._thread = threading.Thread(target=self._make, args=(state,), daemon=True)
+        self._thread.start()
+
+    def next_piece(self, timeout_seconds: float = 0.0) -> bytes | None:
+        """Return the next piece, None if it is not ready in time, or b"" after the last.
+
+        Raises:
+            MemoryError, OSError, ValueError: what went wrong in making them.
+        """
+        if self._ended:
+            return b""
+        try:
+            piece = self._pieces.get(block=timeout_seconds > 0, timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+        self._ended = not piece or isinstance(piece, Exception)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def _make(self, state: Mapping[str, Any]) -> None:
+        try:
+            file = _Pieces(self._pieces)
+            write_snapshot(state, file)
+            file.finish()
+        except Exception as error:  # carried to whoever asks for the next piece
+            self._pieces.put(error)
+
+
+class _Pieces(io.RawIOBase):
+    """A file to write to, whose contents are put into a queue piece by piece."""
+
+    def __init__(self, pieces: queue.Queue[bytes | Exception]) -> None:
+        self._queue = pieces
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        if len(self._held) >= PIECE_BYTES:
+            self._put()
+        return len(data)
+
+    def finish(self) -> None:
+        """Hand out what is left, and then the empty piece that says it was all."""
+        if self._held:
+            self._put()
+        self._queue.put(b"")
+
+    def _put(self) -> None:
+        self._queue.put(bytes(self._held))
+        self._held.clear()
+
+
+def write_snapshot(state: Mapping[str, Any], file: Any) -> None:
+    """Write the state of a memory to a binary file, which need not be seekable."""
+    plain = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    arrays[PLAIN] = np.frombuffer(json.dumps(plain).encode(), np.uint8)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_snapshot(data: bytes, limit_bytes: int) -> dict[str, Any]:
+    """Return the state that was written, for `ReplayBuffer.set_state`.
+
+    Nothing is unpickled, and no more than `limit_bytes` are unpacked: a small file can claim to hold anything.
+
+    Raises:
+        ValueError: if the bytes are damaged, no snapshot, or hold more than that.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size_bytes = sum(member.file_size for member in archive.infolist())
+            if size_bytes > limit_bytes:
+                raise ValueError(f"it would unpack to {size_bytes} bytes, and this memory holds {limit_bytes}")
+            arrays = {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
+        plain = json.loads(arrays.pop(PLAIN).tobytes())
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RecursionError) as error:
+        raise ValueError(f"it is damaged or is no snapshot ({error})") from error
+    if not isinstance(plain, dict):
+        raise ValueError("it is no snapshot")
+    return {**plain, **arrays}
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    info = archive.getinfo(name)
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_header is None:
+            raise ValueError(f"{name} has format {version}")
+        shape, is_fortran, kind = read_header(member)
+        count = int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
+        # The header is checked before its array is made, for it may claim any size.
+        if kind.hasobject or is_fortran or min(shape, default=0) < 0 or count * kind.itemsize > info.file_size:
+            raise ValueError(f"{name} is not an array that a snapshot holds")
+        array = np.frombuffer(member.read(count * kind.itemsize), kind, count)
+        member.read()  # to the end, where its checksum is compared
+    return array.reshape(shape).copy()

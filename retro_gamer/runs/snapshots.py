@@ -1,0 +1,88 @@
+"""Copies of the replay memory in the run directory: written piece by piece, named by checkpoints, old ones removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import IO
+
+from retro_gamer.runs.atomic import sync_directory
+
+KEPT = 2
+"""Snapshots kept: the newest checkpoint names the last of them, and the one to fall back on it or the one before."""
+SUFFIX = ".npz"
+_NAME = re.compile(r"ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
+
+
+class SnapshotFolder:
+    """The folder ``replay`` of a run directory. A snapshot's name never comes twice, so none is taken for another."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "replay"
+
+    def begin(self, episode: int) -> SnapshotFile:
+        """Return a new snapshot of `episode` to write to.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        self.path.mkdir(exist_ok=True)
+        return SnapshotFile(self.path, f"ep_{episode:04d}-{secrets.token_hex(4)}{SUFFIX}")
+
+    def read(self, name: str) -> bytes | None:
+        """Return the snapshot that a checkpoint calls `name`, None if it is not here any more.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        # The name comes out of a file that may be anybody's: it must be one of ours, and no path.
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def prune(self, keep: str) -> None:
+        """Remove all but the newest, and what interrupted writing left; `keep` stays and counts as the newest."""
+        for leftover in self.path.glob(".tmp-*"):
+            leftover.unlink(missing_ok=True)
+        others = [p for p in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(p.name) and p.name != keep]
+        others.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in others[KEPT - 1 :]:
+            path.unlink(missing_ok=True)
+
+
+class SnapshotFile:
+    """A snapshot being written; it has its name only once it is whole and on the disk."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self._path = folder / name
+        self._temporary = folder / f".tmp-{name}-{os.getpid()}"
+        self._file: IO[bytes] = open(self._temporary, "xb")  # noqa: SIM115  # open from piece to piece
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            OSError: if there is no room, say.
+        """
+        self._file.write(piece)
+
+    def commit(self) -> None:
+        """Give the snapshot its name: from now on it is there, whole, whatever happens."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._temporary, self._path)
+        sync_directory(self._path.parent)
+
+    def discard(self) -> None:
+        """Give up writing and leave nothing behind."""
+        with contextlib.suppress(OSError):  # closing writes what is buffered, for which there may be no room
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
