@@ -7,8 +7,10 @@ import getpass
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +42,7 @@ class LocalRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         temporary = self._choose_temporary()
         try:
-            with self._neutral_directory(), _importable_package():
+            with self._neutral_directory(), _importable_package(), _same_handler_of_sigterm():
                 ray.init(
                     address="local",
                     num_cpus=self._n_cpus,
@@ -114,3 +116,14 @@ def _importable_package() -> Iterator[None]:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+
+
+@contextlib.contextmanager
+def _same_handler_of_sigterm() -> Iterator[None]:
+    """Put back what SIGTERM did before: Ray replaces it by one that exits at once, without a checkpoint."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)

@@ -14,15 +14,19 @@ from retro_gamer.training.ray import engine
 from retro_gamer.training.ray.engine import LocalRay
 
 SCRIPT = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 
 import ray
 from retro_gamer.training.ray.engine import LocalRay
 
 before, path = os.getcwd(), os.environ.get("PYTHONPATH")
+received = []
+signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
 engine = LocalRay(n_cpus=1)
 with engine:
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert received == [signal.SIGTERM]
     assert os.getcwd() == before
     assert os.environ.get("PYTHONPATH") == path
 
