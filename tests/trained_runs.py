@@ -14,8 +14,8 @@ from retro_gamer.dqn.spec import make_spec
 from retro_gamer.runs.config import RunConfig, load_config
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.log import TrainingLog
-from retro_gamer.training.recorder import DirectoryRecorder
+from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.training.recorder import LearnerRecorder
 
 WALK = '''\
 """A walker earns a point for each cell to the right; at the edges of the board the game is over."""
@@ -83,8 +83,7 @@ def save(run_dir: Path, *names: str, change: Callable[[dict[str, Any]], None] | 
     config = load_config(run_dir)
     learner = make_learner(config, **chosen)
     made = RunDirectory(run_dir.parent / "made")
-    log = TrainingLog(made.log_path)
-    recorder = DirectoryRecorder(made, log, learner, config.metadata, config.hyperparameters)
+    recorder = LearnerRecorder(DirectoryWriter(made), learner, config.metadata, config.hyperparameters)
     file = made.resolve_checkpoint(recorder.write_checkpoint(100, 1000))
     state = load_checkpoint(file.path.read_bytes(), file.name)
     if change is not None:

@@ -17,20 +17,27 @@ SUFFIX = ".npz"
 _NAME = re.compile(r"ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
 
 
+def snapshot_name(episode: int) -> str:
+    """Return a new name for a snapshot of `episode`."""
+    return f"ep_{episode:04d}-{secrets.token_hex(4)}{SUFFIX}"
+
+
 class SnapshotFolder:
     """The folder ``replay`` of a run directory. A snapshot's name never comes twice, so none is taken for another."""
 
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / "replay"
 
-    def begin(self, episode: int) -> SnapshotFile:
-        """Return a new snapshot of `episode` to write to.
+    def begin(self, name: str) -> SnapshotFile:
+        """Return a new snapshot to write to, which will be called `name` (see `snapshot_name`).
 
         Raises:
             OSError: if it cannot be made.
         """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no snapshot may be called {name!r}")
         self.path.mkdir(exist_ok=True)
-        return SnapshotFile(self.path, f"ep_{episode:04d}-{secrets.token_hex(4)}{SUFFIX}")
+        return SnapshotFile(self.path, name)
 
     def read(self, name: str) -> bytes | None:
         """Return the snapshot that a checkpoint calls `name`, None if it is not here any more.

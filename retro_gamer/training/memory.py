@@ -86,5 +86,7 @@ def load_snapshot(buffer: ReplayBuffer, data: bytes, work: Work) -> None:
     for name, largest in (("codes", characters), ("action", work.spec.n_actions - 1), ("discounts", 1)):
         values = state[name]
         if values.size and (values.max() > largest or values.min() < 0):
-            raise ValueError(f"its {name} reach from {values.min()} to {values.max()}, and 0 to {largest} is known here")
+            raise ValueError(
+                f"its {name} reach from {values.min()} to {values.max()}, and 0 to {largest} is known here"
+            )
     buffer.set_state(state)

@@ -10,9 +10,8 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.checkpoints import FINAL, checkpoint_name
-from retro_gamer.runs.config_edit import update_config
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.log import EpisodeLine, TrainingLog
+from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.schedule import epsilon_after
 
 MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size")
@@ -45,38 +44,34 @@ def describe_fit(metadata: GameMetadata, settings: Hyperparameters) -> dict[str,
     return fit
 
 
-class DirectoryRecorder:
-    """Records into the run directory itself."""
+class LearnerRecorder:
+    """Makes plain values of what the learner has to record, and hands them to whoever writes."""
 
-    def __init__(
-        self, directory: RunDirectory, log: TrainingLog, learner: Learner, metadata: GameMetadata,
-        settings: Hyperparameters,
-    ) -> None:  # fmt: skip
-        self._directory = directory
-        self._log = log
+    def __init__(self, writer: RunWriter, learner: Learner, metadata: GameMetadata, settings: Hyperparameters) -> None:
+        self._writer = writer
         self._learner = learner
         self._metadata = metadata
         self._settings = settings
 
     def write_episode(self, line: EpisodeLine) -> None:
-        """Append the line to training.log."""
-        self._log.append(line)
+        """Hand on the line."""
+        self._writer.write_episode(line)
 
     def write_note(self, text: str) -> None:
-        """Append the remark to training.log."""
-        self._log.note(text)
+        """Hand on the remark."""
+        self._writer.write_note(text)
 
     def write_checkpoint(self, episodes: int, turns: int) -> str:
-        """Write checkpoints/ep_NNNN.pt and return its name."""
+        """Hand on the bytes of ep_NNNN and return that name."""
         return self._write(checkpoint_name(episodes), episodes, turns)
 
     def write_final(self, episodes: int, turns: int) -> str:
-        """Write checkpoints/final.pt and return its name."""
+        """Hand on the bytes of ``final`` and return that name."""
         return self._write(FINAL, episodes, turns)
 
     def extend_characters(self, characters: tuple[str, ...]) -> None:
-        """Write the character set into config.toml."""
-        update_config(self._directory.path, {("metadata", "character_set"): list(characters)})
+        """Hand on the character set."""
+        self._writer.write_characters(characters)
 
     def _write(self, name: str, episodes: int, turns: int) -> str:
         state = {
@@ -90,5 +85,5 @@ class DirectoryRecorder:
             "player": self._metadata.player,
             "hyperparameters": dataclasses.asdict(self._settings),
         }
-        self._directory.write_checkpoint(name, dump_checkpoint(state))
+        self._writer.write_checkpoint(name, dump_checkpoint(state))
         return name

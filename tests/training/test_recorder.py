@@ -13,8 +13,9 @@ from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.log import EpisodeLine, TrainingLog
-from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, DirectoryRecorder, describe_fit
+from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, describe_fit
 
 from .corridors import make_corridor_run
 
@@ -23,7 +24,7 @@ from .corridors import make_corridor_run
 class Recording:
     run: RunDirectory
     learner: Learner
-    recorder: DirectoryRecorder
+    recorder: LearnerRecorder
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def recording(tmp_path: Path) -> Recording:
     config = load_config(run.path)
     metadata = dataclasses.replace(config.metadata, player="walker")
     learner = Learner(make_spec(metadata, config.hyperparameters, True), config.hyperparameters, ("@", ">"))
-    log = TrainingLog(run.log_path)
-    return Recording(run, learner, DirectoryRecorder(run, log, learner, metadata, config.hyperparameters))
+    recorder = LearnerRecorder(DirectoryWriter(run), learner, metadata, config.hyperparameters)
+    return Recording(run, learner, recorder)
 
 
 def read(run: RunDirectory, name: str) -> dict[str, object]:

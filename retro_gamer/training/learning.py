@@ -1,0 +1,175 @@
+"""The learner's part of a training: from what it was given to its last checkpoint, in whatever process that is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.rationale import describe_network
+from retro_gamer.dqn.spec import NetworkSpec, make_spec
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.errors import RetroGamerError
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.source import GameSource
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs.writer import RunWriter
+from retro_gamer.training.inline import InlineRuntime
+from retro_gamer.training.loop import Start, TrainingLoop
+from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan
+from retro_gamer.training.progress import Reporter
+from retro_gamer.training.recorder import LearnerRecorder
+from retro_gamer.training.runtime import Runtime
+from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.watch import Watch
+from retro_gamer.training.work import Work
+
+UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearnerTask:
+    """All that the learner needs of a prepared run. It can be sent to another process and names no run directory."""
+
+    source: GameSource | None
+    factory: Callable[[], Any] | None
+    """Given only where the game was handed over as a function."""
+    metadata: GameMetadata
+    settings: Hyperparameters
+    has_player: bool
+    state: Mapping[str, Any] | None
+    """The checkpoint to go on from, None for a new run."""
+    remarks: tuple[str, ...]
+    """What a user should know before the first episode."""
+    n_actors: int | None
+    seconds: float
+
+    @property
+    def start(self) -> Start:
+        """Where training begins."""
+        if self.state is None:
+            return Start()
+        return Start(episodes=int(self.state["episode"]), turns=int(self.state["total_turns"]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """How a training ended."""
+
+    episodes: int
+    training_episodes: int
+    turns: int
+    updates: int
+    seconds: float
+    complete: bool
+    """All episodes or the whole time; else it was stopped by a signal."""
+    signal_number: int | None
+    checkpoint: str
+    """The name of the checkpoint written at the end."""
+
+
+def run_learner(task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+    """Train from `task.start` on, handing all there is to keep to `writer`, and return how it ended.
+
+    Raises:
+        RetroGamerError: if the game or a process that training needs fails for good; a checkpoint was handed on.
+    """
+    started = time.monotonic()
+    learner = _make_learner(task)
+    work = Work(
+        source=task.source, factory=task.factory, metadata=task.metadata, settings=task.settings, spec=learner.spec
+    )
+    plan = _make_work_plan(work, task.n_actors)
+    text = _describe(learner, task.metadata, plan)
+    reporter.begin(text)
+    with _running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
+        set_threads(plan.learner_threads)
+        # Nothing that was there is touched before everything else has started.
+        writer.begin(text)
+        for remark in task.remarks:
+            writer.write_note(remark)
+            reporter.note(remark)
+        recorder = LearnerRecorder(writer, learner, task.metadata, task.settings)
+        loop = TrainingLoop(
+            learner=learner,
+            runtime=runtime,
+            settings=task.settings,
+            plan=plan,
+            recorder=recorder,
+            reporter=reporter,
+            stop=stop,
+            start=task.start,
+            seconds=task.seconds,
+            watch=Watch(task.settings, task.metadata.actions),
+        )
+        complete, checkpoint = _run_to_a_checkpoint(loop, recorder)
+    return TrainingOutcome(
+        episodes=loop.episodes,
+        training_episodes=task.settings.training_episodes,
+        turns=loop.turns,
+        updates=learner.total_updates,
+        seconds=time.monotonic() - started,
+        complete=complete,
+        signal_number=stop.signal_number,
+        checkpoint=checkpoint,
+    )
+
+
+def _run_to_a_checkpoint(loop: TrainingLoop, recorder: LearnerRecorder) -> tuple[bool, str]:
+    """Run the loop; write final.pt if it is complete, else a checkpoint of the exact episode reached."""
+    try:
+        complete = loop.run()
+    except RetroGamerError:
+        if loop.episodes:
+            recorder.write_checkpoint(loop.episodes, loop.turns)
+        raise
+    if complete:
+        return True, recorder.write_final(loop.episodes, loop.turns)
+    return False, recorder.write_checkpoint(loop.episodes, loop.turns)
+
+
+def _make_learner(task: LearnerTask) -> Learner:
+    characters = task.metadata.character_set or ()
+    state = task.state
+    if state is None:
+        return Learner(make_spec(task.metadata, task.settings, task.has_player), task.settings, characters)
+    learner = Learner(NetworkSpec(**state["spec"]), task.settings, tuple(state["characters"]))
+    learner.set_state(state)
+    if characters != learner.characters:
+        learner.extend(characters)
+    return learner
+
+
+def _make_work_plan(work: Work, n_actors: int | None) -> WorkPlan:
+    n_cpus = count_cpus()
+    times = UNMEASURED if n_actors == 0 else measure_service_times(work, min(n_cpus, 8))
+    return make_plan(work.settings, times, n_cpus, n_actors)
+
+
+def _describe(learner: Learner, metadata: GameMetadata, plan: WorkPlan) -> str:
+    lines = [describe_network(learner.network, metadata), "Division of work"]
+    return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])
+
+
+@contextlib.contextmanager
+def _running(work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
+    """Start the runtime of the plan, and stop it whatever happens."""
+    if plan.n_actors == 0:
+        yield InlineRuntime(work, block_turns=plan.block_turns, seed=seed)
+        return
+    # Ray takes most of a second to import, and the inline runtime does not need it.
+    from retro_gamer.training.ray.engine import LocalRay
+    from retro_gamer.training.ray.runtime import RayRuntime
+
+    with LocalRay(n_cpus=plan.n_actors + 1):
+        runtime = RayRuntime(work, plan, seed=seed)
+        try:
+            yield runtime
+        finally:
+            runtime.stop()
