@@ -24,6 +24,10 @@ class InlineRuntime:
         self._weights: Weights | None = None
         self._grant: Grant | None = None
 
+    def present(self) -> frozenset[int]:
+        """Return the one actor there is."""
+        return frozenset({ACTOR})
+
     def publish(self, weights: Weights) -> None:
         """Make `weights` those of the next grant."""
         self._weights = weights

@@ -125,7 +125,7 @@ class TrainingLoop:
     def _hand_out_work(self) -> None:
         if self._tickets.n_waiting == 0 and self._tickets.n_held == 0:
             return
-        for actor in sorted(self._waiting):
+        for actor in sorted(self._waiting & self._runtime.present()):
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
             turns = min(self._plan.grant_turns, allowed)
             if turns < min(self._plan.grant_turns, self._plan.games_per_actor):

@@ -32,6 +32,9 @@ class Runtime(Protocol):
 
     n_actors: int
 
+    def present(self) -> frozenset[int]:
+        """Return the actors that a grant would reach at once; others wait for a place on some node, and join later."""
+
     def publish(self, weights: Weights) -> None:
         """Make `weights` those that later grants are played with."""
 

@@ -159,6 +159,7 @@ class ActorsInMemory:
         self.chance_of_loss = chance_of_loss
         self.chance_of_repetition = chance_of_repetition
         self.longest_game = longest_game
+        self.absent: frozenset[int] = frozenset()
         self.granted: dict[int, Grant] = {}
         self.in_flight: dict[int, list[PlayedGame]] = {actor: [] for actor in range(n_actors)}
         self.replay_turns = 0
@@ -169,6 +170,9 @@ class ActorsInMemory:
         self.batches = 0
         self.on_grant: Callable[[int, Grant], None] = lambda actor, grant: None
         self.change_report: Callable[[Report], Report] = lambda report: report
+
+    def present(self) -> frozenset[int]:
+        return frozenset(range(self.n_actors)) - self.absent
 
     def publish(self, weights: Weights) -> None:
         self.published.append(weights)

@@ -391,3 +391,18 @@ def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
     assert [loss for loss, _ in stage.watch.updates] == list(range(1, stage.learner.total_updates + 1))
     assert stage.watch.plays == [({1: 5}, 2.5)] * len(stage.runtime.grants)
     assert stage.recorder.notes == ["before episode 1", *(f"at episode {n}" for n in range(10, 61, 10))]
+
+
+def test_an_actor_that_has_no_place_yet_gets_nothing_and_one_that_joins_later_does() -> None:
+    stage = make_stage(3)
+    stage.runtime.absent = frozenset({1, 2})
+
+    def join(line: EpisodeLine) -> None:
+        if line.episode == 20:
+            assert {actor for actor, _ in stage.runtime.grants} == {0}
+            stage.runtime.absent = frozenset({2})
+
+    stage.recorder.on_line = join
+    assert stage.run()
+    assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
+    assert {actor for actor, _ in stage.runtime.grants} == {0, 1}

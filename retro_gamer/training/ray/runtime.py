@@ -14,6 +14,7 @@ from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.replay.batch import Batch
 from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.work import Work
@@ -27,34 +28,44 @@ class RayRuntime:
     """Grants go to actors, batches come from replay ahead of their use, errors go back several batches at a time.
 
     Weights are put into the object store once per version and handed on by reference. An actor that dies is replaced
-    and reported as lost; without replay nothing can go on.
+    and reported as lost; without replay nothing can go on. An actor for which there is no processor free yet waits
+    for one, and is present from then on.
     """
 
-    def __init__(self, work: Work, plan: WorkPlan, *, seed: int) -> None:
+    def __init__(self, work: Work, plan: WorkPlan, *, seed: int, placement: Placement = THIS_MACHINE) -> None:
         self.n_actors = plan.n_actors
         self._work = _share(work)
         self._plan = plan
         self._seed = seed
         self._batch_size = work.settings.batch_size
         self._made = 0
-        self._replay: Any = ray.remote(ReplayProcess).options(num_cpus=0).remote(self._work, seed=seed)
-        self._actors = [self._make_actor() for _ in range(plan.n_actors)]
+        self._placement = placement
+        self._replay: Any = ray.remote(ReplayProcess).options(**placement.replay).remote(self._work, seed=seed)
+        self._starting: dict[ray.ObjectRef, int] = {}
+        self._actors = [self._make_actor(number) for number in range(plan.n_actors)]
         self._playing: dict[ray.ObjectRef, int] = {}
         self._weights: ray.ObjectRef | None = None
         self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
         self._batches: deque[Batch] = deque()
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def _make_actor(self) -> Any:
+    def _make_actor(self, number: int) -> Any:
         self._made += 1
-        process = ray.remote(PlayingProcess).options(num_cpus=1)
-        return process.remote(
+        process = ray.remote(PlayingProcess).options(**self._placement.actor)
+        actor = process.remote(
             self._work,
             self._replay,
             n_games=self._plan.games_per_actor,
             block_turns=self._plan.block_turns,
             seed=self._seed * 1_000_003 + self._made,
         )
+        self._starting = {waiting: n for waiting, n in self._starting.items() if n != number}
+        self._starting[actor.__ray_ready__.remote()] = number
+        return actor
+
+    def present(self) -> frozenset[int]:
+        """Return the actors whose processes have started, or failed to: a grant will tell why."""
+        return frozenset(range(self.n_actors)) - frozenset(self._starting.values())
 
     def publish(self, weights: Weights) -> None:
         """Put `weights` into the object store, once for all actors."""
@@ -66,13 +77,15 @@ class RayRuntime:
 
     def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
         """Return the reports that are ready, and which actors were lost."""
-        if not self._playing:
+        waiting = [*self._playing, *self._starting]
+        if not waiting:
             return []
-        waiting = list(self._playing)
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready and timeout_seconds > 0:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
-        return [self._collect(reference) for reference in ready]
+        for reference in ready:
+            self._starting.pop(reference, None)
+        return [self._collect(reference) for reference in ready if reference in self._playing]
 
     def _collect(self, reference: ray.ObjectRef) -> Reported | Lost:
         actor = self._playing.pop(reference)
@@ -88,7 +101,7 @@ class RayRuntime:
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _first_line(error)
         ray.kill(self._actors[actor])
-        self._actors[actor] = self._make_actor()
+        self._actors[actor] = self._make_actor(actor)
         return Lost(actor=actor, reason=printable(reason))
 
     def next_batch(self, wanted: int) -> Batch:

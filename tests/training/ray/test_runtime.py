@@ -15,6 +15,7 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
+from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.work import Work
@@ -156,3 +157,27 @@ def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) 
     work = dataclasses.replace(make_work(tmp_path), source=None, factory=lambda: lock)
     with pytest.raises(UsageError, match="actors=0"):
         RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+
+
+def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
+    work = make_work(tmp_path, batch_size=4, learning_starts=0)
+    plan = make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
+    roomy = Placement(replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
+    runtime = RayRuntime(work, plan, seed=3, placement=roomy)
+    try:
+        runtime.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
+        while len(runtime.present()) < 2:
+            assert runtime.poll(5.0) == []
+        first = min(runtime.present())
+        runtime.grant(first, Grant(turns=1, seconds=1, epsilon=0, tickets=()))
+        while not (events := runtime.poll(5.0)):
+            pass
+        assert isinstance(events[0], Reported)
+        assert len(runtime.present()) == 2
+        (waiting,) = frozenset(range(3)) - runtime.present()
+        ray.kill(runtime._actors[first])
+        while waiting not in runtime.present():
+            assert runtime.poll(5.0) == []
+    finally:
+        runtime.stop()
