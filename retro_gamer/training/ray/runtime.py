@@ -51,7 +51,7 @@ class RayRuntime:
 
     def _make_actor(self, number: int) -> Any:
         self._made += 1
-        process = ray.remote(PlayingProcess).options(**self._placement.actor)
+        process: Any = ray.remote(PlayingProcess).options(**self._placement.actor)
         actor = process.remote(
             self._work,
             self._replay,
