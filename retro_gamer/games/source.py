@@ -37,6 +37,13 @@ class GameSource:
         """What the game is called in messages."""
         return printable(self.path or self.module)
 
+    def located(self, folder: str) -> GameSource:
+        """Return the same game with places that were given relative to `folder` made absolute."""
+        places = {name: getattr(self, name) for name in ("path", "search_path")}
+        return dataclasses.replace(
+            self, **{name: place and os.path.normpath(os.path.join(folder, place)) for name, place in places.items()}
+        )
+
     @property
     def folder(self) -> Path:
         """The folder of the module, where the search for its description begins."""

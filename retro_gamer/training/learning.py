@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from retro_gamer.dqn.learner import Learner
@@ -18,19 +16,14 @@ from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.writer import RunWriter
-from retro_gamer.training.inline import InlineRuntime
 from retro_gamer.training.loop import Start, TrainingLoop
-from retro_gamer.training.machine import count_cpus
-from retro_gamer.training.measure import measure_service_times
-from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan
+from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.recorder import LearnerRecorder
-from retro_gamer.training.runtime import Runtime
+from retro_gamer.training.site import Site
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.watch import Watch
 from retro_gamer.training.work import Work
-
-UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +31,7 @@ class LearnerTask:
     """All that the learner needs of a prepared run. It can be sent to another process and names no run directory."""
 
     source: GameSource | None
+    """Its places may be relative: each process looks them up in its own working directory."""
     factory: Callable[[], Any] | None
     """Given only where the game was handed over as a function."""
     metadata: GameMetadata
@@ -74,21 +68,23 @@ class TrainingOutcome:
     """The name of the checkpoint written at the end."""
 
 
-def run_learner(task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+def run_learner(
+    task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest, site: Site
+) -> TrainingOutcome:
     """Train from `task.start` on, handing all there is to keep to `writer`, and return how it ended.
 
     Raises:
         RetroGamerError: if the game or a process that training needs fails for good; a checkpoint was handed on.
     """
     started = time.monotonic()
-    learner = _make_learner(task)
+    learner = _make_learner(task, site.device)
     work = Work(
         source=task.source, factory=task.factory, metadata=task.metadata, settings=task.settings, spec=learner.spec
     )
-    plan = _make_work_plan(work, task.n_actors)
+    plan = site.make_plan(work, task.n_actors)
     text = _describe(learner, task.metadata, plan)
     reporter.begin(text)
-    with _running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
+    with site.running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
         set_threads(plan.learner_threads)
         # Nothing that was there is touched before everything else has started.
         writer.begin(text)
@@ -134,42 +130,19 @@ def _run_to_a_checkpoint(loop: TrainingLoop, recorder: LearnerRecorder) -> tuple
     return False, recorder.write_checkpoint(loop.episodes, loop.turns)
 
 
-def _make_learner(task: LearnerTask) -> Learner:
+def _make_learner(task: LearnerTask, device: str) -> Learner:
     characters = task.metadata.character_set or ()
     state = task.state
     if state is None:
-        return Learner(make_spec(task.metadata, task.settings, task.has_player), task.settings, characters)
-    learner = Learner(NetworkSpec(**state["spec"]), task.settings, tuple(state["characters"]))
+        spec = make_spec(task.metadata, task.settings, task.has_player)
+        return Learner(spec, task.settings, characters, device)
+    learner = Learner(NetworkSpec(**state["spec"]), task.settings, tuple(state["characters"]), device)
     learner.set_state(state)
     if characters != learner.characters:
         learner.extend(characters)
     return learner
 
 
-def _make_work_plan(work: Work, n_actors: int | None) -> WorkPlan:
-    n_cpus = count_cpus()
-    times = UNMEASURED if n_actors == 0 else measure_service_times(work, min(n_cpus, 8))
-    return make_plan(work.settings, times, n_cpus, n_actors)
-
-
 def _describe(learner: Learner, metadata: GameMetadata, plan: WorkPlan) -> str:
     lines = [describe_network(learner.network, metadata), "Division of work"]
     return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])
-
-
-@contextlib.contextmanager
-def _running(work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
-    """Start the runtime of the plan, and stop it whatever happens."""
-    if plan.n_actors == 0:
-        yield InlineRuntime(work, block_turns=plan.block_turns, seed=seed)
-        return
-    # Ray takes most of a second to import, and the inline runtime does not need it.
-    from retro_gamer.training.ray.engine import LocalRay
-    from retro_gamer.training.ray.runtime import RayRuntime
-
-    with LocalRay(n_cpus=plan.n_actors + 1):
-        runtime = RayRuntime(work, plan, seed=seed)
-        try:
-            yield runtime
-        finally:
-            runtime.stop()

@@ -21,9 +21,9 @@ UPDATES = 5
 WARM_UPDATES = 2
 
 
-def measure_service_times(work: Work, n_threads: int) -> ServiceTimes:
-    """Return how long a turn of the game and an update of the network take here, in under a second."""
-    return ServiceTimes(turn=_measure_turn(work), update=_measure_update(work, n_threads))
+def measure_service_times(work: Work, n_threads: int, device: str = "cpu") -> ServiceTimes:
+    """Return how long a turn of the game and an update of the network on `device` take here, in about a second."""
+    return ServiceTimes(turn=_measure_turn(work), update=_measure_update(work, n_threads, device))
 
 
 def _measure_turn(work: Work) -> float:
@@ -43,9 +43,9 @@ def _measure_turn(work: Work) -> float:
     return best.seconds / best.turns if best else math.inf
 
 
-def _measure_update(work: Work, n_threads: int) -> float:
+def _measure_update(work: Work, n_threads: int, device: str) -> float:
     set_threads(n_threads)
-    learner = Learner(work.spec, work.settings, work.metadata.character_set or ())
+    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
     batch = _make_batch(work)
     seconds = []
     for _ in range(WARM_UPDATES + UPDATES):

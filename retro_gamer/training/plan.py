@@ -14,6 +14,7 @@ LARGEST_BLOCK_TURNS = 512
 GRANT_SECONDS = 2.0
 MOST_ACTORS = 1024
 """No more are ever recommended, not even for a game of which no turn could be timed."""
+MOST_LEARNER_THREADS = 8
 HEADROOM = 1.5
 """Actors are planned to play this much faster than the learner can follow, so that it rarely waits."""
 
@@ -50,22 +51,46 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
         return _make_inline_plan(settings)
     useful = useful_actors(settings, times)
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
+    threads = min(max(1, n_cpus - 1 if n_cpus > 2 else n_cpus), MOST_LEARNER_THREADS)
+    who = (
+        f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
+        f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in all."
+    )
+    return _make_plan(settings, times, chosen, threads, who)
+
+
+def make_cluster_plan(
+    settings: Hyperparameters, times: ServiceTimes, learner_cpus: int, n_free_cpus: int, n_actors: int | None
+) -> WorkPlan:
+    """Return the plan on a cluster: `n_actors`, or as many as this learner can use, wherever there is room for them."""
+    chosen = n_actors if n_actors is not None else useful_actors(settings, times)
+    who = (
+        f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, spread over the nodes; "
+        f"learner on {_count(learner_cpus, 'thread')}, replay beside it."
+    )
+    there = min(chosen, n_free_cpus)
+    waiting = f" The other {chosen - there} wait for processors and join when there are any." if there < chosen else ""
+    return _make_plan(settings, times, chosen, learner_cpus, who, f"{_count(there, 'actor')} can start now.{waiting}")
+
+
+def _make_plan(
+    settings: Hyperparameters, times: ServiceTimes, n_actors: int, threads: int, *first_reasons: str
+) -> WorkPlan:
     games = settings.games_per_actor
     grant = min(max(32 * settings.train_every, SHORTEST_GRANT_TURNS, 4 * games), LONGEST_GRANT_TURNS)
-    threads = max(1, n_cpus - 1 if n_cpus > 2 else n_cpus)
     return WorkPlan(
-        n_actors=chosen,
+        n_actors=n_actors,
         games_per_actor=games,
-        learner_threads=min(threads, 8),
+        learner_threads=threads,
         grant_turns=grant,
         grant_seconds=GRANT_SECONDS,
         block_turns=min(grant, LARGEST_BLOCK_TURNS),
-        dead_band_turns=2 * chosen * grant + 2 * settings.train_every,
+        dead_band_turns=2 * n_actors * grant + 2 * settings.train_every,
         reasons=(
-            f"{_count(chosen, 'actor')} playing {_count(games, 'game')} each, "
-            f"learner on {_count(min(threads, 8), 'thread')}, {_count(n_cpus, 'core')} in all.",
+            *first_reasons,
             f"Measured here: {times.turn * 1e6:.0f} microseconds a turn, {times.update * 1e3:.1f} milliseconds an "
-            f"update; with {settings.train_every} turns an update this learner keeps {_count(useful, 'actor')} busy.",
+            f"update; with {settings.train_every} turns an update this learner keeps "
+            f"{_count(useful_actors(settings, times), 'actor')} busy.",
             "More actors pay when turns are slower, batches smaller, or train_every larger.",
         ),
     )

@@ -17,6 +17,7 @@ from retro_gamer.training.learning import LearnerTask, TrainingOutcome, run_lear
 from retro_gamer.training.preparation import PreparedRun, prepare_run
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
+from retro_gamer.training.site import LocalSite
 from retro_gamer.training.stopping import StopRequest
 
 __all__ = ["TrainingOutcome", "train"]
@@ -42,7 +43,7 @@ def train(
     with RunLock(directory.path), StopRequest() as stop:
         prepared, point = _prepare(directory, resume, factory)
         task = _make_task(prepared, point, n_actors, minutes)
-        outcome = run_learner(task, _make_writer(directory, point), reporter, stop)
+        outcome = run_learner(task, _make_writer(directory, point), reporter, stop, LocalSite())
     return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 

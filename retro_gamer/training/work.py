@@ -27,6 +27,10 @@ class Work:
     settings: Hyperparameters
     spec: NetworkSpec
 
+    def located(self, folder: str) -> Work:
+        """Return this work with the places of the game looked up in `folder`, where they are not absolute."""
+        return self if self.source is None else dataclasses.replace(self, source=self.source.located(folder))
+
     def load_factory(self) -> Callable[[], Any]:
         """Return the function that builds a fresh game, importing the game where need be."""
         if self.factory is not None:

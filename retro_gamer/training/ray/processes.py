@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import numpy as np
 import ray
@@ -20,7 +21,7 @@ class PlayingProcess:
 
     def __init__(self, work: Work, replay: ActorHandle, *, n_games: int, block_turns: int, seed: int) -> None:
         set_threads(1)
-        self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
+        self._actor = work.located(os.getcwd()).make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay = replay
         self._pushed: ray.ObjectRef[int] | None = None
 
