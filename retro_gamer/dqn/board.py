@@ -22,21 +22,30 @@ def one_hot_table(n_characters: int) -> torch.Tensor:
 
 
 def crop(codes: torch.Tensor, centre: torch.Tensor, radius: int, outside: int) -> torch.Tensor:
-    """Return int64 codes [B, 2 * radius + 1, 2 * radius + 1] around `centre` [B, 2] (x, y).
+    """Return uint8 codes [B, 2 * radius + 1, 2 * radius + 1] around `centre` [B, 2] (x, y).
 
     Cells off the board get the code `outside`, and so does every cell where the centre is (-1, -1).
     """
-    height, width = codes.shape[1:]
-    padded = functional.pad(codes, (radius, radius, radius, radius), value=outside)
-    span = torch.arange(2 * radius + 1, device=codes.device)
-    known = (centre[:, 0] >= 0) & (centre[:, 1] >= 0)
-    x = centre[:, 0].clamp(0, width - 1).long()
-    y = centre[:, 1].clamp(0, height - 1).long()
-    rows = y[:, None, None] + span[None, :, None]
-    columns = x[:, None, None] + span[None, None, :]
-    batch = torch.arange(codes.shape[0], device=codes.device)[:, None, None]
-    cropped = padded[batch, rows, columns].long()
-    return torch.where(known[:, None, None], cropped, outside)
+    n_boards, height, width = codes.shape
+    span = torch.arange(-radius, radius + 1, device=codes.device)
+    x = centre[:, :1].long() + span
+    y = centre[:, 1:].long() + span
+    is_column = (x >= 0) & (x < width) & (centre[:, :1] >= 0)
+    is_row = (y >= 0) & (y < height) & (centre[:, 1:] >= 0)
+    cells = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
+    seen = codes.reshape(n_boards, -1).gather(1, cells.flatten(1)).view(cells.shape)
+    return torch.where(is_row[:, :, None] & is_column[:, None, :], seen, outside)
+
+
+def window_places(height: int, width: int, kernel: int, stride: int) -> torch.Tensor:
+    """Return int64 [P * kernel * kernel]: the cells under each of a convolution's P places, padded by kernel // 2.
+
+    Cells are numbered row by row; height * width stands for the padding.
+    """
+    margin = kernel // 2
+    numbers = torch.arange(height * width).view(height, width)
+    padded = functional.pad(numbers, (margin, margin, margin, margin), value=height * width)
+    return padded.unfold(0, kernel, stride).unfold(1, kernel, stride).reshape(-1)
 
 
 def summarise(codes: torch.Tensor, centre: torch.Tensor, n_characters: int) -> torch.Tensor:
@@ -44,22 +53,46 @@ def summarise(codes: torch.Tensor, centre: torch.Tensor, n_characters: int) -> t
 
     Where the centre is (-1, -1) offsets are taken from the middle of the board. Offsets are in boards: -1..1.
     """
-    height, width = codes.shape[1:]
-    device = codes.device
-    characters = torch.arange(1, n_characters + 1, device=device, dtype=codes.dtype)
-    masks = (codes[:, None] == characters[None, :, None, None]).float()
-    rows, columns = masks.sum(3), masks.sum(2)
-    count = rows.sum(2)
+    n_boards, height, width = codes.shape
+    board, y, x, code = find_cells(codes)
+    group = board * n_characters + code - 1
+    n_groups = n_boards * n_characters
+
+    def total(values: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.bincount(group, values, n_groups).view(n_boards, n_characters).float()
+
+    count = total()
     present = count.clamp(max=1.0)
-    size = torch.tensor([width, height], device=device, dtype=torch.float32)
-    middle = (size - 1) / 2
     known = (centre[:, :1] >= 0) & (centre[:, 1:] >= 0)
-    origin = torch.where(known, centre.float(), middle)
-    mean_x = columns @ torch.arange(width, device=device, dtype=torch.float32) / count.clamp(min=1.0)
-    mean_y = rows @ torch.arange(height, device=device, dtype=torch.float32) / count.clamp(min=1.0)
-    offset_x = (mean_x - origin[:, :1]) / size[0] * present
-    offset_y = (mean_y - origin[:, 1:]) / size[1] * present
+    size = torch.tensor([width, height], device=codes.device, dtype=torch.float32)
+    origin = torch.where(known, centre.float(), (size - 1) / 2)
+    some = count.clamp(min=1.0)
+    offset_x = (total(x) / some - origin[:, :1]) / width * present
+    offset_y = (total(y) / some - origin[:, 1:]) / height * present
     return torch.stack([present, torch.log1p(count) / 4, offset_x, offset_y], dim=2)
+
+
+def find_cells(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return board, y, x and code, int64 [N], of all N cells that are not empty: on most boards they are few."""
+    height, width = codes.shape[1:]
+    flat = codes.flatten()
+    cell = flat.nonzero().squeeze(1)
+    line = cell // width
+    board = line // height
+    return board, line - board * height, cell - line * width, flat[cell].long()
+
+
+def pool(codes: torch.Tensor, n_characters: int, side: int) -> torch.Tensor:
+    """Return float [B, C + 1, rows, columns]: boards one-hot, each square of `side` cells averaged."""
+    n_boards, height, width = codes.shape
+    rows, columns = -(-height // side), -(-width // side)
+    board, y, x, code = find_cells(codes)
+    place = ((board * (n_characters + 1) + code) * rows + y // side) * columns + x // side
+    counts = torch.bincount(place, minlength=n_boards * (n_characters + 1) * rows * columns)
+    n_lines, n_places = (
+        (size - torch.arange(0, size, side, device=codes.device)).clamp(max=side) for size in (height, width)
+    )
+    return counts.view(n_boards, n_characters + 1, rows, columns) / (n_lines[:, None] * n_places).float()
 
 
 def locate(centre: torch.Tensor, height: int, width: int) -> torch.Tensor:

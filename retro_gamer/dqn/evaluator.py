@@ -10,7 +10,7 @@ import torch
 from retro_gamer.dqn.flat import FlatParameters
 from retro_gamer.dqn.loss import squash, td_target, unsquash
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import make_network
+from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
 
 

@@ -13,7 +13,8 @@ from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.loss import double_q_errors, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import QNetwork, make_network
+from retro_gamer.dqn.network import QNetwork
+from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
@@ -72,9 +73,11 @@ class Learner:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
         t = {name: self._tensor(getattr(batch, name)) for name in Batch.__dataclass_fields__ if name != "ids"}
         with torch.no_grad():
-            q_t_online = self.network(t["next_codes"], t["next_player"], t["next_state"])
-            q_t_target = self.target_network(t["next_codes"], t["next_player"], t["next_state"])
-        q_tm1 = self.network(t["codes"], t["player"], t["state"])
+            looked_tm1 = self.network.look(t["codes"], t["player"], t["state"])
+            looked_t = self.network.look(t["next_codes"], t["next_player"], t["next_state"])
+            q_t_online = self.network.value(looked_t)
+            q_t_target = self.target_network.value(looked_t)
+        q_tm1 = self.network.value(looked_tm1)
         errors = double_q_errors(q_tm1, t["action"], t["returns"], t["discounts"], q_t_online, q_t_target)
         loss = weighted_huber(errors, t["weights"])
         self._online.zero_gradient()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from retro_gamer.dqn.board import SUMMARY_FEATURES
-from retro_gamer.dqn.network import LOCATION_FEATURES, QNetwork, SceneNetwork
+from retro_gamer.dqn.network import QNetwork
+from retro_gamer.dqn.scene import LOCATION_FEATURES, BoardNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -33,7 +34,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
 def _describe_scene(network: SceneNetwork) -> list[str]:
     spec = network.spec
     side = 2 * spec.crop_radius + 1
-    if spec.has_player:
+    if not isinstance(network, BoardNetwork):
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the",
             "  board marked as such. What is learned in one place then holds in every other, which is worth far more",

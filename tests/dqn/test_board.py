@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.board import compress, crop, locate, one_hot_table, summarise
+from retro_gamer.dqn.board import compress, crop, locate, one_hot_table, pool, summarise, window_places
 
 from .samples import make_boards, make_small_spec
 
@@ -109,3 +109,25 @@ def test_one_hot_table_has_a_channel_for_each_character_and_one_for_the_outside(
         channel = code if code <= n_characters else 0
         assert table[code].sum() == 1
         assert table[code, channel] == 1
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(1, 1, 1), (7, 4, 1), (7, 4, 3), (16, 32, 5), (2, 3, 9)])
+def test_pool_averages_the_cells_of_each_square(height: int, width: int, side: int) -> None:
+    codes, _ = boards_of(height, width)
+    found = pool(codes, 4, side).numpy()
+    assert found.shape == (60, 5, math.ceil(height / side), math.ceil(width / side))
+    for board, pooled in zip(codes.numpy(), found, strict=True):
+        for row, column in np.ndindex(*pooled.shape[1:]):
+            square = board[row * side : (row + 1) * side, column * side : (column + 1) * side]
+            assert pooled[0, row, column] == 0
+            for code in range(1, 5):
+                assert pooled[code, row, column] == pytest.approx((square == code).mean())
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (3, 1), (5, 2), (1, 1)])
+def test_window_places_are_what_a_padded_convolution_meets(height: int, width: int, kernel: int, stride: int) -> None:
+    places = window_places(height, width, kernel, stride)
+    numbers = torch.arange(1.0, height * width + 1).view(1, 1, height, width)
+    met = torch.nn.functional.unfold(numbers, kernel, padding=kernel // 2, stride=stride)[0].T  # 0 where it is padded
+    assert ((places.view(-1, kernel**2) + 1) % (height * width + 1)).tolist() == met.tolist()

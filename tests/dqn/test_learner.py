@@ -10,7 +10,7 @@ import torch
 
 from retro_gamer.dqn.learner import MOMENTS, Learner, grow_learner_state
 from retro_gamer.dqn.loss import double_q_errors, squash, unsquash, weighted_huber
-from retro_gamer.dqn.network import make_network
+from retro_gamer.dqn.scene import make_network
 from retro_gamer.replay.batch import Batch
 
 from .samples import make_batch, make_boards, make_settings, make_small_spec
@@ -111,7 +111,8 @@ def test_the_largest_q_is_that_of_the_batch_in_units_of_reward() -> None:
 
 
 def test_updates_fit_returns_that_depend_on_the_board() -> None:
-    learner = make_learner(learning_rate=0.01)
+    settings = make_settings(learning_rate=0.01, layer_size=32)  # of 8 units too many may start out dead
+    learner = Learner(make_small_spec(layer_size=32), settings, ("a", "b", "c"))
     batch = make_batch(learner.spec, count=8)
     batch = dataclasses.replace(batch, discounts=np.zeros(8, np.float32), weights=np.ones(8, np.float32))
     losses = [learner.update(batch).loss for _ in range(300)]

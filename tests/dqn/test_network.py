@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from retro_gamer.dqn.network import CHANNELS, LARGEST_SCENE, ListNetwork, SceneNetwork, make_network
+from retro_gamer.dqn.network import ListNetwork
+from retro_gamer.dqn.scene import (
+    CHANNELS,
+    KERNEL,
+    LARGEST_SCENE,
+    BoardNetwork,
+    PlayerNetwork,
+    SceneNetwork,
+    make_network,
+)
 from retro_gamer.dqn.spec import NetworkSpec
 
 from .samples import make_boards, make_small_spec
@@ -63,7 +73,9 @@ def test_every_weight_is_learned(kind: str) -> None:
 def test_n_layers_hidden_layers_of_layer_size(n_layers: int) -> None:
     for kind in KINDS.values():
         network = make_network(make_small_spec(n_layers=n_layers, layer_size=11, **kind))
-        biases = [p for name, p in network.named_parameters() if name.endswith("bias") and "scene" not in name]
+        named = [*network.named_parameters()]
+        biases = [p for name, p in named if name.endswith("bias") and name.startswith(("head", "rest"))]
+        biases = [named[2][1], *biases] if isinstance(network, ListNetwork) else biases
         assert [len(bias) for bias in biases] == [11] * n_layers + [3]
 
 
@@ -112,7 +124,14 @@ def test_list_network_gradient_equals_a_dense_one() -> None:
 
 
 def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor:
-    return network.scene(torch.from_numpy(one_hot.transpose(0, 3, 1, 2)).float()).flatten(1)
+    """Return the features of boards [B, rows, columns, C + 1] by torch's own convolutions."""
+    board = torch.from_numpy(one_hot.transpose(0, 3, 1, 2)).float()
+    if isinstance(network, BoardNetwork):
+        return network.scene(board).flatten(1)
+    assert isinstance(network, PlayerNetwork)
+    kernel = network.kernel.unflatten(1, (KERNEL, KERNEL)).permute(0, 3, 1, 2)
+    first = functional.conv2d(board, kernel, network.bias, stride=2, padding=KERNEL // 2).relu()
+    return network.second(first).relu().flatten(1)
 
 
 def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
@@ -146,7 +165,7 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0() -> N
 def test_scene_without_a_player_averages_a_large_board(height: int, width: int) -> None:
     spec = make_small_spec(height=height, width=width, has_player=False)
     network = make_network(spec)
-    assert isinstance(network, SceneNetwork)
+    assert isinstance(network, BoardNetwork)
     k = math.ceil(max(height, width) / LARGEST_SCENE)
     assert network.reduction == k
     codes, player, state = make_boards(spec, 3)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.network import make_network
 from retro_gamer.dqn.rationale import describe_network
+from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import make_spec
 from retro_gamer.games.metadata import GameMetadata
 
