@@ -28,6 +28,10 @@ Push = Callable[..., int]
 """Takes a Block, returns the turns replay has received in all."""
 
 
+MOST_FAULTS_TOLD = 100
+"""Of rewards that could not be read in one grant: a game may have one every turn."""
+
+
 @dataclasses.dataclass
 class Slot:
     """One of an actor's places for a game: the game now played there, if any."""
@@ -107,6 +111,14 @@ class Actor:
         replay_turns = max(replay_turns, self._push_block(push))
         return self._make_report(tickets, turns, replay_turns, time.monotonic() - started)
 
+    def abandon_games(self) -> tuple[int, ...]:
+        """Give up the games in flight and return their tickets. Their turns so far stay in replay."""
+        tickets = tuple(slot.ticket for slot in self._slots if slot.ticket is not None)
+        for slot in self._slots:
+            slot.ticket = None
+            self._builder.trajectories[slot.index].clear()
+        return tickets
+
     def _follow(self, weights: Weights | None) -> None:
         known = len(self._observer.encoder.character_set)
         if weights is None or (weights.version, len(weights.characters)) == (self._evaluator.version, known):
@@ -179,7 +191,7 @@ class Actor:
         slot.turns += 1
         slot.total_reward += turn.reward
         self._largest_reward = max(self._largest_reward, abs(turn.reward))
-        if turn.fault is not None:
+        if turn.fault is not None and len(self._faults) < MOST_FAULTS_TOLD:
             self._faults.append(turn.fault)
         if turn.terminated:
             self._finish(slot, truncated=False, fault=None)

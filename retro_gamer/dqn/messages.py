@@ -60,3 +60,5 @@ class Report:
     """How often each action was taken because the network valued it most."""
     largest_reward: float = 0.0
     """The largest |reward| of a turn."""
+    worn_out: str | None = None
+    """Why this process should play no more, if so; its games in flight were given up."""

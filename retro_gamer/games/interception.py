@@ -45,6 +45,14 @@ class Interception:
         self._tracing_before: Any = None
         self._insistence: _Insistence | None = None
 
+    def enter(self) -> None:
+        """Note that a game's code begins to run."""
+        self.beats = (self.beats + 1) | 1
+
+    def exit(self) -> None:
+        """Note that it has come back, or been left."""
+        self.beats = (self.beats + 1) & ~1
+
     def install(self) -> None:
         """Let ``Game.play`` ask here first. Outside of game code it does what it always did."""
         play = Game.play

@@ -13,7 +13,9 @@ from retro.game import Game
 from retro_gamer.errors import GameFailedError, GameNotFoundError, RetroGamerError, printable
 from retro_gamer.games.failures import describe_failure, failure_place
 from retro_gamer.games.folders import FACTORY_NAME
+from retro_gamer.games.hanging import HungGameError
 from retro_gamer.games.importing import PRIVATE_PACKAGE, ModuleSpace, folders_of
+from retro_gamer.games.interception import interception
 from retro_gamer.games.source import GameSource, find_source
 
 __all__ = ["GameSource", "describe_failure", "find_source", "load_factory", "refusing_play"]
@@ -72,14 +74,17 @@ def _import_module(source: GameSource, name: str) -> ModuleType:
     if source.search_path is not None:
         space = ModuleSpace(folders_of(source.search_path, source.path))
     try:
+        interception.enter()
         with refusing_play():
             if space is not None and space.holds(name):
                 return space.load(name)
             return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, HungGameError) as error:
         if space is not None:
             space.unload()
         raise _explain_failed_import(source, name, error) from None
+    finally:
+        interception.exit()
 
 
 def _explain_failed_import(source: GameSource, name: str, error: BaseException) -> RetroGamerError:

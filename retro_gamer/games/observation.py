@@ -11,6 +11,8 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.drawing import BoardEncoder
 from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.hanging import HungGameError
+from retro_gamer.games.interception import interception
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.player import PlayerFinder
 
@@ -53,12 +55,15 @@ class Observer:
             GameFailedError: if looking runs code of the game (a property, say) that raises.
         """
         try:
+            interception.enter()
             self.encoder.encode(game, codes)
             player[0], player[1] = self.finder.cell(game.agents, self.board_size)
             if self._state_keys:
                 self._read_state(game.state, state)
-        except Exception as error:
+        except (Exception, HungGameError) as error:
             raise GameFailedError(f"the game cannot be observed: {describe_failure(error)}") from error
+        finally:
+            interception.exit()
 
     def observe(self, game: Any) -> Observation:
         """Return what `game` shows now."""

@@ -15,6 +15,8 @@ from retro.input import ProgrammaticInput
 from retro_gamer.errors import GameFailedError, shown
 from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.hanging import HungGameError
+from retro_gamer.games.interception import interception
 from retro_gamer.games.keys import make_keystroke
 from retro_gamer.games.loading import refusing_play
 from retro_gamer.games.metadata import GameMetadata
@@ -92,6 +94,7 @@ class GameSession:
             self._seed = None
         self.is_over = True  # also if what follows fails: the game before is not to be played on
         try:
+            interception.enter()
             with refusing_play():
                 game = self._factory()
                 self._check_new_game(game, self.game)
@@ -101,10 +104,12 @@ class GameSession:
             self._raw_value = game.state.get(self.metadata.reward)
         except GameFailedError as error:
             raise GameFailedError(f"{self._label()} cannot be started: {error}") from None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, HungGameError) as error:
             raise GameFailedError(
                 f"{self._label()} failed while it was being built: {describe_failure(error, self.source)}"
             ) from None
+        finally:
+            interception.exit()
         self.game = game
         self.turns = 0
         self.is_over = False
@@ -127,12 +132,15 @@ class GameSession:
         self._input.choose(action_index)
         self.turns += 1
         try:
+            interception.enter()
             return self._play_turn(self.game)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, HungGameError) as error:
             self.is_over = True
             raise GameFailedError(
                 f"{self._label()} failed at turn {self.turns}: {describe_failure(error, self.source)}"
             ) from None
+        finally:
+            interception.exit()
 
     def _play_turn(self, game: Any) -> Turn:
         try:

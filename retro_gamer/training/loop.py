@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import time
 from collections import Counter, deque
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Episode, Grant
-from retro_gamer.errors import EngineError, GameFailedError, printable, shown
+from retro_gamer.errors import EngineError, printable, shown
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
@@ -25,14 +25,12 @@ from retro_gamer.training.tickets import TicketOffice
 from retro_gamer.training.watch import Watch
 
 UPDATES_AT_A_TIME = 8
-FAILURES_IN_A_ROW = 20
 LOSSES_IN_A_ROW = 5
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
 CHECKPOINT_EPISODES = 100
 LARGEST_CHARACTER_SET = 254
-TURN_NUMBER = re.compile(r" at turn \d+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,7 @@ class TrainingLoop:
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
         self._unknown: Counter[str] = Counter()
-        self._faults: Counter[str] = Counter()
-        self._failures_in_a_row = 0
+        self._faults = FaultBook()
         self._losses_in_a_row = 0
         self._published: tuple[int, int] | None = None
         self._next_report = 0.0
@@ -163,7 +160,11 @@ class TrainingLoop:
             if self._tickets.complete(event.actor, episode.ticket):
                 self._finished.append(episode)
         self._tickets.take_back(event.actor, report.unused_tickets)
-        self._take_faults(report.faults, bool(report.turns))
+        for fault in report.faults:
+            self._note_fault("The game failed", fault)
+        self._faults.count(report.faults, progressed=bool(report.turns))
+        if report.worn_out is not None:
+            self._note_fault(f"Actor {event.actor} was replaced", report.worn_out)
         self._take_unknown(report.unknown_characters)
         if self._watch:
             self._watch.add_play(report.greedy_choices, report.largest_reward)
@@ -179,24 +180,10 @@ class TrainingLoop:
                 "'retro-gamer train RUN_DIR --actors 0' to see what happens."
             )
 
-    def _take_faults(self, faults: tuple[str, ...], progressed: bool) -> None:
-        if progressed:
-            self._failures_in_a_row = 0
-        for fault in faults:
-            self._note_fault("The game failed", fault)
-            self._failures_in_a_row += 0 if progressed else 1
-        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
-            raise GameFailedError(
-                f"the game failed {self._failures_in_a_row} times in a row before its first turn, the last time with: "
-                f"{faults[-1]}"
-            )
-
     def _note_fault(self, what: str, fault: str) -> None:
-        """Note a failure once a kind: what differs only in the turn is the same."""
-        kind = TURN_NUMBER.sub("", fault)
-        if not self._faults[kind]:
-            self._note(f"{what}: {fault}")
-        self._faults[kind] += 1
+        text = self._faults.describe(what, fault)
+        if text is not None:
+            self._note(text)
 
     def _take_unknown(self, unknown: dict[str, int]) -> None:
         new = sorted(set(unknown) - set(self._unknown) - set(self._learner.characters))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import RunExistsError, UsageError
+from retro_gamer.games.hanging import HangWatch
+from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.lock import RunLock
 from retro_gamer.runs.writer import DirectoryWriter
@@ -40,7 +42,8 @@ def train(
     started = time.monotonic()
     _check_options(n_actors, minutes)
     directory = RunDirectory.open(run_dir)
-    with RunLock(directory.path), StopRequest() as stop:
+    hang_seconds = load_config(directory.path).hyperparameters.hang_seconds
+    with RunLock(directory.path), StopRequest() as stop, HangWatch(hang_seconds):
         prepared, point = _prepare(directory, resume, factory)
         task = _make_task(prepared, point, n_actors, minutes)
         outcome = run_learner(task, _make_writer(directory, point), reporter, stop, LocalSite())

@@ -11,24 +11,42 @@ from ray.actor import ActorHandle
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
 from retro_gamer.dqn.threads import set_threads
+from retro_gamer.games.hanging import HangWatch
 from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.block import Block
+from retro_gamer.training.growth import Growth
+from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.work import Work
 
 
 class PlayingProcess:
-    """An actor in a process of its own. It pushes its blocks straight to replay, one push outstanding."""
+    """An actor in a process of its own. It pushes its blocks straight to replay, one push outstanding.
 
-    def __init__(self, work: Work, replay: ActorHandle, *, n_games: int, block_turns: int, seed: int) -> None:
+    What the game prints goes nowhere: Ray would keep it in files without bound. A game that hangs is interrupted or
+    takes the process with it; what is known of such an end stands in `last_words`.
+    """
+
+    def __init__(
+        self, work: Work, replay: ActorHandle, last_words: LastWords, *, n_games: int, block_turns: int, seed: int
+    ) -> None:
         set_threads(1)
+        silence_output()
+        self._watch = HangWatch(work.settings.hang_seconds, last_words.open())
+        self._watch.__enter__()
         self._actor = work.located(os.getcwd()).make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay = replay
         self._pushed: ray.ObjectRef[int] | None = None
+        self._growth = Growth(work.settings.actor_growth_megabytes)
 
     def play(self, grant: Grant, weights: Weights) -> Report:
         """Play a grant; return once replay has taken everything played."""
         report = self._actor.play(grant, weights, self._push)
-        return dataclasses.replace(report, replay_turns=max(report.replay_turns, self._wait_for_push()))
+        report = dataclasses.replace(report, replay_turns=max(report.replay_turns, self._wait_for_push()))
+        outgrown = self._growth.find_excess()
+        if outgrown is None:
+            return report
+        tickets = (*report.unused_tickets, *self._actor.abandon_games())
+        return dataclasses.replace(report, unused_tickets=tickets, worn_out=outgrown)
 
     def _push(self, block: Block) -> int:
         received = self._wait_for_push()
@@ -60,3 +78,11 @@ class ReplayProcess:
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
         """Take the errors of records; return how many were overwritten since and dropped."""
         return self._buffer.update_priorities(ids, errors)
+
+
+def silence_output() -> None:
+    """Let all that this process and its children print go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)

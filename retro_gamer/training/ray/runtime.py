@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import secrets
 from collections import deque
 from typing import Any
 
@@ -14,6 +15,7 @@ from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.replay.batch import Batch
 from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
 from retro_gamer.training.runtime import Lost, Reported
@@ -39,6 +41,8 @@ class RayRuntime:
         self._seed = seed
         self._batch_size = work.settings.batch_size
         self._made = 0
+        self._token = secrets.token_hex(8)
+        self._last_words: dict[int, LastWords] = {}
         self._placement = placement
         self._replay: Any = ray.remote(ReplayProcess).options(**placement.replay).remote(self._work, seed=seed)
         self._starting: dict[ray.ObjectRef, int] = {}
@@ -51,10 +55,12 @@ class RayRuntime:
 
     def _make_actor(self, number: int) -> Any:
         self._made += 1
+        self._last_words[number] = LastWords(self._token, self._made)
         process: Any = ray.remote(PlayingProcess).options(**self._placement.actor)
         actor = process.remote(
             self._work,
             self._replay,
+            self._last_words[number],
             n_games=self._plan.games_per_actor,
             block_turns=self._plan.block_turns,
             seed=self._seed * 1_000_003 + self._made,
@@ -90,7 +96,10 @@ class RayRuntime:
     def _collect(self, reference: ray.ObjectRef) -> Reported | Lost:
         actor = self._playing.pop(reference)
         try:
-            return Reported(actor=actor, report=ray.get(reference))
+            report = ray.get(reference)
+            if report.worn_out is not None:
+                self._replace(actor)
+            return Reported(actor=actor, report=report)
         except RayTaskError as error:
             # Only what our own code let through arrives here; a game's failures travel in the report as text.
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
@@ -100,9 +109,14 @@ class RayRuntime:
             reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _first_line(error)
+        return Lost(actor=actor, reason=self._replace(actor) or printable(reason))
+
+    def _replace(self, actor: int) -> str | None:
+        """Let a new process take the number of `actor`; return what the old one said of its end, if anything."""
         ray.kill(self._actors[actor])
+        said = self._last_words[actor].take()
         self._actors[actor] = self._make_actor(actor)
-        return Lost(actor=actor, reason=printable(reason))
+        return said
 
     def next_batch(self, wanted: int) -> Batch:
         """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`."""
@@ -141,6 +155,8 @@ class RayRuntime:
         """End the actors and replay."""
         for process in (*self._actors, self._replay):
             ray.kill(process)
+        for last_words in self._last_words.values():
+            last_words.take()
 
 
 def _share(work: Work) -> ray.ObjectRef:
