@@ -8,66 +8,98 @@ from pathlib import Path
 import pytest
 import ray
 
-from retro_gamer.errors import EngineError, GameFailedError
-from retro_gamer.training.ray import runtime as runtime_module
+from retro_gamer.errors import EngineError
+from retro_gamer.training import loop
 
-from ..corridors import episodes_of, make_corridor_run, train_here
-from .games import make_faulty_game
+from ..corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
+from .games import line_of, make_faulty_game
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
-FATAL = {
-    "leaves at once": ("os._exit(3)", "was lost"),
-    "crashes": ("ctypes.string_at(0)", ": Segmentation fault"),
-    "keeps the interpreter": (
-        "ctypes.PyDLL(None).sleep(1000)",
-        "it did not come back in time (hang_seconds)",
-    ),
-}
+FATAL = ["os._exit(3)", "ctypes.string_at(0)", "ctypes.PyDLL(None).sleep(1000)"]
+HANGS = ["while True: pass", "time.sleep(10_000)", "threading.Event().wait()"]
 
 
-@pytest.mark.parametrize("fault", FATAL)
-def test_a_game_that_ends_its_process_costs_a_grant_and_its_line_is_named(tmp_path: Path, fault: str) -> None:
-    code, said = FATAL[fault]
+def notes_of(run_log: Path, words: str) -> list[str]:
+    return [line for line in run_log.read_text().splitlines() if line.startswith("# ") and words in line]
+
+
+def test_games_that_end_their_process_cost_a_grant_and_their_line_is_named(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
-    game = make_faulty_game(flag, code)
-    run = make_corridor_run(tmp_path, game=game, training_episodes=60, hang_seconds=0.5)
+    game = make_faulty_game(flag, FATAL)
+    run = make_corridor_run(tmp_path, game=game, training_episodes=60, hang_seconds=2.0)
     assert train_here(run, n_actors=1).complete
     assert len(episodes_of(run)) == 60
-    (note,) = [line for line in run.log_path.read_text().splitlines() if "was lost" in line]
-    assert said in note
-    if ":" in said or "time" in said:
-        line = 1 + game.splitlines().index(f"    {code}")
-        assert f"game.py:{line}: " in note
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(flag.read_text()), 0)
+    left, crashed, hung = notes_of(run.log_path, "Actor 0 was lost")
+    assert "episodes are granted again" in left
+    assert f"game.py:{line_of(game, FATAL[1])}: Segmentation fault" in crashed
+    # The library call holds the interpreter: no exception can be raised there.
+    assert f"game.py:{line_of(game, FATAL[2])}: it did not come back in time (hang_seconds)" in hung
+    pids = flag.read_text().split()
+    assert len(set(pids)) == len(FATAL)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
 
 
-HANGS = {
-    "loops": ("while True: pass", False),
-    "sleeps": ("time.sleep(10_000)", False),
-    "waits": ("threading.Lock().acquire() and threading.Event().wait()", False),
-    "loops while it is built": ("while True: pass", True),
-}
-
-
-@pytest.mark.parametrize("hang", HANGS)
-def test_a_game_that_hangs_is_left_and_its_line_is_named(tmp_path: Path, hang: str) -> None:
-    code, in_build = HANGS[hang]
+@pytest.mark.parametrize("in_build", [False, True])
+def test_games_that_hang_are_left_and_their_line_is_named(tmp_path: Path, in_build: bool) -> None:
     flag = tmp_path / "flag"
-    game = make_faulty_game(flag, code, in_build=in_build)
-    run = make_corridor_run(tmp_path, game=game, training_episodes=60, hang_seconds=0.4)
+    faults = HANGS[:1] if in_build else HANGS
+    game = make_faulty_game(flag, faults, in_build=in_build)
+    run = make_corridor_run(tmp_path, game=game, training_episodes=60, hang_seconds=2.0)
     assert train_here(run, n_actors=1).complete
     assert len(episodes_of(run)) == 60
-    assert flag.exists()
-    line = 1 + game.splitlines().index(f"    {code}")
-    (note,) = [text for text in run.log_path.read_text().splitlines() if "did not come back" in text]
-    assert f"game.py:{line}: HungGameError" in note
-    assert ("cut short at its last good turn" in note) is not in_build
+    assert len(set(flag.read_text().split())) == 1  # the process lives on
+    notes = notes_of(run.log_path, "did not come back")
+    for code, note in zip(faults, notes, strict=True):
+        assert f"game.py:{line_of(game, code)}: HungGameError" in note
+        assert ("cut short at its last good turn" in note) is not in_build
 
 
-def test_a_game_that_always_ends_its_process_ends_the_run_and_says_where(tmp_path: Path) -> None:
-    game = make_faulty_game(tmp_path / "flag", "ctypes.string_at(0)", after=0, once=False)
+def test_a_game_that_always_ends_its_process_ends_the_run_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOSSES_IN_A_ROW", 2)
+    game = make_faulty_game(tmp_path / "flag", FATAL[1:2], after=0, for_ever=True)
     run = make_corridor_run(tmp_path, game=game, training_episodes=60)
     with pytest.raises(EngineError, match=r"game\.py:\d+: Segmentation fault"):
         train_here(run, n_actors=1)
+
+
+CROWDED = """
+
+import os, sys
+
+crowd = []
+right = create_game
+
+def create_game():
+    if os.getpid() != {driver}:
+        crowd.append(bytearray(4_000_000))
+        for stream in (sys.stdout, sys.stderr):
+            print("x" * 100_000, file=stream, flush=True)
+        os.system("echo " + "x" * 1000)
+    return right()
+"""
+
+
+def log_bytes() -> int:
+    """Return the size of all that Ray keeps of what its processes print."""
+    folder = Path(ray._private.worker.global_worker.node.get_logs_dir_path())
+    return sum(file.stat().st_size for file in folder.glob("worker-*"))
+
+
+def test_a_game_that_leaks_and_prints_costs_neither_memory_nor_disk(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    game = CORRIDOR + CROWDED.format(driver=os.getpid())
+    run = make_corridor_run(tmp_path, game=game, training_episodes=100, actor_growth_megabytes=150)
+    before = log_bytes()
+    assert train_here(run, n_actors=1).complete
+    assert len(episodes_of(run)) == 100  # 20 MB printed and 400 MB kept
+    (note,) = notes_of(run.log_path, "Actor 0 was replaced")
+    assert "actor_growth_megabytes = 150" in note
+    assert log_bytes() - before < 100_000
+    shown = capfd.readouterr()
+    assert "xxx" not in shown.out + shown.err

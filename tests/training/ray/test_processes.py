@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.replay.block import Block
+from retro_gamer.training.ray import processes
+from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
 
 from ..test_work import make_work
@@ -31,11 +34,19 @@ class ReplayNearby:
         return ray.put(self.replay.push(block))
 
 
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the output and the life of this process alone, which is that of the tests."""
+    monkeypatch.setattr(processes, "silence_output", lambda: None)
+    monkeypatch.setattr(processes, "HangWatch", lambda seconds, last_words: contextlib.nullcontext())
+
+
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     work = make_work(tmp_path, prioritize_experiences=True)
     replay = ReplayNearby(ReplayProcess(work, seed=1))
-    playing = PlayingProcess(work, replay, n_games=2, block_turns=8, seed=1)
+    words = LastWords(tmp_path.parent.name + tmp_path.name, 1)
+    playing = PlayingProcess(work, replay, words, n_games=2, block_turns=8, seed=1)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()
     total = 0
     for _ in range(3):
@@ -43,6 +54,7 @@ def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> 
         total += report.turns
         assert report.replay_turns == total == sum(block.turns for block in replay.blocks)
     assert len(replay.blocks) > 6
+    assert words.take() is None
     assert playing.play(Grant(turns=0, seconds=60, epsilon=1.0, tickets=()), weights).replay_turns == 0
     torch.set_num_threads(threads)
 

@@ -32,7 +32,7 @@ REPORT = Report(
 class PlayingLight:
     """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
 
-    def __init__(self, work: Work, replay: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, work: Work, replay: Any, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         self.seed = seed
         self.replay = replay
 
@@ -44,6 +44,8 @@ class PlayingLight:
                 raise IndexError("no such row\nin any block")
             case ("push to a dead replay",):
                 ray.get(self.replay.push.remote(None))
+            case ("wear out",):
+                return dataclasses.replace(REPORT, worn_out="it has grown", turns=self.seed)
             case ("return what cannot travel",):
                 return threading.Lock()  # type: ignore[return-value]
         return dataclasses.replace(REPORT, version=weights.version, turns=self.seed)
@@ -92,6 +94,14 @@ def test_a_failure_of_the_game_keeps_its_kind_and_its_words(runtime: RayRuntime)
     with pytest.raises(GameFailedError) as raised:
         play(runtime, "fail")
     assert str(raised.value) == "game.py:3: ZeroDivisionError"
+
+
+def test_an_actor_that_is_worn_out_is_replaced_and_its_report_counts(runtime: RayRuntime) -> None:
+    worn_out, second = play(runtime, "wear out"), play(runtime)
+    assert isinstance(worn_out, Reported)
+    assert isinstance(second, Reported)
+    assert worn_out.report.worn_out == "it has grown"
+    assert second.report.turns == worn_out.report.turns + 1
 
 
 def test_a_report_that_cannot_travel_is_a_loss(runtime: RayRuntime) -> None:

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import retro
+
+from retro_gamer.training.ray.last_words import LastWords, describe_end
+
+FRAMEWORK = Path(next(iter(retro.__path__))) / "game.py"
+CRASH = f"""Fatal Python error: Segmentation fault
+
+Current thread 0x00007f (most recent call first):
+  File "{threading.__file__}", line 629 in wait
+  File "/home/me/my game/level\x1b[2J.py", line 12 in play_turn
+  File "{FRAMEWORK}", line 150 in step
+  File "/home/me/my game/main.py", line 3 in play
+"""
+
+
+def test_the_innermost_line_of_the_game_is_named() -> None:
+    assert describe_end(CRASH) == r"level\x1b[2J.py:12: Segmentation fault"
+
+
+def test_a_timeout_says_what_it_was() -> None:
+    text = "Timeout (0:00:03)!\nThread 0x01 (most recent call first):\n" + CRASH.split("first):\n")[1]
+    assert describe_end(text) == r"level\x1b[2J.py:12: it did not come back in time (hang_seconds)"
+
+
+@pytest.mark.parametrize("text", ["", "nothing of interest\n", "Thread 0x01 (most recent call first):\n"])
+def test_where_nothing_is_said_nothing_is_made_up(text: str) -> None:
+    assert describe_end(text) is None
+
+
+def test_words_are_taken_once(tmp_path: Path) -> None:
+    words = LastWords(tmp_path.name, 3)
+    assert words.take() is None
+    with words.open() as file:
+        file.write("Fatal Python error: Bus error\n")
+    with pytest.raises(FileExistsError):
+        words.open()
+    assert words.take() == "Bus error"
+    assert not words.path.exists()

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from retro_gamer.training import growth
+from retro_gamer.training.growth import MEGABYTE, Growth, resident_bytes
+
+
+def test_memory_kept_is_found_and_memory_given_back_is_not() -> None:
+    watched = Growth(40)
+    assert watched.find_excess() is None
+    kept = bytearray(os.urandom(80 * MEGABYTE))
+    said = watched.find_excess()
+    assert said is not None
+    assert "actor_growth_megabytes = 40" in said
+    assert 60 < float(said.split("grown by ")[1].split(" MB")[0]) < 120
+    del kept
+    assert watched.find_excess() is None
+
+
+def test_where_only_the_peak_is_known_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = resident_bytes()
+    monkeypatch.setattr(growth, "_STATM", growth.Path("/nowhere/statm"))
+    assert 0.5 * now < resident_bytes() < 20 * now
