@@ -7,6 +7,9 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_RUN ?= runs/snake
 DEMO_MINUTES ?= 4
+# More episodes than the minutes allow; exploration that ends early; a memory and a learning rate for all of them.
+DEMO_SETTINGS ?= --training-episodes 100000 --epsilon-decay 0.99 --learning-rate 0.0005 --lr-decay 1 \
+	--train-every 8 --memory-capacity 50000 --target-update-freq 500
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -24,7 +27,7 @@ $(READY): pyproject.toml requirements/tested.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/retro-gamer create --game retro.examples.snake --output $(DEMO_RUN) --recipe demo
+	$(BIN)/retro-gamer create --game retro.examples.snake --output $(DEMO_RUN) $(DEMO_SETTINGS) --force
 	$(BIN)/retro-gamer train $(DEMO_RUN) --minutes $(DEMO_MINUTES)
 	$(BIN)/retro-gamer info $(DEMO_RUN)
 	@echo

@@ -29,7 +29,7 @@ Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", show_default=False, help="Directory to make for this run.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace a run that is there: its checkpoints and log are moved aside.")
+    bool, typer.Option("--force", help="Replace a run that is there: its settings, checkpoints and log are kept aside.")
 ]
 
 

@@ -53,8 +53,8 @@ class RunDirectory:
     def create(cls, path: str | Path, force: bool = False) -> RunDirectory:
         """Return a directory ready for a new run, made if it is missing.
 
-        With `force` a run that is there makes room: its checkpoints move to checkpoints/abandoned-<n> and its log
-        becomes training.log.<n>; nothing is deleted, but its config.toml may then be written over.
+        With `force` a run that is there makes room: its checkpoints move to checkpoints/abandoned-<n>, its log
+        becomes training.log.<n>, and its config.toml is copied to config.toml.<n>; nothing is lost.
 
         Raises:
             RunExistsError: if there is a run and not `force`, or a file of that name.
@@ -66,9 +66,11 @@ class RunDirectory:
         if not force and (run.config_path.exists() or run.log_path.exists() or run.has_checkpoints):
             raise RunExistsError(
                 f"{place} already holds a run. Name another directory, or add --force to write a new configuration "
-                "there: its checkpoints and log are then moved aside, not deleted."
+                "there: its settings, checkpoints and log are then kept aside, not deleted."
             )
         run.checkpoints_dir.mkdir(parents=True, exist_ok=True)
+        if run.config_path.is_file():
+            write_atomic(first_free(run.path, f"{run.config_path.name}."), run.config_path.read_bytes())
         run._move_aside(run.checkpoints())
         if run.log_path.exists():
             os.rename(run.log_path, first_free(run.path, f"{run.log_path.name}."))

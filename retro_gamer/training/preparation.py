@@ -64,7 +64,7 @@ def prepare_run(
         source,
     )
     metadata = _fill_gaps(metadata, discovery, characters)
-    _write_resolved(directory, config.metadata, metadata)
+    _write_resolved(directory, config.metadata, metadata, settings)
     return PreparedRun(
         directory=directory,
         settings=settings,
@@ -84,8 +84,13 @@ def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[s
     return dataclasses.replace(metadata, **changes)
 
 
-def _write_resolved(directory: RunDirectory, before: GameMetadata, after: GameMetadata) -> None:
+def _write_resolved(
+    directory: RunDirectory, before: GameMetadata, after: GameMetadata, settings: Hyperparameters
+) -> None:
+    """Write down what was found and the hyperparameters that the file leaves to their defaults."""
     old, new = before.to_mapping(), after.to_mapping()
     changes = {("metadata", name): value for name, value in new.items() if old.get(name) != value}
-    if changes:
-        update_config(directory.path, changes)
+    update_config(
+        directory.path,
+        changes | {("hyperparameters", declared.name): value for declared, value in settings.items()},
+    )

@@ -35,6 +35,20 @@ def test_a_missing_character_set_is_discovered_and_written_down(tmp_path: Path) 
     assert load_config(run.path).metadata.character_set == (">", "@")
 
 
+def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path)
+    lines = run.config_path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(("lr_decay =", "n_step ="))]
+    edited = "".join(kept).replace("gamma = 0.9\n", "gamma = 0.9  # far enough\n")
+    run.config_path.write_text(edited)
+
+    prepare_run(run)
+
+    written = run.config_path.read_text()
+    assert written.startswith(edited), "what the user wrote stays as it was"
+    assert sorted(written.removeprefix(edited).split()) == sorted("lr_decay = 0.995 n_step = 3".split())
+
+
 def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
     found = []
     for name in ("first", "second"):
