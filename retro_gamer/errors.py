@@ -44,7 +44,10 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.field} = {shown(self.value)}\n    {self.rule}\n    try: {self.remedy}"
+        """Return three lines. A value of None stands for a field that is not there, as TOML has no such value."""
+        value = str(self.value).lower() if isinstance(self.value, bool) else shown(self.value)
+        named = self.field if self.value is None else f"{self.field} = {value}"
+        return f"{named}\n    {self.rule}\n    try: {self.remedy}"
 
 
 class ConfigurationError(UsageError):

@@ -70,7 +70,8 @@ class Setting:
                 or (self.maximum is not None and number > self.maximum)
             )
             if outside:
-                return f"must be a finite number with {self.range}".replace("with any", "")
+                noun = "a whole number" if self.kind is int else "a finite number"
+                return f"must be {noun}" + ("" if self.range == "any" else f" with {self.range}")
         return None
 
     def parse(self, value: Any) -> Any:

@@ -13,9 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from retro_gamer.errors import printable
+from retro_gamer.runs.log import wrap_lines
 from retro_gamer.training.progress import Progress, Reporter
 
 LINE_SECONDS = 5.0
+LAYOUTS = ((30, 24, 20), (30, 30), (30,))
+"""Widths of the columns of figures, widest layout first: they stand still while the figures grow."""
+COLUMN_GAP = 2
+BAR_WIDTH = 40
 
 
 def make_reporter(console: Console | None = None) -> Reporter:
@@ -73,17 +78,13 @@ class LiveReporter:
         self._live: Live | None = None
 
     def begin(self, text: str) -> None:
-        """Print the description."""
-        self._console.print(Text(printable(text)))
+        """Print the description, and that the processes are being started, which takes seconds."""
+        self._console.print(Text(wrap_lines(printable(text), self._console.width)))
+        self._show(Text("Starting…"))
 
     def progress(self, progress: Progress) -> None:
         """Show the figures."""
-        shown = render_progress(progress)
-        if self._live is None:
-            # Without a refreshing thread nothing is drawn while the learner is at work in another library.
-            self._live = Live(shown, console=self._console, auto_refresh=False)
-            self._live.start()
-        self._live.update(shown, refresh=True)
+        self._show(render_progress(progress, self._console.width))
 
     def note(self, text: str) -> None:
         """Print the remark above the figures."""
@@ -95,6 +96,13 @@ class LiveReporter:
             self._live.stop()
             self._live = None
 
+    def _show(self, shown: Table | Text) -> None:
+        if self._live is None:
+            # Without a refreshing thread nothing is drawn while the learner is at work in another library.
+            self._live = Live(shown, console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(shown, refresh=True)
+
 
 def progress_line(progress: Progress) -> str:
     """Return the figures on one line."""
@@ -102,26 +110,39 @@ def progress_line(progress: Progress) -> str:
     return ", ".join([*parts, *(f"{name} {value}" for name, value in _figures(progress))])
 
 
-def render_progress(progress: Progress) -> Table:
-    """Return the figures as a bar over a small table."""
+def render_progress(progress: Progress, width: int) -> Table:
+    """Return the figures as a bar over a small table, for a terminal of `width` columns."""
     bar = Table.grid(padding=(0, 1))
+    episode = f"episode {progress.episodes}/{progress.training_episodes}"
     bar.add_row(
-        f"episode {progress.episodes}/{progress.training_episodes}",
-        ProgressBar(total=progress.training_episodes, completed=progress.episodes, width=40),
+        episode,
+        ProgressBar(
+            total=progress.training_episodes,
+            completed=progress.episodes,
+            width=max(1, min(BAR_WIDTH, width - len(episode) - len(" 100% "))),
+        ),
         f"{100 * progress.episodes / max(1, progress.training_episodes):.0f}%",
     )
-    figures = Table.grid(padding=(0, 2))
+    figures = Table.grid(padding=(0, COLUMN_GAP))
+    columns = _choose_layout(width)
+    for column in columns:
+        figures.add_column(min_width=min(column, width), no_wrap=True)
     cells = [f"[bold]{name}[/bold] {value}" for name, value in _figures(progress)]
-    for start in range(0, len(cells), 3):
-        figures.add_row(*cells[start : start + 3])
+    for start in range(0, len(cells), len(columns)):
+        figures.add_row(*cells[start : start + len(columns)])
     whole = Table.grid()
     whole.add_row(bar)
     whole.add_row(figures)
     return whole
 
 
+def _choose_layout(width: int) -> tuple[int, ...]:
+    fitting = [layout for layout in LAYOUTS if sum(layout) + COLUMN_GAP * (len(layout) - 1) <= width]
+    return fitting[0] if fitting else LAYOUTS[-1]
+
+
 def _figures(progress: Progress) -> list[tuple[str, str]]:
-    ratio = f"{number(progress.turns_per_update)} (wanted {progress.target_turns_per_update})"
+    ratio = f"{number(progress.turns_per_update)} of {progress.target_turns_per_update}"
     return [
         ("turns", f"{progress.turns:,} ({progress.turns_per_second:,.0f}/s)"),
         ("updates", f"{progress.updates:,} ({progress.updates_per_second:,.0f}/s)"),

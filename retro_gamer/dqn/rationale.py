@@ -23,10 +23,10 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then one Q-value for each action.",
         f"  {n_weights:,} weights in all.",
         "Learning",
-        "  Double DQN with n-step returns: one network chooses the best next action, a slower copy values it, which",
-        "  keeps estimates from running away; rewards of several turns are added up so that news travels faster.",
-        "  Values are learned on a compressed scale (square root for large ones), so that games of any score range",
-        "  learn at the same learning rate; Q-values are reported in the game's own units.",
+        "  Double DQN with n-step returns: one network chooses the best next action, a slower copy values it, which "
+        "keeps estimates from running away; rewards of several turns are added up so that news travels faster.",
+        "  Values are learned on a compressed scale (square root for large ones), so that games of any score range "
+        "learn at the same learning rate; Q-values are reported in the game's own units.",
     ]
     return "\n".join(lines)
 
@@ -36,32 +36,31 @@ def _describe_scene(network: SceneNetwork) -> list[str]:
     side = 2 * spec.crop_radius + 1
     if not isinstance(network, BoardNetwork):
         seen = [
-            f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the",
-            "  board marked as such. What is learned in one place then holds in every other, which is worth far more",
-            "  on a large board than seeing all of it at once.",
+            f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
+            "board marked as such. What is learned in one place then holds in every other, which is worth far more "
+            "on a large board than seeing all of it at once.",
         ]
     else:
         seen = [
             "  Spatial, without a player among the agents shown: a CNN sees the whole board"
             + (f", {network.reduction} x {network.reduction} cells averaged into one" if network.reduction > 1 else "")
             + ".",
-            '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board',
-            "  from where the player stands learns much faster.",
+            '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board '
+            "from where the player stands learns much faster.",
         ]
     return [
         *seen,
-        f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum",
-        "  up the whole board (present, how many, mean distance from the player across and down) and "
-        f"{LOCATION_FEATURES} that tell",
-        "  where the player is, so that nothing far away is out of sight.",
+        f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum "
+        "up the whole board (present, how many, mean distance from the player across and down) and "
+        f"{LOCATION_FEATURES} that tell where the player is, so that nothing far away is out of sight.",
     ]
 
 
 def _describe_list(network: QNetwork) -> list[str]:
     spec = network.spec
     return [
-        f"  Not spatial: an MLP sees the board as a list of {spec.height * spec.width * spec.n_characters} numbers,",
-        "  one for each cell and character, without a sense of which cells are neighbours.",
+        f"  Not spatial: an MLP sees the board as a list of {spec.height * spec.width * spec.n_characters} numbers, "
+        "one for each cell and character, without a sense of which cells are neighbours.",
     ]
 
 

@@ -57,7 +57,8 @@ def find_description(source: GameSource) -> FoundDescription:
         values = {name: list(v) if isinstance(v, list) else v for name, v in BUILTIN[source.module].items()}
         return FoundDescription(values=values, origin=f"the built-in description of {source.module}", builtin=True)
     searched = list(folders_above(folder))
-    above = f" and {len(searched) - 1} folders above it" if len(searched) > 1 else ""
+    n_above = len(searched) - 1
+    above = f" and {n_above} {'folder' if n_above == 1 else 'folders'} above it" if n_above > 0 else ""
     raise DescriptionNotFoundError(
         printable(
             f"{source.label} has no description: no pyproject.toml with a [{SECTION}] section in {folder}{above}.\n"

@@ -26,7 +26,7 @@ def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
         rule = _broken_number_rule(key, state)
         if rule is not None:
             usable = [k for k in metadata.observe_state if _broken_number_rule(k, state) is None]
-            usable = usable or [k for k in _number_keys(state) if k != metadata.reward]
+            usable = usable or [k for k in _number_keys(state) if k != _nearest_reward(metadata.reward, state)]
             remedy = f"observe_state = {toml_list(usable)}"
             problems.append(Problem(field="observe_state", value=key, rule=rule, remedy=remedy))
     if metadata.player is not None and not any(is_called(agent, metadata.player) for agent in game.agents):
@@ -64,10 +64,15 @@ def _find_reward_problems(reward: str, state: Mapping[str, Any]) -> list[Problem
     rule = _broken_number_rule(reward, state)
     if rule is None:
         return []
-    usable = _number_keys(state)
-    near = difflib.get_close_matches(reward, usable, n=1) or usable[:1]
-    remedy = f"reward = {toml_string(near[0])}" if near else 'give the game a number in its state, as {"score": 0}'
+    near = _nearest_reward(reward, state)
+    remedy = f"reward = {toml_string(near)}" if near else 'give the game a number in its state, as {"score": 0}'
     return [Problem(field="reward", value=reward, rule=rule, remedy=remedy)]
+
+
+def _nearest_reward(reward: str, state: Mapping[str, Any]) -> str | None:
+    usable = _number_keys(state)
+    near = [reward] if reward in usable else difflib.get_close_matches(reward, usable, n=1) or usable[:1]
+    return near[0] if near else None
 
 
 def _broken_number_rule(key: str, state: Mapping[str, Any]) -> str | None:

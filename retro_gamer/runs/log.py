@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -10,6 +11,8 @@ from typing import IO
 from retro_gamer.errors import printable
 from retro_gamer.runs.atomic import first_free, write_atomic
 from retro_gamer.runs.episodes import EpisodeLine, format_episode, parse_episode
+
+HEADER_WIDTH = 100
 
 
 class TrainingLog:
@@ -36,7 +39,7 @@ class TrainingLog:
         self.close()
         if self._read():
             self._save_whole()
-        write_atomic(self.path, _encode(_not_episodes(printable(text))))
+        write_atomic(self.path, _encode(_not_episodes(wrap_lines(printable(text), HEADER_WIDTH))))
 
     def append(self, line: EpisodeLine) -> None:
         """Add the line of one episode."""
@@ -84,6 +87,25 @@ class TrainingLog:
             return self.path.read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return ""
+
+
+def wrap_lines(text: str, width: int) -> str:
+    """Return `text` with lines of at most `width` characters; what a line goes on with is indented below it."""
+    wrapped = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        if len(line) <= width or len(indent) + 20 > width:
+            wrapped.append(line)
+        else:
+            wrapped += textwrap.wrap(
+                line.strip(),
+                width,
+                initial_indent=indent,
+                subsequent_indent=f"{indent}  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+    return "\n".join(wrapped)
 
 
 def _whole_lines(text: str) -> list[str]:

@@ -99,6 +99,11 @@ def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[
     if point is not None:
         yield f"Resumed from {point.file.name} at episode {point.episodes}."
         yield from describe_changes(prepared, point)
+        if point.episodes >= prepared.settings.training_episodes:
+            yield (
+                f"All {prepared.settings.training_episodes} episodes are done, so nothing is left to train. "
+                "To go on, raise training_episodes in config.toml."
+            )
     found = prepared.discovery
     if found.first_failure is not None:
         yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"

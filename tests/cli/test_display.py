@@ -7,7 +7,15 @@ import math
 import pytest
 from rich.console import Console
 
-from retro_gamer.cli.display import LineReporter, LiveReporter, clock, make_reporter, number, progress_line
+from retro_gamer.cli.display import (
+    LineReporter,
+    LiveReporter,
+    clock,
+    make_reporter,
+    number,
+    progress_line,
+    render_progress,
+)
 from retro_gamer.training.progress import Progress
 
 PROGRESS = Progress(
@@ -105,6 +113,41 @@ def test_a_terminal_shows_the_figures_in_place_below_the_remarks() -> None:
     assert "a remark with [markup]" in _text(console)
     assert "34,567 (1,234/s)" in _text(console)
     assert _text(console).endswith("\x1b[?25h")
+
+
+def _drawn(progress: Progress, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(render_progress(progress, width))
+    return [line.rstrip() for line in _text(console).splitlines()]
+
+
+@pytest.mark.parametrize(("width", "rows"), [(120, 4), (80, 4), (78, 4), (77, 6), (62, 6), (61, 10), (30, 10)])
+def test_the_figures_fit_the_terminal(width: int, rows: int) -> None:
+    lines = _drawn(PROGRESS, width)
+
+    assert len(lines) == rows
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("episode 120/1000")
+    assert lines[0].endswith("12%")
+    assert "mean reward of last 100 12.25" in "\n".join(lines)
+
+
+def test_the_columns_stand_still_while_the_figures_grow() -> None:
+    places = {
+        tuple(_drawn(progress, 80)[row].index(name) for row, name in ((1, "updates"), (2, "epsilon"), (3, "time")))
+        for progress in (PROGRESS, NEW, dataclasses.replace(PROGRESS, turns=9_999_999, mean_reward=-999))
+    }
+    assert len(places) == 1
+
+
+def test_the_description_is_wrapped_to_the_terminal_and_waiting_is_said() -> None:
+    console = _console(terminal=True)
+    reporter = LiveReporter(console)
+    reporter.begin("Architecture\n  " + "a word " * 20)
+    reporter.close()
+    assert _text(console).startswith("Architecture\n  a word a word")
+    assert "\n    word a word" in _text(console)
+    assert "Starting…" in _text(console)
 
 
 def test_the_console_decides_how_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

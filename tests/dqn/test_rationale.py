@@ -57,5 +57,7 @@ def test_it_counts_the_layers_of_the_head(n_layers: int, expected: str) -> None:
     assert expected in describe(settings={"n_layers": n_layers})
 
 
-def test_its_lines_are_none_that_the_log_takes_for_episodes() -> None:
-    assert all(len(line) <= 140 and not line.startswith("[EP") for line in describe().splitlines())
+def test_its_lines_are_headings_and_one_idea_each() -> None:
+    lines = describe().splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == ["Architecture", "Learning"]
+    assert all(line.endswith(".") for line in lines if line.startswith("  ") and "Board:" not in line)

@@ -49,6 +49,12 @@ def test_observed_keys_must_be_numbers_of_the_state() -> None:
     assert "number" in text.rule
 
 
+def test_what_is_proposed_for_the_reward_is_not_proposed_to_be_observed() -> None:
+    reward, observed = find({"scores": 0, "lives": 3}, reward="scor", observe_state=("lifes",))
+    assert reward.remedy == 'reward = "scores"'
+    assert observed.remedy == 'observe_state = ["lives"]'
+
+
 def test_a_described_player_must_be_among_the_agents() -> None:
     assert find({"score": 0}, player="hero") == []
     assert find({"score": 0}, player="SimpleNamespace") == []

@@ -213,6 +213,7 @@ def test_with_force_it_is_moved_aside(run: RunDirectory) -> None:
     ]
     assert not run.log_path.exists()
     assert (run.path / "training.log.1").read_text() == "the old log"
+    assert (run.path / "config.toml.1").read_text() == "[run]\nformat_version = 1\n"
 
 
 def test_a_file_is_no_place_for_a_run(tmp_path: Path) -> None:

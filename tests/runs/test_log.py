@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.runs.episodes import EpisodeLine, format_episode
-from retro_gamer.runs.log import TrainingLog
+from retro_gamer.runs.log import HEADER_WIDTH, TrainingLog, wrap_lines
 
 
 def _episode(number: int) -> EpisodeLine:
@@ -60,6 +60,31 @@ def test_a_header_is_no_episode_whatever_it_says(tmp_path: Path) -> None:
     log.write_header(f"{format_episode(_episode(9))}\n\x1b[31mred")
     assert log.read_episodes() == []
     assert log.path.read_text() == f"# {format_episode(_episode(9))}\n\\x1b[31mred\n"
+
+
+def test_a_header_is_wrapped_with_its_indent(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path / "training.log")
+    log.write_header("Why\n  " + "because " * 30 + "\nshort")
+    lines = log.path.read_text().splitlines()
+    assert lines[0] == "Why"
+    assert lines[-1] == "short"
+    assert max(map(len, lines)) <= HEADER_WIDTH
+    assert [len(line) - len(line.lstrip()) for line in lines[1:-1]] == [2, 4, 4]
+    assert " ".join(lines[1:-1]).split() == ["because"] * 30
+
+
+@pytest.mark.parametrize(
+    ("text", "wrapped"),
+    [
+        ("abc def", "abc def"),
+        ("one two three four five six seven", "one two three four\n  five six seven"),
+        ("    deep words stay where there is no room", "    deep words stay where there is no room"),
+        ("a" * 50, "a" * 50),
+        ("", ""),
+    ],
+)
+def test_lines_are_wrapped_between_words(text: str, wrapped: str) -> None:
+    assert wrap_lines(text, 22) == wrapped
 
 
 def test_each_line_can_be_read_at_once(tmp_path: Path) -> None:

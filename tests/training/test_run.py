@@ -24,6 +24,7 @@ from retro_gamer.runs.config import load_config, update_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.episodes import EpisodeLine, parse_episode
 from retro_gamer.runs.lock import RunLock
+from retro_gamer.runs.log import HEADER_WIDTH, wrap_lines
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.trained_runs import make_run
@@ -106,7 +107,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert sum(line.steps for line in lines) == outcome.turns
     assert all(line.total_reward == (10 if line.steps < 40 else 0) or line.steps == 40 for line in lines)
     text = run.log_path.read_text()
-    assert text.startswith(reporter.texts[0])
+    assert text.startswith(wrap_lines(reporter.texts[0], HEADER_WIDTH))
     assert "Architecture" in text.splitlines()[0]
     assert "Division of work" in text
     final, earlier = read_checkpoint(run, "final"), read_checkpoint(run, "ep_0100")
@@ -197,6 +198,7 @@ def test_a_finished_run_resumed_has_nothing_left_to_do(tmp_path: Path) -> None:
     assert (outcome.complete, outcome.episodes, outcome.checkpoint) == (True, 10, "final")
     assert same(weights_of(run), weights)
     assert len(episodes_of(run)) == 10
+    assert "All 10 episodes are done" in run.log_path.read_text()
 
 
 def test_a_run_with_checkpoints_is_not_trained_over(tmp_path: Path) -> None:
