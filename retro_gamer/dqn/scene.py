@@ -42,10 +42,12 @@ def make_network(spec: NetworkSpec) -> QNetwork:
 class SceneNetwork(QNetwork):
     """Base of the two: a scene of `n_scene` features, beside it the summary of the board, and the head."""
 
-    def __init__(self, spec: NetworkSpec, n_scene: int) -> None:
-        super().__init__(spec)
-        self.table: torch.Tensor
-        self.register_buffer("table", one_hot_table(spec.n_characters), persistent=False)
+    head: nn.Sequential
+    n_scene: int
+
+    def _add_head(self, n_scene: int) -> None:
+        """Add the last part, after the layers of the scene."""
+        spec = self.spec
         self.n_scene = n_scene
         self.head = make_head(n_scene + spec.n_characters * SUMMARY_FEATURES + LOCATION_FEATURES + spec.n_state, spec)
 
@@ -72,10 +74,11 @@ class PlayerNetwork(SceneNetwork):
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec)
         side = 2 * spec.crop_radius + 1
-        first_side, second_side = _halved(side), _halved(_halved(side))
-        super().__init__(spec, CHANNELS * second_side**2)
-        self._first_side = first_side
+        self._first_side = _halved(side)
+        self.table: torch.Tensor
+        self.register_buffer("table", one_hot_table(spec.n_characters), persistent=False)
         self.places: torch.Tensor
         self.register_buffer("places", window_places(side, side, KERNEL, 2), persistent=False)
         bound = 1 / math.sqrt(KERNEL**2 * (spec.n_characters + 1))
@@ -83,6 +86,7 @@ class PlayerNetwork(SceneNetwork):
         self.kernel = nn.Parameter(kernel.uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(FIRST_CHANNELS).uniform_(-bound, bound))
         self.second = nn.Conv2d(FIRST_CHANNELS, CHANNELS, KERNEL, stride=2, padding=KERNEL // 2)
+        self._add_head(CHANNELS * _halved(self._first_side) ** 2)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the axes: the kernel of the first convolution, the summary's columns of the head."""
@@ -108,13 +112,11 @@ class BoardNetwork(SceneNetwork):
     """A CNN over the whole board, for games without a player, reduced to at most LARGEST_SCENE cells a side."""
 
     def __init__(self, spec: NetworkSpec) -> None:
-        reduction = math.ceil(max(spec.height, spec.width) / LARGEST_SCENE)
-        layers, n_scene = _make_scene_layers(
-            spec.n_characters + 1, math.ceil(spec.height / reduction), math.ceil(spec.width / reduction)
-        )
-        super().__init__(spec, n_scene)
-        self.reduction = reduction
-        self.scene = layers
+        super().__init__(spec)
+        self.reduction = math.ceil(max(spec.height, spec.width) / LARGEST_SCENE)
+        rows, columns = (math.ceil(size / self.reduction) for size in (spec.height, spec.width))
+        self.scene, n_scene = _make_scene_layers(spec.n_characters + 1, rows, columns)
+        self._add_head(n_scene)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the axes: input channels of the first convolution, the summary's columns of the head."""

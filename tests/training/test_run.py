@@ -402,14 +402,14 @@ def test_a_game_that_begins_to_fail_ends_the_run_with_a_checkpoint(tmp_path: Pat
 
 def test_a_game_whose_turns_fail_now_and_then_is_trained_to_the_last_episode(tmp_path: Path) -> None:
     failing = CORRIDOR.replace(
-        "    def handle_keystroke", '    def play_turn(self, game):\n        if game.turn_number == 9:\n'
+        "    def handle_keystroke", '    def play_turn(self, game):\n        if game.turn_number == 21:\n'
         '            raise KeyError("level 2")\n\n    def handle_keystroke'
     )  # fmt: skip
-    run = make_corridor_run(tmp_path, game=failing, training_episodes=120, epsilon_decay=0.98)
+    run = make_corridor_run(tmp_path, game=failing, training_episodes=60)
     train_here(run)
     lines = episodes_of(run)
-    assert len(lines) == 120
-    assert max(line.steps for line in lines) == 8
+    assert len(lines) == 60
+    assert max(line.steps for line in lines) == 20
     text = run.log_path.read_text()
     assert text.count("KeyError: 'level 2'") == text.count("random games failed") + 1
     assert "cut short at its last good turn" in text
