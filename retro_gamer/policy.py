@@ -19,12 +19,11 @@ from retro_gamer.errors import CheckpointError, ConfigurationError, printable, s
 from retro_gamer.games.keys import make_keystroke
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
-from retro_gamer.games.player import NO_CELL, cell_of
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 
-_MUST_FIT = ("actions", "observe_state", "board_size", "spatial")
+_MUST_FIT = ("actions", "observe_state", "board_size", "spatial", "observe")
 _SIZES = ("n_layers", "layer_size", "crop_radius")
 
 
@@ -79,8 +78,7 @@ class TrainedPolicy:
         observation = self._observer.observe(game)
         player = observation.player
         if agent is not None:
-            is_shown = getattr(agent, "display", True)
-            player = np.array(cell_of(agent, self._observer.board_size) if is_shown else NO_CELL, dtype=np.int16)
+            player = np.array(self._observer.cell(game, agent), dtype=np.int16)
         q = self._evaluator.evaluate(observation.codes[None], player[None], observation.state[None])
         return unsquash_values(q)[0]
 

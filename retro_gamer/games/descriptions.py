@@ -26,6 +26,7 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "character_set": ["*", "$", "█"],
         "spatial": True,
         "observe_state": [],
+        "observe": "view",
     },
 }
 """Descriptions of the framework's own examples that ship none."""

@@ -20,14 +20,15 @@ class BoardEncoder:
 
     Hidden agents stay hidden; at each cell the agent with the highest z shows, the first of equals.
     An agent that shows nothing, or a character outside the set, still covers those below it. What lies
-    off the board is left out.
+    off the board is left out. With `view`, the game's visible window is drawn, and `board_size` is its size.
 
     `unknown` counts the cells shown as empty because their character is not in the set. The framework's
     ``get_agents_by_position`` is not used: it answers from a cache that games leave stale.
     """
 
-    def __init__(self, character_set: Sequence[str], board_size: tuple[int, int]) -> None:
+    def __init__(self, character_set: Sequence[str], board_size: tuple[int, int], *, view: bool = False) -> None:
         self.width, self.height = board_size
+        self._view = view
         self.unknown: dict[str, int] = {}
         self._characters: list[str] = []
         self._code_of: dict[Any, int] = {"": 0, " ": 0}
@@ -58,6 +59,10 @@ class BoardEncoder:
         cells = bytearray(self._blank)
         strange: dict[int, str] = {}
         width, height, code_of = self.width, self.height, self._code_of
+        if self._view:
+            self._paint_window(game, cells, strange)
+            codes.data.cast("B")[:] = cells
+            return
         for agent in _bottom_up(game.agents):
             if not getattr(agent, "display", True):
                 continue
@@ -77,12 +82,28 @@ class BoardEncoder:
             self._count_unknown(cells, strange)
         codes.data.cast("B")[:] = cells
 
-    def _paint(self, agent: Any, cells: bytearray, strange: dict[int, str]) -> None:
-        """Draw one agent the slow way: of several cells, or with a character not met before."""
+    def _paint_window(self, game: Any, cells: bytearray, strange: dict[int, str]) -> None:
+        origin = view_origin(game)
+        width, height = self.width, self.height
+        seen = []
+        for agent in game.agents:
+            if getattr(agent, "size", None) is None:
+                corner = _whole_pair(getattr(agent, "position", None))
+                if corner is None or not (0 <= corner[0] - origin[0] < width and 0 <= corner[1] - origin[1] < height):
+                    continue
+            if getattr(agent, "display", True):
+                seen.append(agent)
+        for agent in _bottom_up(seen):
+            self._paint(agent, cells, strange, origin)
+        if strange:
+            self._count_unknown(cells, strange)
+
+    def _paint(self, agent: Any, cells: bytearray, strange: dict[int, str], origin: tuple[int, int] = (0, 0)) -> None:
+        """Draw one agent the slow way: of several cells, or with a character not met before, or in a window."""
         corner = _whole_pair(getattr(agent, "position", None))
         if corner is None:
             return
-        left, top = corner
+        left, top = corner[0] - origin[0], corner[1] - origin[1]
         columns, rows = _whole_pair(getattr(agent, "size", None)) or (1, 1)
         for y in range(max(0, -top), min(rows, self.height - top)):
             for x in range(max(0, -left), min(columns, self.width - left)):
@@ -110,6 +131,11 @@ class BoardEncoder:
             character = cell_character(shown)
             if character in self.unknown or len(self.unknown) < _LARGEST_UNKNOWN_COUNT:
                 self.unknown[character] = self.unknown.get(character, 0) + 1
+
+
+def view_origin(game: Any) -> tuple[int, int]:
+    """Return the cell of the board that is at the top left of the game's visible window."""
+    return _whole_pair(getattr(game, "view_position", None)) or (0, 0)
 
 
 def _bottom_up(agents: Sequence[Any]) -> list[Any]:

@@ -46,7 +46,7 @@ class GameEnvironment:
         problems = find_game_problems(metadata, session.game)
         if problems:
             raise ConfigurationError(problems, "the game description")
-        metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game))
+        metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
         if metadata.character_set is None:
             metadata = _with_characters(create_game, metadata, exploration_turns, seed)
         self.metadata = metadata

@@ -12,7 +12,15 @@ import numpy as np
 
 from retro_gamer.errors import GameFailedError, Problem, shown
 from retro_gamer.games.player import is_called, label_of
-from retro_gamer.games.validation import LARGEST_BOARD_SIDE, is_board_size, shortened, toml_list, toml_string
+from retro_gamer.games.validation import (
+    LARGEST_BOARD_SIDE,
+    SIGNALS,
+    TURNS,
+    is_board_size,
+    shortened,
+    toml_list,
+    toml_string,
+)
 
 if TYPE_CHECKING:
     from retro_gamer.games.metadata import GameMetadata
@@ -34,17 +42,18 @@ def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
     return shortened(problems)
 
 
-def read_board_size(game: Any) -> tuple[int, int]:
-    """Return (width, height) of the game's board.
+def read_board_size(game: Any, *, view: bool = False) -> tuple[int, int]:
+    """Return (width, height) of the game's board, or of the window that shows a part of it.
 
     Raises:
         GameFailedError: if the game holds something else than two whole numbers from 1 to 32,767.
     """
-    size = game.board_size
+    name = "view_size" if view else "board_size"
+    size = getattr(game, name)
     if not is_board_size(size):
         raise GameFailedError(
-            f"the game's board_size is {shown(size)}; it must be (width, height), whole numbers from 1 to "
-            f"{LARGEST_BOARD_SIDE}. Give Game(...) something like board_size=(32, 16)."
+            f"the game's {name} is {shown(size)}; it must be (width, height), whole numbers from 1 to "
+            f"{LARGEST_BOARD_SIDE}. Give Game(...) something like {name}=(32, 16)."
         )
     return int(size[0]), int(size[1])
 
@@ -61,11 +70,11 @@ def finite_number(value: object) -> float | None:
 
 
 def _find_reward_problems(reward: str, state: Mapping[str, Any]) -> list[Problem]:
-    rule = _broken_number_rule(reward, state)
+    rule = None if reward in SIGNALS else _broken_number_rule(reward, state)
     if rule is None:
         return []
     near = _nearest_reward(reward, state)
-    remedy = f"reward = {toml_string(near)}" if near else 'give the game a number in its state, as {"score": 0}'
+    remedy = f"reward = {toml_string(near)}" if near else f'reward = "{TURNS}" (each turn survived counts)'
     return [Problem(field="reward", value=reward, rule=rule, remedy=remedy)]
 
 

@@ -15,16 +15,19 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
+
+from retro_gamer.games.code_places import is_below
 
 _PREFIX = "retro_game_"
 PRIVATE_PACKAGE = re.compile(rf"\b{_PREFIX}\d+\.")
 """What private packages put before the names of modules; messages leave it out."""
 
 _NEVER_PRIVATE = ("retro", "retro_gamer")
+_MAIN = "__main__"
 _counter = itertools.count(1)
 
 
@@ -35,12 +38,34 @@ class ModuleSpace:
     A folder without ``__init__.py`` counts only if nothing else has the name, as in plain Python.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], locate: Callable[[str], str] | None = None) -> None:
         self.name = f"{_PREFIX}{next(_counter)}"
         self.builtins = {**vars(builtins), "__import__": self._import}
+        self.main: ModuleType | None = None
+        self._locate = locate
         self._folders = list(folders)
-        importlib.invalidate_caches()  # files may be newer than what Python last saw of the folder
+        self._path_before = frozenset(sys.path)
+        self._kept: dict[str, ModuleType] = {}
+        self._begun: dict[str, ModuleType] = {}
         self._is_private: dict[str, bool] = {}
+        importlib.invalidate_caches()  # files may be newer than what Python last saw of the folder
+        self._register()
+
+    def renewed(self) -> ModuleSpace:
+        """Return another space for the same folders, for which nothing has been run yet, and unload this one."""
+        self.unload()
+        space = ModuleSpace.__new__(ModuleSpace)
+        space.__dict__.update(self.__dict__)
+        space.name = f"{_PREFIX}{next(_counter)}"
+        space.builtins = {**vars(builtins), "__import__": space._import}
+        space.main = None
+        space._folders = list(self._folders)
+        space._kept = {}
+        space._begun = {}
+        space._register()
+        return space
+
+    def _register(self) -> None:
         package = ModuleType(self.name, "The modules of one loaded game.")
         package.__path__ = self._folders
         package.__package__ = self.name
@@ -57,6 +82,35 @@ class ModuleSpace:
         """
         return importlib.import_module(f"{self.name}.{module}")
 
+    def run(self, module: str) -> ModuleType:
+        """Run the game's module as ``python file.py`` does, under the name ``__main__``, and return it.
+
+        `main` is that module from the first line on, whatever comes of it; so is ``sys.modules["__main__"]``, which
+        is for the caller to put back.
+
+        Raises:
+            ModuleNotFoundError: if there is no such module.
+            whatever its code raises.
+        """
+        name = f"{self.name}.{module}"
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+        self.main = importlib.util.module_from_spec(spec)
+        self.main.__name__ = _MAIN
+        sys.modules[name] = sys.modules[_MAIN] = self.main
+        spec.loader.exec_module(self.main)
+        return self.main
+
+    def partial(self, module: str) -> ModuleType | None:
+        """Return the game's module of that name as far as it was run, even if its code was left; None if never."""
+        return self._begun.get(f"{self.name}.{module}")
+
+    @property
+    def modules(self) -> list[ModuleType]:
+        """The game's own modules that have been loaded so far."""
+        return [m for name, m in list(sys.modules.items()) if name.startswith(self.name + ".")]
+
     def holds(self, module: str) -> bool:
         """Return whether the top of the dotted name is looked up among the game's own modules."""
         top = module.partition(".")[0]
@@ -64,15 +118,24 @@ class ModuleSpace:
             self._is_private[top] = self._find_private(top)
         return self._is_private[top]
 
+    def note_begun(self, name: str, module: ModuleType) -> None:
+        """Remember a module whose code is about to be run."""
+        self._begun[name] = module
+
     def unload(self) -> None:
         """Forget the modules. What still refers to their functions keeps working."""
         for name in [n for n in sys.modules if n == self.name or n.startswith(self.name + ".")]:
-            del sys.modules[name]
+            self._kept[name] = sys.modules.pop(name)
         _spaces.pop(self.name, None)
+
+    def locate(self, file: str) -> str:
+        """Return what a module of that file is told as its ``__file__``."""
+        return file if self._locate is None else self._locate(file)
 
     def _find_private(self, top: str) -> bool:
         if top in _NEVER_PRIVATE:
             return False
+        self._take_in_new_folders()
         spec = PathFinder.find_spec(top, self._folders)
         if spec is None:
             return False
@@ -83,6 +146,13 @@ class ModuleSpace:
         except (ImportError, ValueError):
             return True
 
+    def _take_in_new_folders(self) -> None:
+        """Look also in those folders of the game that its code has put on ``sys.path``."""
+        for folder in sys.path:
+            own = folder not in self._path_before and folder not in self._folders
+            if own and is_below(os.path.abspath(folder), self._folders[0]) and os.path.isdir(folder):
+                self._folders.append(os.path.abspath(folder))
+
     def _import(
         self,
         name: str,
@@ -92,6 +162,11 @@ class ModuleSpace:
         level: int = 0,
     ) -> ModuleType:
         """Do what an import statement of the game asks for (the signature is that of ``__import__``)."""
+        if name == _MAIN and self.main is not None and not level:
+            return self.main
+        if self._kept and self.name not in sys.modules:  # an older game, which imports something only now
+            sys.modules.update(self._kept)
+            _spaces[self.name] = self
         if level or not self.holds(name):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         module = builtins.__import__(f"{self.name}.{name}", globals, locals, fromlist or (), 0)
@@ -121,10 +196,25 @@ class _Loader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._space.builtins
-        super().exec_module(module)
+        module.__file__ = self._space.locate(self.path)
+        self._space.note_begun(self.name, module)
+        exec(_compiled(self), module.__dict__)
 
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
         """Write no bytecode: nothing of ours is left in the user's folder."""
+
+
+_codes: dict[str, tuple[tuple[int, int], CodeType]] = {}
+
+
+def _compiled(loader: _Loader) -> CodeType:
+    """Return the code of a module, compiled once for all copies as long as its file stays the same."""
+    status = os.stat(loader.path)
+    version = (status.st_mtime_ns, status.st_size)
+    known = _codes.get(loader.path)
+    if known is None or known[0] != version:
+        known = _codes[loader.path] = (version, loader.source_to_code(loader.get_data(loader.path), loader.path))
+    return known[1]
 
 
 def folders_of(search_path: str, path: str | None) -> list[str]:

@@ -12,6 +12,7 @@ import ctypes
 import functools
 import sys
 import threading
+import types
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.code_places import is_library
 
 _OURS = "retro_gamer."
+_CALLERS = ("retro_gamer.games.interception", "retro_gamer.games.session")
 _INSISTING_SECONDS = 0.0005
 
 
@@ -32,40 +34,63 @@ class LeavingGameError(BaseException):
 class Interception:
     """What is known of the game code that runs now, in the one thread that plays.
 
-    `is_on` while what runs is a game's code. `beats` is odd while a game is built or plays a turn, and grows with
-    every turn.
+    `is_on` while what runs is a game's code, `is_building` while that code is to come up with a Game, `is_leaving`
+    while it is being left. `beats` is odd while a game is built or plays a turn, and grows with every turn.
     """
 
     def __init__(self) -> None:
         self.is_on = False
+        self.is_building = False
+        self.is_leaving = False
         self.beats = 0
+        self.thread = 0
+        self._play = Game.play
+        self._step = Game.step
+        self._asking_step: Any = None
         self._game: Game | None = None
         self._reason: str | None = None
-        self._is_leaving = False
         self._tracing_before: Any = None
         self._insistence: _Insistence | None = None
 
     def enter(self) -> None:
-        """Note that a game's code begins to run."""
+        """Note that a game's code begins to run in this thread."""
         self.beats = (self.beats + 1) | 1
+        self.is_on = True
 
     def exit(self) -> None:
         """Note that it has come back, or been left."""
+        self.is_on = False
         self.beats = (self.beats + 1) & ~1
 
     def install(self) -> None:
-        """Let ``Game.play`` ask here first. Outside of game code it does what it always did."""
-        play = Game.play
-        if hasattr(play, "__wrapped__"):
+        """Let ``Game.play`` and ``Game.step`` ask here first, for good. Outside of game code they do as ever.
+
+        Doing so anew for each game would cost Python's caches of the class's attributes each time.
+        """
+        if self._asking_step is not None:
             return
 
-        @functools.wraps(play)
-        def asking(game: Game, *args: Any, **kwargs: Any) -> Any:
-            if not self.is_on:
-                return play(game, *args, **kwargs)
-            self._keep(game)
+        @functools.wraps(self._play)
+        def play(game: Game, *args: Any, **kwargs: Any) -> Any:
+            if self.is_on:
+                self._keep(game)
+            return self._play(game, *args, **kwargs)
 
-        Game.play = asking
+        @functools.wraps(self._step)
+        def step(game: Game, *args: Any, **kwargs: Any) -> Any:
+            if self.is_building:
+                self._keep(game)
+            return self._step(game, *args, **kwargs)
+
+        Game.play, Game.step = play, step
+        self._asking_step = step
+
+    def step_of(self, game: Game) -> Callable[[], Any]:
+        """Return the `step` of a game as it was before `install`, unless the game has one of its own."""
+        step: Callable[[], Any] = game.step
+        if getattr(step, "__func__", None) is self._asking_step:
+            return types.MethodType(self._step, game)
+        return step
 
     def catch(self, call: Callable[[], Any]) -> Any:
         """Return the Game that `call` sets out to play, or what it returns if it plays none.
@@ -76,9 +101,10 @@ class Interception:
             GameFailedError: if the code was left for a reason given to `leave`.
             whatever `call` raises before it plays.
         """
-        was_on, step = self.is_on, Game.step
+        before = (self.is_on, self.is_building)
         self._game = self._reason = returned = None
-        self.is_on, Game.step = True, lambda game, *_, **__: self._keep(game)
+        self.is_on = self.is_building = True
+        self.thread = threading.get_ident()
         try:
             try:
                 returned = call()
@@ -91,7 +117,7 @@ class Interception:
             if self._game is None and self._reason is None:
                 raise
         finally:
-            self.is_on, Game.step = was_on, step
+            self.is_on, self.is_building = before
         game = self.take_game()
         return returned if game is None else game
 
@@ -119,14 +145,15 @@ class Interception:
         self._leave_from(sys._getframe(1))
 
     def _leave_from(self, frame: FrameType | None) -> NoReturn:
-        if not self._is_leaving:
-            self._is_leaving = True
+        if not self.is_leaving:
+            self.is_leaving = True
             self._tracing_before = sys.gettrace()
         elif self._insistence is None:
             self._insistence = _Insistence()
+            self._insistence.start()  # from here on, this line too may be left
         while frame is not None and _is_ours(frame):
             frame = frame.f_back
-        while frame is not None and not _is_ours(frame):
+        while frame is not None and not _is_outermost(frame):
             if not is_library(frame.f_code.co_filename):
                 frame.f_trace = _insist
             frame = frame.f_back
@@ -134,13 +161,17 @@ class Interception:
         raise LeavingGameError
 
     def _stop_leaving(self) -> None:
-        if self._insistence is not None:
-            self._insistence.stop()
-            self._insistence = None
-        if self._is_leaving:
+        if self.is_leaving:
+            # First of all: in Python 3.11 an exception from another thread and tracing can block each other.
             sys.settrace(self._tracing_before)
-            self._is_leaving = False
-            self._tracing_before = None
+        while self._insistence is not None:
+            try:
+                self._insistence.stop()
+                self._insistence = None
+            except LeavingGameError:  # raised while it was being stopped
+                continue
+        self.is_leaving = False
+        self._tracing_before = None
 
 
 def _insist(frame: FrameType, event: str, arg: object) -> Any:
@@ -159,17 +190,34 @@ class _Insistence:
         self._target = ctypes.c_ulong(threading.get_ident())
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._raise_repeatedly, daemon=True)
+
+    def start(self) -> None:
+        """Begin to raise."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Return once nothing will be raised any more. May itself be left by the last exception raised."""
+        """Return once nothing will be raised any more. May itself be left by an exception raised meanwhile.
+
+        The last exception is waited for: Python 3.11 does not quite forget one that is taken back.
+        """
         self._stopped.set()
-        self._thread.join()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, None)
+        if self._thread.ident is not None:
+            self._thread.join()
+        try:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, ctypes.py_object(LeavingGameError))
+            while True:
+                pass
+        except LeavingGameError:
+            return
 
     def _raise_repeatedly(self) -> None:
         while not self._stopped.wait(_INSISTING_SECONDS):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, ctypes.py_object(LeavingGameError))
+
+
+def _is_outermost(frame: FrameType) -> bool:
+    """Return whether a frame is the one that called the game's code (our importing has frames within it)."""
+    return frame.f_globals.get("__name__") in _CALLERS
 
 
 def _is_ours(frame: FrameType) -> bool:
@@ -178,3 +226,4 @@ def _is_ours(frame: FrameType) -> bool:
 
 interception = Interception()
 """The one of this process: there is only one ``Game.play`` to stand in for."""
+interception.install()

@@ -12,18 +12,19 @@ from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.descriptions import find_description
 from retro_gamer.games.game_rules import find_game_problems
 from retro_gamer.games.source import find_source, source_of_module
-from retro_gamer.games.validation import find_problems
+from retro_gamer.games.validation import VIEW, find_problems
 
 __all__ = ["GameMetadata", "find_game_problems", "find_problems"]
 
-_LISTS = ("actions", "character_set", "observe_state", "board_size")
+_LISTS = ("actions", "character_set", "observe_state", "answers", "board_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GameMetadata:
     """The fields of a ``[tool.retro-gamer]`` section, and the board size read from the game.
 
-    Lists are accepted and kept as tuples. `board_size` is (width, height). Action i presses
+    Lists are accepted and kept as tuples. `board_size` is (width, height) of what the agent sees: of the window where
+    `observe` is "view". Action i presses
     ``actions[i]``; action ``len(actions)`` presses nothing.
 
     Raises:
@@ -37,6 +38,9 @@ class GameMetadata:
     observe_state: tuple[str, ...] = ()
     factory: str | None = None
     player: str | None = None
+    answers: tuple[str, ...] | None = None
+    observe: str = "board"
+    end: Mapping[str, float] | None = None
     board_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -50,6 +54,8 @@ class GameMetadata:
                 object.__setattr__(self, name, tuple(values[name]))
         if self.observe_state is None:
             object.__setattr__(self, "observe_state", ())
+        if self.end is not None:
+            object.__setattr__(self, "end", dict(self.end))
 
     @classmethod
     def from_pyproject(cls, game: str | ModuleType | Path) -> GameMetadata:
@@ -71,13 +77,21 @@ class GameMetadata:
         return cls(**values)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the fields that are set, in plain TOML types and in the order of declaration."""
+        """Return the fields that are set, in plain TOML types and in the order of declaration.
+
+        The default of `observe` is left out: most games show all of their board.
+        """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
-            if value is not None
+            if value is not None and (name != "observe" or self.sees_view)
         }
+
+    @property
+    def sees_view(self) -> bool:
+        """Whether the agent sees the game's visible window instead of the whole board."""
+        return self.observe == VIEW
 
     @property
     def n_actions(self) -> int:

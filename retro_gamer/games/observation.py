@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.drawing import BoardEncoder
+from retro_gamer.games.drawing import BoardEncoder, view_origin
 from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.hanging import HungGameError
 from retro_gamer.games.interception import interception
 from retro_gamer.games.metadata import GameMetadata
-from retro_gamer.games.player import PlayerFinder
+from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of
 
 _LARGEST_STATE = 1e30
 
@@ -40,7 +40,8 @@ class Observer:
     def __init__(self, metadata: GameMetadata) -> None:
         if metadata.character_set is None or metadata.board_size is None:
             raise ValueError("an Observer needs a description with its character_set and board_size filled in")
-        self.encoder = BoardEncoder(metadata.character_set, metadata.board_size)
+        self.encoder = BoardEncoder(metadata.character_set, metadata.board_size, view=metadata.sees_view)
+        self.sees_view = metadata.sees_view
         self.finder = PlayerFinder(metadata.player)
         self.board_size = metadata.board_size
         self.width, self.height = metadata.board_size
@@ -57,13 +58,26 @@ class Observer:
         try:
             interception.enter()
             self.encoder.encode(game, codes)
-            player[0], player[1] = self.finder.cell(game.agents, self.board_size)
+            player[0], player[1] = self.cell(game)
             if self._state_keys:
                 self._read_state(game.state, state)
         except (Exception, HungGameError) as error:
             raise GameFailedError(f"the game cannot be observed: {describe_failure(error)}") from error
         finally:
             interception.exit()
+
+    def cell(self, game: Any, agent: Any = None) -> tuple[int, int]:
+        """Return the cell (x, y) of the player, or of `agent`, in what is seen; (-1, -1) if it does not show there."""
+        if agent is None:
+            agent = self.finder.find(game.agents)
+        if agent is None or not getattr(agent, "display", True):
+            return NO_CELL
+        if not self.sees_view:
+            return cell_of(agent, self.board_size)
+        x, y = cell_of(agent, game.board_size)
+        left, top = view_origin(game)
+        is_seen = (x, y) != NO_CELL and 0 <= x - left < self.width and 0 <= y - top < self.height
+        return (x - left, y - top) if is_seen else NO_CELL
 
     def observe(self, game: Any) -> Observation:
         """Return what `game` shows now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from retro.errors import IllegalMove
@@ -16,10 +16,11 @@ from retro_gamer.errors import GameFailedError, shown
 from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.hanging import HungGameError
-from retro_gamer.games.interception import interception
+from retro_gamer.games.interception import LeavingGameError, interception
 from retro_gamer.games.keys import make_keystroke
-from retro_gamer.games.loading import refusing_play
+from retro_gamer.games.launching import Launcher
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.signals import make_signal
 from retro_gamer.games.source import GameSource
 
 _LARGEST_REWARD = 1e30  # differences of such values still fit float32
@@ -73,6 +74,10 @@ class GameSession:
         self.is_over = True
         self.ended_illegally = False
         self._factory = factory
+        self._stage = factory.stage if isinstance(factory, Launcher) else None
+        self._step: Callable[[], Any] = _no_game
+        self._signal = make_signal(metadata)
+        self._total_signal = 0.0
         self._seed: int | None = None
         self._input = ActionInput(metadata)
         self._raw_value: Any = None
@@ -94,32 +99,44 @@ class GameSession:
             self._seed = None
         self.is_over = True  # also if what follows fails: the game before is not to be played on
         try:
-            interception.enter()
-            with refusing_play():
-                game = self._factory()
-                self._check_new_game(game, self.game)
-                game.view = None
-                game.input_source = self._input
-                game.start()
+            game = self._build()
+            self._check_new_game(game, self.game)
+            self._enter()
+            game.view = None
+            game.input_source = self._input
+            game.start()
             self._raw_value = game.state.get(self.metadata.reward)
         except GameFailedError as error:
             raise GameFailedError(f"{self._label()} cannot be started: {error}") from None
-        except (Exception, SystemExit, HungGameError) as error:
+        except (Exception, SystemExit, HungGameError, LeavingGameError) as error:
             raise GameFailedError(
                 f"{self._label()} failed while it was being built: {describe_failure(error, self.source)}"
             ) from None
         finally:
-            interception.exit()
+            if interception.is_on:
+                self._exit()
         self.game = game
+        self._step = interception.step_of(game)
         self.turns = 0
         self.is_over = False
         self.ended_illegally = False
+        self._total_signal = 0.0
         self._value = _readable(self._raw_value) or 0.0
 
-    def step(self, action_index: int) -> Turn:
-        """Play one turn and return the change of the rewarded state.
+    def _build(self) -> Any:
+        if self._stage is not None:
+            return self._factory()
+        interception.enter()
+        try:
+            return interception.catch(self._factory)
+        finally:
+            interception.exit()
 
-        An `IllegalMove` out of the game's turn ends it, as it does when a person plays.
+    def step(self, action_index: int) -> Turn:
+        """Play one turn and return the change of the rewarded state, or what the signal gives for it.
+
+        An `IllegalMove` out of the game's turn ends it, as it does when a person plays; so does leaving Python
+        without an error, and setting out to play another game.
 
         Raises:
             GameFailedError: if the game's code raises anything else; the game is then over.
@@ -131,31 +148,66 @@ class GameSession:
             raise ValueError(f"action {action_index} is outside 0..{len(self.metadata.actions)}")
         self._input.choose(action_index)
         self.turns += 1
+        game = self.game
         try:
-            interception.enter()
-            return self._play_turn(self.game)
-        except (Exception, SystemExit, HungGameError) as error:
-            self.is_over = True
-            raise GameFailedError(
-                f"{self._label()} failed at turn {self.turns}: {describe_failure(error, self.source)}"
-            ) from None
-        finally:
-            interception.exit()
-
-    def _play_turn(self, game: Any) -> Turn:
-        try:
-            game.step()
+            self._enter()
+            self._step()
         except IllegalMove:
             self.ended_illegally = True
             game.playing = False
-        if len(game.log_messages) > _LOG_MESSAGES_KEPT:
-            del game.log_messages[:-_LOG_MESSAGES_KEPT]  # a game may write one every turn, without end
-        self.is_over = not game.playing
-        value = game.state.get(self.metadata.reward)
-        if value is self._raw_value and game.playing:
-            return _NOTHING
-        self._raw_value = value
-        return self._score(value)
+        except LeavingGameError:  # it began to play another game: for this one, that is the end
+            game.playing = False
+        except SystemExit as error:
+            if _is_failure(error):
+                self._fail(error)
+            game.playing = False
+        except (Exception, HungGameError) as error:
+            self._fail(error)
+        finally:
+            self._exit()
+        return self._read_turn(game)
+
+    def _read_turn(self, game: Any) -> Turn:
+        try:
+            if len(game.log_messages) > _LOG_MESSAGES_KEPT:
+                del game.log_messages[:-_LOG_MESSAGES_KEPT]  # a game may write one every turn, without end
+            self.is_over = not game.playing
+            if self._signal is not None:
+                reward = self._signal(game)
+                self._total_signal += reward
+                return Turn(reward=reward, terminated=self.is_over, fault=None)
+            value = game.state.get(self.metadata.reward)
+            if value is self._raw_value and game.playing:
+                return _NOTHING
+            self._raw_value = value
+            return self._score(value)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        self.is_over = True
+        raise GameFailedError(
+            f"{self._label()} failed at turn {self.turns}: {describe_failure(error, self.source)}"
+        ) from None
+
+    def _enter(self) -> None:
+        interception.enter()
+        if self._stage is not None:
+            self._stage.enter()
+
+    def _exit(self) -> None:
+        try:
+            if interception.is_leaving:
+                interception.take_game()
+        finally:
+            if self._stage is not None:
+                self._stage.exit()
+            interception.exit()
+
+    @property
+    def score(self) -> Any:
+        """What the game has come to so far: the value of the rewarded key, or the sum of the signal."""
+        return self._total_signal if self._signal is not None else self.game.state.get(self.metadata.reward)
 
     def _score(self, value: Any) -> Turn:
         number = _readable(value)
@@ -175,6 +227,15 @@ class GameSession:
 
     def _label(self) -> str:
         return self.source.label if self.source is not None else getattr(self._factory, "__name__", "the game")
+
+
+def _no_game() -> None:
+    raise ValueError("no game is being played: start one")
+
+
+def _is_failure(error: SystemExit) -> bool:
+    """Return whether a game that leaves Python does so for an error: else it is its way of being over."""
+    return isinstance(error.code, int) and error.code != 0
 
 
 def _readable(value: Any) -> float | None:

@@ -7,9 +7,11 @@ import difflib
 import importlib.util
 import os
 import pkgutil
+from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, shown
 from retro_gamer.games.failures import describe_failure
@@ -24,13 +26,15 @@ class GameSource:
 
     `module` is its dotted name below `search_path`, the folder in which its imports are looked up first
     (None for an installed module). `path` is the absolute file or folder it was given by, None for a
-    dotted name. `factory` is "module:name", None for the module's own ``create_game``.
+    dotted name. `factory` is "module:name", None for the module's own ``create_game``. `answers` are given to
+    whatever the game asks its user before it begins.
     """
 
     module: str
     path: str | None = None
     search_path: str | None = None
     factory: str | None = None
+    answers: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,6 +82,17 @@ def find_source(game: str, factory: str | None = None) -> GameSource:
     if looks_like_path and path.suffix == ".py" and os.path.isfile(path):
         return dataclasses.replace(_source_of_file(path), factory=factory)
     raise _not_found(game, path, looks_like_path)
+
+
+def describe_source(source: GameSource, values: Mapping[str, Any]) -> GameSource:
+    """Return the source with what a description says of how the game is started, as far as that is usable."""
+    factory, answers = values.get("factory"), values.get("answers")
+    is_text = isinstance(answers, (list, tuple)) and all(isinstance(answer, str) for answer in answers)
+    return dataclasses.replace(
+        source,
+        factory=factory if isinstance(factory, str) else source.factory,
+        answers=tuple(answers) if answers is not None and is_text else source.answers,
+    )
 
 
 def source_of_module(module: ModuleType) -> GameSource:

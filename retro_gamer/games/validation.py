@@ -21,11 +21,21 @@ FIELDS = (
     "observe_state",
     "factory",
     "player",
+    "answers",
+    "observe",
+    "end",
     "board_size",
 )
+BOARD, VIEW = "board", "view"
+OBSERVABLE = (BOARD, VIEW)
+TURNS, END = "@turns", "@end"
+SIGNALS = (TURNS, END)
+"""Rewards that are no key of the state."""
+OTHERWISE = "otherwise"
 LARGEST_BOARD_SIDE = 32_767
 LARGEST_STATE_COUNT = 1024
 _LARGEST_PROBLEM_COUNT = 20
+_LARGEST_WORTH = 1e30
 _ARROWS = 'actions = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]'
 _CHARACTERS = 'character_set = ["@", "*"]'
 _STATE = 'observe_state = ["lives"]'
@@ -40,6 +50,11 @@ def find_problems(values: Mapping[str, Any]) -> list[Problem]:
         if values.get(name) is not None:
             problems += _CHECKS[name](values[name])
     return shortened(problems + _find_contradictions(values))
+
+
+def find_field_problems(name: str, value: object) -> list[Problem]:
+    """Return what is wrong with the value of one field by itself."""
+    return _CHECKS[name](value)
 
 
 def is_board_size(value: object) -> bool:
@@ -100,6 +115,10 @@ def _check_actions(value: Any) -> list[Problem]:
 
 
 def _check_reward(value: Any) -> list[Problem]:
+    if isinstance(value, str) and value.startswith("@") and value not in SIGNALS:
+        near = difflib.get_close_matches(value, SIGNALS, n=1, cutoff=0.3) or [TURNS]
+        rule = f"begins with @ as the signals do, which are {', '.join(SIGNALS)}"
+        return [Problem(field="reward", value=value, rule=rule, remedy=f"reward = {toml_string(near[0])}")]
     if isinstance(value, str) and value:
         return []
     rule = "must be the name of a key of the game's state"
@@ -164,6 +183,36 @@ def _check_board_size(value: Any) -> list[Problem]:
     return [Problem(field="board_size", value=value, rule=rule, remedy="remove the line; it is read from the game")]
 
 
+def _check_answers(value: Any) -> list[Problem]:
+    return _check_strings("answers", value, LARGEST_STATE_COUNT, 'answers = ["1", ""]')
+
+
+def _check_observe(value: Any) -> list[Problem]:
+    if value in OBSERVABLE:
+        return []
+    rule = 'must be "board" (all of it) or "view" (the window that a player sees)'
+    return [Problem(field="observe", value=value, rule=rule, remedy='observe = "board"')]
+
+
+def _check_end(value: Any) -> list[Problem]:
+    remedy = 'end = { "you win" = 1, "lives = 0" = -1, "otherwise" = 0 }'
+    if not isinstance(value, Mapping) or not value:
+        rule = "must be a table of texts or state values, each with a number"
+        return [Problem(field="end", value=value, rule=rule, remedy=remedy)]
+    if len(value) > LARGEST_STATE_COUNT:
+        return [Problem(field="end", value=len(value), rule="has too many lines", remedy=remedy)]
+    rule = "must be a finite number, with a text before it that is not empty"
+    return [
+        Problem(field="end", value={text: worth}, rule=rule, remedy=remedy)
+        for text, worth in value.items()
+        if not isinstance(text, str) or not text.strip() or not _is_worth(worth)
+    ]
+
+
+def _is_worth(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_WORTH
+
+
 _CHECKS: Mapping[str, Callable[[Any], list[Problem]]] = {
     "actions": _check_actions,
     "reward": _check_reward,
@@ -172,6 +221,9 @@ _CHECKS: Mapping[str, Callable[[Any], list[Problem]]] = {
     "observe_state": _check_observe_state,
     "factory": _check_factory,
     "player": _check_player,
+    "answers": _check_answers,
+    "observe": _check_observe,
+    "end": _check_end,
     "board_size": _check_board_size,
 }
 
@@ -197,6 +249,9 @@ def _find_repeated(name: str, values: Sequence[str]) -> list[Problem]:
 
 def _find_contradictions(values: Mapping[str, Any]) -> list[Problem]:
     reward, observed = values.get("reward"), values.get("observe_state")
+    if values.get("end") is not None and isinstance(reward, str) and reward != END:
+        rule = f"says what an end is worth, which only the reward {toml_string(END)} asks for"
+        return [Problem(field="end", value=values["end"], rule=rule, remedy=f"reward = {toml_string(END)}")]
     if not isinstance(reward, str) or not isinstance(observed, (list, tuple)) or reward not in observed:
         return []
     rest = [key for key in observed if isinstance(key, str) and key != reward]

@@ -22,6 +22,7 @@ from retro_gamer.errors import (
 )
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
+from retro_gamer.games.validation import find_field_problems
 from retro_gamer.games.validation import find_problems as find_metadata_problems
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.atomic import write_atomic
@@ -37,7 +38,7 @@ __all__ = ["RunConfig", "find_config_problems", "load_config", "update_config", 
 _LARGEST_TABLE = 200
 _FIELDS = {
     "run": ("format_version", "created", "version"),
-    "game": ("module", "path", "search_path", "factory"),
+    "game": ("module", "path", "search_path", "factory", "answers"),
     "metadata": None,
     "hyperparameters": None,
 }
@@ -164,9 +165,11 @@ def _find_game_table_problems(game: Mapping[str, Any]) -> list[Problem]:
         return []
     problems = [
         Problem(field=f"game.{name}", value=game[name], rule="must be a string", remedy=f'{name} = "…"')
-        for name in _FIELDS["game"] or ()
+        for name in ("module", "path", "search_path", "factory")
         if not isinstance(game.get(name, "text"), str) or "\0" in game.get(name, "text")
     ]
+    if "answers" in game:
+        problems += find_field_problems("answers", game["answers"])
     if not game.get("module"):
         rule = "is missing: the module that builds the game"
         problems.append(Problem(field="game.module", value=None, rule=rule, remedy='module = "retro.examples.snake"'))
@@ -201,8 +204,14 @@ def _check_format(values: Mapping[str, Any], run: RunDirectory) -> None:
         )
 
 
-def _read_source(game: Mapping[str, str], run_dir: Path) -> GameSource | None:
+def _read_source(game: Mapping[str, Any], run_dir: Path) -> GameSource | None:
     if not game:
         return None
     places = {name: find_place(game[name], run_dir) if name in game else None for name in ("path", "search_path")}
-    return GameSource(module=game["module"], factory=game.get("factory"), **places)
+    return GameSource(
+        module=game["module"],
+        path=places["path"],
+        search_path=places["search_path"],
+        factory=game.get("factory"),
+        answers=tuple(game.get("answers", ())),
+    )

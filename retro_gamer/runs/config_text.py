@@ -19,12 +19,15 @@ FORMAT_VERSION = 1
 
 _METADATA_COMMENTS = {
     "actions": "Keys the agent may press, one a turn. It may always do nothing instead.",
-    "reward": "Key of the game's state. The reward of a turn is by how much its value changed.",
+    "reward": 'Key of the game\'s state (rewarded is its change in a turn), "@turns" or "@end" (see the reference).',
+    "end": 'What the end of a game is worth, with reward = "@end": the first line that holds counts.',
+    "observe": 'What the agent sees: the whole "board", or the "view", the window that a player sees of it.',
+    "answers": "What is answered to what the game asks before it begins.",
     "spatial": "Whether the board is seen as a scene (a CNN) or as a flat list of cells (an MLP).",
     "observe_state": "Keys of the game's state that the agent sees besides the board; their values are numbers.",
     "factory": 'What builds the game, "module:name", where that is not create_game.',
     "player": "Name or class of the agent that the keys move, around which the CNN looks.",
-    "board_size": "Width and height in cells, as read from the game.",
+    "board_size": "Width and height in cells of what the agent sees, as read from the game.",
     "character_set": "Characters that may appear on the board. Others are treated as empty space.",
 }
 _UNKNOWN_CHARACTERS = "If character_set is not given, training discovers it by random turns and writes it here."
@@ -67,6 +70,9 @@ def _game_lines(config: RunConfig, run_dir: Path) -> Iterator[str]:
             yield f"{name} = {toml_text(name_place(place, run_dir))}"
     if source.factory is not None:
         yield f"factory = {toml_text(source.factory)}"
+    if source.answers:
+        yield "# What is answered, a line each, to what the game asks before it begins:"
+        yield f"answers = {toml_text(source.answers)}"
     yield ""
 
 

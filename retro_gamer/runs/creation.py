@@ -20,7 +20,7 @@ from retro_gamer.games.loading import load_factory
 from retro_gamer.games.metadata import GameMetadata, find_problems
 from retro_gamer.games.pyproject import folders_above
 from retro_gamer.games.session import GameSession
-from retro_gamer.games.source import GameSource, find_source
+from retro_gamer.games.source import GameSource, describe_source, find_source
 from retro_gamer.games.validation import FIELDS
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import RunConfig, write_config
@@ -57,23 +57,22 @@ def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, forc
     """
     source = find_source(game)
     found = find_description(source)
-    if isinstance(found.values.get("factory"), str):
-        source = dataclasses.replace(source, factory=found.values["factory"])
+    source = describe_source(source, found.values)
     wrong_settings = settings.find_problems(values)
     wrong_fields = find_problems(found.values)
     board_size = None
     try:
         started = _start(load_factory(source), _probe(found.values, wrong_fields), source)
-        board_size = read_board_size(started.game)
+        board_size = read_board_size(started.game, view=started.metadata.sees_view)
         wrong_fields += _find_new_problems(started, wrong_fields)
     except RetroGamerError:
         # What is already known to be wrong may well be why the game cannot be built.
         if not wrong_fields and not wrong_settings:
             raise
     _refuse(wrong_fields, wrong_settings, found.origin)
-    # The factory is kept with the game, in one place only.
+    # How the game is started is kept with the game, in one place only.
     metadata = dataclasses.replace(
-        GameMetadata.from_mapping(found.values, found.origin), board_size=board_size, factory=None
+        GameMetadata.from_mapping(found.values, found.origin), board_size=board_size, factory=None, answers=None
     )
     return _write(source, metadata, values, output, found, force)
 
@@ -97,7 +96,9 @@ def create_run_for(
     found = FoundDescription(values=metadata.to_mapping(), origin="the metadata given in Python", builtin=False)
     started = _start(create_game, metadata, source)
     _refuse(find_game_problems(metadata, started.game), settings.find_problems(values), found.origin)
-    metadata = dataclasses.replace(metadata, board_size=read_board_size(started.game), factory=None)
+    metadata = dataclasses.replace(
+        metadata, board_size=read_board_size(started.game, view=metadata.sees_view), factory=None
+    )
     return _write(source, metadata, values, output, found, force)
 
 

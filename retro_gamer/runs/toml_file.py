@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
     raise ConfigurationError([problem], printable(str(path)))
 
 
-def toml_text(value: bool | int | float | str | Sequence[Any]) -> str:
+def toml_text(value: bool | int | float | str | Sequence[Any] | Mapping[str, Any]) -> str:
     """Return `value` in TOML, numbers without an exponent."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -60,6 +60,8 @@ def toml_text(value: bool | int | float | str | Sequence[Any]) -> str:
         return text if "." in text or not text.strip("-").isdigit() else f"{text}.0"
     if isinstance(value, (int, str)):
         return tomlkit.item(value).as_string()
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{tomlkit.item(str(k)).as_string()} = {toml_text(v)}" for k, v in value.items()) + " }"
     return "[" + ", ".join(toml_text(entry) for entry in value) + "]"
 
 

@@ -54,7 +54,7 @@ def prepare_run(
     problems = find_game_problems(metadata, session.game)
     if problems:
         raise ConfigurationError(problems, str(directory.config_path))
-    metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game))
+    metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
     discovery = discover(
         make_game,
         metadata,

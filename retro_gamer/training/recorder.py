@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Protocol
 
 from retro_gamer.dqn.checkpoint import dump_checkpoint
@@ -14,7 +15,7 @@ from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.schedule import epsilon_after
 
-MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size")
+MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")
 MUST_MATCH_SETTINGS = ("n_layers", "layer_size")
 
 
@@ -38,6 +39,8 @@ def describe_fit(metadata: GameMetadata, settings: Hyperparameters) -> dict[str,
     """Return what a checkpoint and a configuration must agree on, as plain values."""
     described = metadata.to_mapping()
     fit: dict[str, Any] = {name: described.get(name) for name in MUST_MATCH}
+    if metadata.end is not None:
+        fit["reward"] = f"{metadata.reward} {json.dumps(dict(metadata.end))}"
     fit["observe_state"] = list(metadata.observe_state)
     fit["spatial"] = metadata.spatial
     fit.update({name: getattr(settings, name) for name in MUST_MATCH_SETTINGS})

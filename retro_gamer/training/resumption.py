@@ -19,6 +19,7 @@ REASONS = {
     "spatial": "it chooses the kind of network",
     "observe_state": "the network has one input for each value",
     "board_size": "the network was built for that board",
+    "observe": "board and window show other things in the same places",
     "n_layers": "it is the shape of the network",
     "layer_size": "it is the shape of the network",
 }

@@ -10,7 +10,7 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError
-from retro_gamer.games.loading import find_source, load_factory, refusing_play
+from retro_gamer.games.loading import find_source, load_factory
 
 Project = Callable[[dict[str, str]], Path]
 SAMPLES = Path(__file__).parents[1] / "games"
@@ -67,11 +67,6 @@ def test_a_factory_may_have_another_name_and_place(factory: str, make_project: P
         ("import sys\nsys.exit(3)\n", "game.py:2: the game left Python (SystemExit: 3)"),
         ("import helper\n", "helper.py:2: ValueError: [2Jbad"),
         ("from helper2 import missing\n", "ImportError: cannot import name 'missing' from 'helper2'"),
-        ("from retro.game import Game\nGame([], {}).play()\n", "game.py:2: the game is played where"),
-        (
-            "from retro.game import Game\ntry:\n    Game([], {}).play()\nexcept Exception:\n    pass\n",
-            "game.py:3: the game",
-        ),
     ],
 )
 def test_a_module_that_fails_on_import_is_named_by_file_and_line(
@@ -87,11 +82,11 @@ def test_a_module_that_fails_on_import_is_named_by_file_and_line(
     assert not {name for name in set(sys.modules) - before if name.startswith("retro_game_")}
 
 
-def test_a_module_without_create_game_says_what_it_has(make_project: Project) -> None:
+def test_a_module_that_plays_nothing_says_what_was_tried(make_project: Project) -> None:
     folder = make_project({"game.py": "def main(): ...\ndef run(): ...\n"})
     with pytest.raises(GameNotFoundError) as raised:
         load_factory(find_source(str(folder / "game.py")))
-    for piece in ("no function create_game()", "main(), run()", 'factory = "game:NAME"'):
+    for piece in ("no function create_game()", "main(), play(), run()", 'factory = "game:NAME"'):
         assert piece in str(raised.value)
 
 
@@ -115,10 +110,3 @@ def test_a_game_that_vanished_is_said(make_project: Project, plain_game_text: st
         load_factory(dataclasses.replace(source, module="gone"))
     with pytest.raises(GameNotFoundError, match="no module"):
         load_factory(find_source("retro.examples.snake").__class__(module="retro.examples.gone"))
-
-
-def test_play_works_again_afterwards() -> None:
-    play = Game.play
-    with pytest.raises(GameFailedError, match="return game"), refusing_play():
-        Game([], {}).play()
-    assert Game.play is play

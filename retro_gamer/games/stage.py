@@ -1,0 +1,203 @@
+"""What surrounds a game's code while it runs: no screen, no keyboard, no waiting, a folder of its own."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import blessed
+from blessed.keyboard import Keystroke
+
+from retro_gamer.errors import shown
+from retro_gamer.games.interception import interception
+from retro_gamer.games.keys import make_keystroke
+from retro_gamer.games.scratch import Scratch
+
+_MOST_EMPTY_ANSWERS = 100
+_LONGEST_QUESTION = 80
+
+
+class Nowhere(io.TextIOBase):
+    """Takes all that is printed, and keeps the last line as what a game may be asking for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = ""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """What a game may ask for."""
+        return "utf-8"
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take the text."""
+        if text.strip():
+            self.last = text
+        return len(text)
+
+
+class Answers(io.TextIOBase):
+    """What stands for the keyboard where a game asks its user something: the listed answers, then empty lines."""
+
+    def __init__(self, answers: Sequence[str], screen: Nowhere) -> None:
+        super().__init__()
+        self._answers = tuple(answers)
+        self._screen = screen
+        self.n_asked = 0
+
+    def begin(self) -> None:
+        """Give the answers from the first one on: a new game is being built."""
+        self.n_asked = 0
+
+    def next_answer(self) -> str:
+        """Return the next answer, without the end of its line. A game that goes on asking is left."""
+        self.n_asked += 1
+        if self.n_asked <= len(self._answers):
+            return self._answers[self.n_asked - 1]
+        if self.n_asked > len(self._answers) + _MOST_EMPTY_ANSWERS:
+            question = shown(self._screen.last.strip()[-_LONGEST_QUESTION:], 100)
+            interception.leave(
+                f"it asks again and again, last with {question}, and was given {shown(list(self._answers), 100)} and "
+                'empty lines. List what a player would type in the description, as in answers = ["1", ""]'
+            )
+        return ""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        """Return an answer as a line."""
+        return self.next_answer() + "\n"
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Return an answer as a line, or its first characters."""
+        line = self.readline()
+        return line if size is None or size < 0 else line[:size]
+
+
+class Stage:
+    """The surroundings of one game of one slot, put up around each piece of its code."""
+
+    def __init__(self, argument: str, answers: Sequence[str] = (), scratch: Scratch | None = None) -> None:
+        self.screen = Nowhere()
+        self.answers = Answers(answers, self.screen)
+        self._argument = argument
+        self._scratch = scratch
+        self.threads: list[threading.Thread] = []
+        self._before: tuple[Any, ...] = ()
+        self._main_before: ModuleType | None = None
+        self._building_before: tuple[list[str], list[str]] = ([], [])
+        _install_patches()
+
+    def enter(self) -> None:
+        """Put the surroundings up."""
+        screen, answers = self.screen, self.answers
+        self._before = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__)
+        sys.stdin = sys.__stdin__ = answers  # type: ignore[misc, assignment]
+        sys.stdout = sys.stderr = sys.__stdout__ = screen  # type: ignore[misc, assignment]
+        _current.stage = self
+        if self._scratch is not None:
+            self._scratch.enter()
+
+    def exit(self) -> None:
+        """Take them down."""
+        if self._scratch is not None:
+            self._scratch.exit()
+        sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__ = self._before  # type: ignore[misc]
+
+    def begin_building(self) -> None:
+        """Make it look like the start of a program of its own: its name in sys.argv, and no answer given yet."""
+        self.answers.begin()
+        self._end_threads()
+        self._main_before = sys.modules.get("__main__")
+        self._building_before = (sys.argv, list(sys.path))
+        sys.argv = [self._argument]
+
+    def end_building(self) -> None:
+        """Undo what `begin_building` did. What the game put on the import path goes, too."""
+        if self._main_before is not None:
+            sys.modules["__main__"] = self._main_before
+        sys.argv, path = self._building_before
+        sys.path[:] = path
+
+    def _end_threads(self) -> None:
+        """Let the threads that the game before has started end at their next step."""
+        for thread in self.threads:
+            if thread.is_alive() and thread.ident is not None:
+                end = ctypes.py_object(SystemExit)  # of which threads make no words
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), end)
+        self.threads.clear()
+
+
+class _Current:
+    """The stage of the game that plays, or played last."""
+
+    stage: Stage | None = None
+
+
+_current = _Current()
+
+
+def _is_playing() -> bool:
+    """Return whether the caller is a game's code in the thread that plays: threads of others go on as ever."""
+    return interception.is_on and interception.thread in (0, threading.get_ident())
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return str(getattr(getattr(thread, "_target", None), "__module__", "")).startswith("retro_gamer.")
+
+
+def _install_patches() -> None:
+    if hasattr(time.sleep, "__wrapped__"):
+        return
+    sleep, inkey, system, popen = time.sleep, blessed.Terminal.inkey, os.system, subprocess.Popen.__init__
+    start = threading.Thread.start
+
+    def asking_sleep(seconds: float, /) -> None:
+        if not _is_playing():
+            sleep(seconds)
+
+    def asking_inkey(terminal: blessed.Terminal, *args: Any, **kwargs: Any) -> Keystroke:
+        if not _is_playing() or _current.stage is None:
+            return inkey(terminal, *args, **kwargs)
+        answer = _current.stage.answers.next_answer()
+        return Keystroke(answer[0]) if answer else make_keystroke("KEY_ENTER")
+
+    def asking_system(command: Any) -> int:
+        return 0 if _is_playing() else system(command)
+
+    def asking_popen(process: Any, *args: Any, **kwargs: Any) -> None:
+        if _is_playing():
+            for stream in ("stdin", "stdout", "stderr"):
+                kwargs[stream] = kwargs.get(stream) or subprocess.DEVNULL
+        popen(process, *args, **kwargs)
+
+    def asking_start(thread: threading.Thread) -> None:
+        if _is_playing() and _current.stage is not None and not _is_ours(thread):
+            thread.daemon = True  # or it would keep the process
+            _current.stage.threads.append(thread)
+        start(thread)
+
+    _replace(threading.Thread, "start", asking_start)
+    _replace(time, "sleep", asking_sleep)
+    _replace(blessed.Terminal, "inkey", asking_inkey)
+    _replace(os, "system", asking_system)
+    _replace(subprocess.Popen, "__init__", asking_popen)
+
+
+def _replace(owner: Any, name: str, substitute: Callable[..., Any]) -> None:
+    substitute.__wrapped__ = getattr(owner, name)  # type: ignore[attr-defined]
+    setattr(owner, name, substitute)

@@ -1,0 +1,2 @@
+WIDTH, HEIGHT = 6, 5
+GOAL = (4, 0)

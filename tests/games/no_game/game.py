@@ -1,0 +1,5 @@
+def main():
+    print("Hello")
+
+if __name__ == "__main__":
+    main()

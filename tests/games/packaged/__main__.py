@@ -1,0 +1,3 @@
+from .world import build
+
+build().play()
