@@ -68,6 +68,8 @@ def summarise(created: CreatedRun) -> str:
 
 
 def _facts(created: CreatedRun) -> list[tuple[str, str]]:
+    from retro_gamer.games.signals import describe_reward
+
     config, metadata = created.config, created.config.metadata
     width, height = metadata.board_size or (0, 0)
     by_turns = f"found by {config.hyperparameters.exploration_turns} random turns when training starts"
@@ -76,7 +78,7 @@ def _facts(created: CreatedRun) -> list[tuple[str, str]]:
         ("description", created.origin),
         ("board", f"{width} x {height} cells, seen as {'a scene (CNN)' if metadata.spatial else 'a list (MLP)'}"),
         ("actions", f"{', '.join(metadata.actions)}, or none"),
-        ("reward", f'change of "{metadata.reward}" in each turn'),
+        ("reward", describe_reward(metadata.reward)),
         ("characters", " ".join(metadata.character_set) if metadata.character_set else by_turns),
     ]
     if metadata.observe_state:

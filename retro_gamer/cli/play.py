@@ -79,7 +79,7 @@ def _describe(ending: Ending, reward: str) -> str:
         str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward
     }
     others = ", ".join(f"{key} {_number(value)}" for key, value in sorted(numbers.items()))
-    score = ending.state.get(reward)
+    score = ending.score
     score_text = _number(score) if isinstance(score, (int, float)) else shown(score)
     begin = "Game over" if ending.is_over else "Left the game"
     return f"{begin} after {count_turns(ending)}: {reward} {score_text}" + (f" ({others})" if others else "")

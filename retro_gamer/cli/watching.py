@@ -24,9 +24,10 @@ RESIZE_SECONDS = 0.25
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How watching a game ended: after how many turns, in what state, and whether that was the game's own end."""
+    """How watching a game ended: after how many turns, with what score and state, and whether of itself."""
 
     turns: int
+    score: Any
     state: dict[Any, Any]
     is_over: bool
 
@@ -90,7 +91,7 @@ class Show:
 
     def _describe_ending(self) -> Ending:
         session = self._session
-        return Ending(turns=session.turns, state=dict(session.game.state), is_over=session.is_over)
+        return Ending(turns=session.turns, score=session.score, state=dict(session.game.state), is_over=session.is_over)
 
     def _choose(self, game: Any) -> int:
         return int(self._policy.q_values(game).argmax())
@@ -107,7 +108,7 @@ class Show:
     def _wants_another(self, screen: Screen, ending: Ending) -> bool:
         """Leave the last board on the screen until a key says what is wanted."""
         game = self._session.game
-        score = printable(str(game.state.get(self._session.metadata.reward)))
+        score = printable(str(self._session.score))
         text = f" Game over: {score} after {count_turns(ending)}. {ANOTHER_KEY}: another, Enter: quit "
         screen.show_status(game, text)
         while True:

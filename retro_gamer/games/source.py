@@ -43,10 +43,10 @@ class GameSource:
 
     def located(self, folder: str) -> GameSource:
         """Return the same game with places that were given relative to `folder` made absolute."""
-        places = {name: getattr(self, name) for name in ("path", "search_path")}
-        return dataclasses.replace(
-            self, **{name: place and os.path.normpath(os.path.join(folder, place)) for name, place in places.items()}
+        path, search_path = (
+            place and os.path.normpath(os.path.join(folder, place)) for place in (self.path, self.search_path)
         )
+        return dataclasses.replace(self, path=path, search_path=search_path)
 
     @property
     def folder(self) -> Path:

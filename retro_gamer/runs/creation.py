@@ -96,9 +96,10 @@ def create_run_for(
     found = FoundDescription(values=metadata.to_mapping(), origin="the metadata given in Python", builtin=False)
     started = _start(create_game, metadata, source)
     _refuse(find_game_problems(metadata, started.game), settings.find_problems(values), found.origin)
-    metadata = dataclasses.replace(
-        metadata, board_size=read_board_size(started.game, view=metadata.sees_view), factory=None
-    )
+    board_size = read_board_size(started.game, view=metadata.sees_view)
+    if source is not None:
+        source = dataclasses.replace(source, answers=metadata.answers or ())
+    metadata = dataclasses.replace(metadata, board_size=board_size, factory=None, answers=None)
     return _write(source, metadata, values, output, found, force)
 
 

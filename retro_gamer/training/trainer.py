@@ -16,7 +16,7 @@ from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.progress import LoggingReporter, Reporter
 from retro_gamer.training.run import TrainingOutcome, train
 
-RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory")
+RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory", "answers")
 
 
 class DQNTrainer:

@@ -99,8 +99,8 @@ def test_games_that_are_none(game: str, message: str, tmp_path: Path, capsys: py
     assert message in shown
 
 
-def test_a_module_without_create_game_is_told_what_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "game.py").write_text(WALK.replace("create_game", "main"))
+def test_a_module_without_a_game_is_told_what_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "game.py").write_text("def main():\n    print('hello')\n")
     (tmp_path / "pyproject.toml").write_text(DESCRIPTION)
 
     assert run(["create", "--game", str(tmp_path / "game.py"), "--output", str(tmp_path / "run")]) == 2

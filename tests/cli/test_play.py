@@ -175,8 +175,8 @@ def test_the_pace_is_the_one_asked_for_and_not_the_games(tmp_path: Path) -> None
 
 def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
     endings = [
-        Ending(turns=1, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
-        Ending(turns=20, state={"score": "lost"}, is_over=True),
+        Ending(turns=1, score=1.5, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
+        Ending(turns=20, score="lost", state={"score": "lost"}, is_over=True),
     ]
     assert summarise(endings, "score", Path("a b"), "ep_0100").splitlines() == [
         "Left the game after 1 turn: score 1.5 (lives 2)",
@@ -186,7 +186,7 @@ def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
 
 
 def test_many_games_are_not_all_listed() -> None:
-    endings = [Ending(turns=turns, state={"score": 0}, is_over=True) for turns in range(50)]
+    endings = [Ending(turns=turns, score=0, state={"score": 0}, is_over=True) for turns in range(50)]
     lines = summarise(endings, "score", Path("run"), None).splitlines()
     assert len(lines) == 11
     assert "49 turns" in lines[-2]

@@ -36,7 +36,7 @@ def test_a_missing_reward_lists_the_keys_there_are() -> None:
     assert problem.remedy == 'reward = "scores"'
     (problem,) = find({})
     assert "no keys at all" in problem.rule
-    assert '{"score": 0}' in problem.remedy
+    assert 'reward = "@turns"' in problem.remedy
 
 
 def test_observed_keys_must_be_numbers_of_the_state() -> None:

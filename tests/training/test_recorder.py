@@ -90,6 +90,7 @@ def test_what_must_match_is_plain_and_complete() -> None:
         "spatial": True,
         "observe_state": ["lives"],
         "board_size": [7, 4],
+        "observe": None,
         "n_layers": 3,
         "layer_size": 64,
     }

@@ -54,6 +54,7 @@ MISMATCHES: dict[str, dict[str, Any]] = {
     "spatial": {"spatial": False},
     "observe_state": {"observe_state": ("steps",)},
     "board_size": {"board_size": (8, 1)},
+    "observe": {"observe": "view"},
     "n_layers": {"n_layers": 3},
     "layer_size": {"layer_size": 128},
 }
