@@ -10,7 +10,7 @@ from ..corridors import CORRIDOR
 
 _FAULTY = """
 
-import ctypes, os, re, signal, sys, threading, time
+import ctypes, os, re, select, signal, sys, threading, time
 from pathlib import Path
 
 corridor = create_game
