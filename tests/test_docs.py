@@ -25,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHORTER = [
     (r"--minutes [\d.]+", "--minutes 0.03"),
     (r"--training-episodes 300\b", "--training-episodes 100 --max-turns-per-episode 20 --train-every 32"),
-    (r"--episodes \d+", "--episodes 4"),
+    (r"evaluate \S+", r"\g<0> --episodes 4"),
 ]
 """Long work is shortened, never left out."""
 GAME = ROOT / "tests" / "games" / "documented"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from retro_gamer.errors import GameFailedError
 
 NORMAL_95 = 1.959964
-SMALL_SAMPLE_95 = (12.706, 4.303, 3.182, 2.776)
-"""Student's t for a 95% interval with 1 to 4 degrees of freedom."""
+SMALL_SAMPLE_95 = (12.706, 4.303, 3.182, 2.776, 2.571)
+"""Student's t for a 95% interval with 1 to 5 degrees of freedom."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -86,15 +86,19 @@ def _play_shares(
         for future in as_completed(waiting):
             results.setdefault(waiting[future].checkpoint, []).extend(future.result())
             on_played(sum(map(len, results.values())))
+        pool.shutdown()
     except BrokenProcessPool:
         raise GameFailedError(
             "the process that played the game came to an end: the game's code ended it (os._exit, a crash), or the "
             "memory ran out"
         ) from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # after an error or Ctrl-C they would play on to the end of their shares
+        # After an error or Ctrl-C they would play on to the end of their shares.
+        left = set(multiprocessing.active_children()) - others
+        for process in left:
+            process.terminate()
+        for process in left:
+            process.join()
     return results
 
 
