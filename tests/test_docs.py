@@ -104,6 +104,22 @@ def test_readme_commands_exist() -> None:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_the_demo_runs_twice(folder: Path) -> None:
+    """The demo's own commands, shortened; a second demo keeps the first one aside."""
+    told = subprocess.run(
+        ["make", "--dry-run", "demo", "DEMO_MINUTES=0.03"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    shown = [line.partition("bin/retro-gamer ")[2] for line in told.splitlines() if line.startswith(".venv/bin/")]
+    assert [command.split()[0] for command in shown] == ["create", "train", "info"]
+    for command in (*shown, shown[0]):
+        arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)]
+        arguments += ["--actors", "0"] if "train" in arguments else []  # Ray is started often enough elsewhere
+        subprocess.run(arguments, cwd=folder, check=True, capture_output=True, timeout=DEADLINE_SECONDS)
+    assert (folder / "runs" / "snake" / "checkpoints" / "abandoned-1" / "final.pt").is_file()
+    assert shlex.split(shown[0])[-1] == "--force"
+    assert "play runs/snake" in blocks(ROOT / "README.md", "console")[1]
+
+
 def test_readme_game_commands_run(folder: Path) -> None:
     game = [c for c in commands(ROOT / "README.md") if c.startswith("retro-gamer ")]
     assert [c.split()[1] for c in game] == ["create", "train", "play"]
