@@ -34,7 +34,7 @@ def expected_q_values(network: torch.nn.Module, player: tuple[int, int]) -> np.n
     codes = np.zeros((4, 10), dtype=np.uint8)
     codes[2, 4], codes[0, 8] = 1, 2
     with torch.no_grad():
-        q = network(torch.tensor(codes)[None], torch.tensor([player], dtype=torch.int16), torch.tensor([[3.0]]))[0]
+        q = network(np.array(codes)[None], np.array([player], np.int16), np.array([[3.0]], np.float32))[0]
     squashed = q.numpy().astype(np.float64)
     candidates = np.linspace(-5, 5, 200_001)
     compressed = np.sign(candidates) * (np.sqrt(np.abs(candidates) + 1) - 1) + 1e-3 * candidates

@@ -1,16 +1,22 @@
-"""From board codes to the inputs of a network: one-hot crops, whole boards and per-character summaries.
+"""From board codes to the inputs of a network, without a weight: crops, one-hot boards, per-character summaries.
 
 Codes are uint8 [B, H, W]: 0 is an empty or unknown cell, c is the c-th character of the set. In one-hot form an
 empty cell is all zeros, channel 0 marks what lies outside the board, and channel c the c-th character.
+
+Numpy does this, not torch: these are many small steps on few bytes, of which numpy's cost a fifth, and what is handed
+to the device afterwards is smaller than the boards.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch.nn import functional
 
 SUMMARY_FEATURES = 4
 """Per character: present or not, how many (log), and the mean offset (x, y) from the player or the centre."""
+
+LOCATION_FEATURES = 3
+"""Whether there is a player, and its position (x, y)."""
 
 
 def one_hot_table(n_characters: int) -> torch.Tensor:
@@ -21,87 +27,109 @@ def one_hot_table(n_characters: int) -> torch.Tensor:
     return table
 
 
-def crop(codes: torch.Tensor, centre: torch.Tensor, radius: int, outside: int) -> torch.Tensor:
-    """Return uint8 codes [B, 2 * radius + 1, 2 * radius + 1] around `centre` [B, 2] (x, y).
+class Surroundings:
+    """Looks up the cells around a centre, in an order of one's own.
 
-    Cells off the board get the code `outside`, and so does every cell where the centre is (-1, -1).
+    `places` int [N] numbers the cells of the square of 2 * radius + 1 cells a side, row by row; the number behind the
+    last stands for a cell that is always empty.
     """
-    n_boards, height, width = codes.shape
-    span = torch.arange(-radius, radius + 1, device=codes.device)
-    x = centre[:, :1].long() + span
-    y = centre[:, 1:].long() + span
-    is_column = (x >= 0) & (x < width) & (centre[:, :1] >= 0)
-    is_row = (y >= 0) & (y < height) & (centre[:, 1:] >= 0)
-    cells = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
-    seen = codes.reshape(n_boards, -1).gather(1, cells.flatten(1)).view(cells.shape)
-    return torch.where(is_row[:, :, None] & is_column[:, None, :], seen, outside)
+
+    def __init__(self, height: int, width: int, radius: int, places: np.ndarray, outside: int) -> None:
+        side = 2 * radius + 1
+        self._radius = radius
+        self._outside = outside
+        self._size = (height + 2 * radius, width + 2 * radius)
+        line, column = np.divmod(places, side)
+        self._offsets = line * self._size[1] + column
+        self._never = np.flatnonzero(places == side * side)
+        self._offsets[self._never] = 0
+        self._padded = np.zeros((0, *self._size), np.uint8)
+
+    def look_up(self, codes: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """Return codes uint8 [B, N] around `centre` [B, 2] (x, y).
+
+        Cells off the board get the code `outside`, and so does every cell where the centre is (-1, -1).
+        """
+        n_boards, height, width = codes.shape
+        radius = self._radius
+        if len(self._padded) < n_boards:
+            self._padded = np.full((n_boards, *self._size), self._outside, np.uint8)
+        padded = self._padded[:n_boards]
+        padded[:, radius : radius + height, radius : radius + width] = codes
+        x, y = centre[:, 0].astype(np.intp), centre[:, 1].astype(np.intp)
+        corner = np.clip(y, 0, height - 1) * self._size[1] + np.clip(x, 0, width - 1)
+        corner += np.arange(n_boards) * (self._size[0] * self._size[1])
+        seen = padded.reshape(-1)[corner[:, None] + self._offsets]
+        absent = (x < 0) | (y < 0)
+        if absent.any():
+            seen[absent] = self._outside
+        seen[:, self._never] = 0
+        return seen
 
 
-def window_places(height: int, width: int, kernel: int, stride: int) -> torch.Tensor:
-    """Return int64 [P * kernel * kernel]: the cells under each of a convolution's P places, padded by kernel // 2.
+def window_places(side: int, kernel: int, stride: int) -> np.ndarray:
+    """Return int [P * kernel * kernel]: the cells under each of a convolution's P places on a square of `side` cells.
 
-    Cells are numbered row by row; height * width stands for the padding.
+    Cells are numbered row by row; side * side stands for the padding, which is kernel // 2 wide.
     """
-    margin = kernel // 2
-    numbers = torch.arange(height * width).view(height, width)
-    padded = functional.pad(numbers, (margin, margin, margin, margin), value=height * width)
-    return padded.unfold(0, kernel, stride).unfold(1, kernel, stride).reshape(-1)
+    numbers = np.pad(np.arange(side * side).reshape(side, side), kernel // 2, constant_values=side * side)
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, (kernel, kernel))[::stride, ::stride]
+    return windows.reshape(-1).copy()
 
 
-def summarise(codes: torch.Tensor, centre: torch.Tensor, n_characters: int) -> torch.Tensor:
-    """Return float [B, C, SUMMARY_FEATURES]: what is on the whole board, seen from `centre` [B, 2] (x, y).
+def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:
+    """Return float32 [B, C, SUMMARY_FEATURES]: what is on the whole board, seen from `centre` [B, 2] (x, y).
 
     Where the centre is (-1, -1) offsets are taken from the middle of the board. Offsets are in boards: -1..1.
     """
     n_boards, height, width = codes.shape
     board, y, x, code = find_cells(codes)
-    group = board * n_characters + code - 1
+    group = board * n_characters + (code - 1)
     n_groups = n_boards * n_characters
+    shape = (n_boards, n_characters)
+    count = np.bincount(group, minlength=n_groups).reshape(shape)
+    total_x = np.bincount(group, x, n_groups).reshape(shape)
+    total_y = np.bincount(group, y, n_groups).reshape(shape)
+    known = ((centre[:, 0] >= 0) & (centre[:, 1] >= 0))[:, None]
+    origin = np.where(known, centre, ((width - 1) / 2, (height - 1) / 2))
+    some = np.maximum(count, 1)
+    features = np.empty((*shape, SUMMARY_FEATURES), np.float32)
+    present = features[:, :, 0] = np.minimum(count, 1)
+    features[:, :, 1] = np.log1p(count) / 4
+    features[:, :, 2] = (total_x / some - origin[:, :1]) * present / width
+    features[:, :, 3] = (total_y / some - origin[:, 1:]) * present / height
+    return features
 
-    def total(values: torch.Tensor | None = None) -> torch.Tensor:
-        return torch.bincount(group, values, n_groups).view(n_boards, n_characters).float()
 
-    count = total()
-    present = count.clamp(max=1.0)
-    known = (centre[:, :1] >= 0) & (centre[:, 1:] >= 0)
-    size = torch.tensor([width, height], device=codes.device, dtype=torch.float32)
-    origin = torch.where(known, centre.float(), (size - 1) / 2)
-    some = count.clamp(min=1.0)
-    offset_x = (total(x) / some - origin[:, :1]) / width * present
-    offset_y = (total(y) / some - origin[:, 1:]) / height * present
-    return torch.stack([present, torch.log1p(count) / 4, offset_x, offset_y], dim=2)
-
-
-def find_cells(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return board, y, x and code, int64 [N], of all N cells that are not empty: on most boards they are few."""
+def find_cells(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return board, y, x (int [N]) and code (uint8 [N]) of all N cells that are not empty: on most boards few are."""
     height, width = codes.shape[1:]
-    flat = codes.flatten()
-    cell = flat.nonzero().squeeze(1)
-    line = cell // width
-    board = line // height
-    return board, line - board * height, cell - line * width, flat[cell].long()
+    flat = codes.reshape(-1)
+    cell = np.flatnonzero(flat)
+    line, x = np.divmod(cell, width)
+    board, y = np.divmod(line, height)
+    return board, y, x, flat[cell]
 
 
-def pool(codes: torch.Tensor, n_characters: int, side: int) -> torch.Tensor:
-    """Return float [B, C + 1, rows, columns]: boards one-hot, each square of `side` cells averaged."""
+def pool(codes: np.ndarray, n_characters: int, side: int) -> np.ndarray:
+    """Return float32 [B, C + 1, rows, columns]: boards one-hot, each square of `side` cells averaged."""
     n_boards, height, width = codes.shape
     rows, columns = -(-height // side), -(-width // side)
     board, y, x, code = find_cells(codes)
     place = ((board * (n_characters + 1) + code) * rows + y // side) * columns + x // side
-    counts = torch.bincount(place, minlength=n_boards * (n_characters + 1) * rows * columns)
-    n_lines, n_places = (
-        (size - torch.arange(0, size, side, device=codes.device)).clamp(max=side) for size in (height, width)
-    )
-    return counts.view(n_boards, n_characters + 1, rows, columns) / (n_lines[:, None] * n_places).float()
+    counts = np.bincount(place, minlength=n_boards * (n_characters + 1) * rows * columns)
+    n_lines, n_places = (np.minimum(size - np.arange(0, size, side), side) for size in (height, width))
+    pooled = counts.reshape(n_boards, n_characters + 1, rows, columns) / (n_lines[:, None] * n_places)
+    return pooled.astype(np.float32)
 
 
-def locate(centre: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Return float [B, 3]: whether there is a player, and its position in boards (0..1), zeros where there is none."""
-    known = ((centre[:, :1] >= 0) & (centre[:, 1:] >= 0)).float()
-    size = torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=centre.device, dtype=torch.float32)
-    return torch.cat([known, centre.float() / size * known], dim=1)
+def locate(centre: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return float32 [B, LOCATION_FEATURES]: is there a player, and where, in boards (0..1); zeros if there is none."""
+    known = ((centre[:, 0] >= 0) & (centre[:, 1] >= 0))[:, None]
+    place = centre / (max(width - 1, 1), max(height - 1, 1))
+    return np.concatenate([known, place * known], axis=1, dtype=np.float32)
 
 
-def compress(state: torch.Tensor) -> torch.Tensor:
+def compress(state: np.ndarray) -> np.ndarray:
     """Return sign(s) log(1 + |s|): state values of any size, near-linear where they are small."""
-    return state.sign() * torch.log1p(state.abs())
+    return np.sign(state) * np.log1p(np.abs(state))

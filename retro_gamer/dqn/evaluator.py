@@ -48,7 +48,7 @@ class Evaluator:
     def evaluate(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Return squashed Q-values float32 [B, A] for codes [B, H, W], player [B, 2] and state [B, S]."""
         with torch.inference_mode():
-            q = self._network(torch.from_numpy(codes), torch.from_numpy(player), torch.from_numpy(state))
+            q = self._network(codes, player, state)
         return q.numpy()
 
 

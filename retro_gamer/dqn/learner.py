@@ -71,15 +71,17 @@ class Learner:
 
     def update(self, batch: Batch) -> UpdateResult:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
-        t = {name: self._tensor(getattr(batch, name)) for name in Batch.__dataclass_fields__ if name != "ids"}
+        looked_tm1 = self._to_device(self.network.look(batch.codes, batch.player, batch.state))
+        looked_t = self._to_device(self.network.look(batch.next_codes, batch.next_player, batch.next_state))
+        action, returns, discounts, weights = self._to_device(
+            (batch.action, batch.returns, batch.discounts, batch.weights)
+        )
         with torch.no_grad():
-            looked_tm1 = self.network.look(t["codes"], t["player"], t["state"])
-            looked_t = self.network.look(t["next_codes"], t["next_player"], t["next_state"])
-            q_t_online = self.network.value(looked_t)
-            q_t_target = self.target_network.value(looked_t)
-        q_tm1 = self.network.value(looked_tm1)
-        errors = double_q_errors(q_tm1, t["action"], t["returns"], t["discounts"], q_t_online, q_t_target)
-        loss = weighted_huber(errors, t["weights"])
+            q_t_online = self.network.value(*looked_t)
+            q_t_target = self.target_network.value(*looked_t)
+        q_tm1 = self.network.value(*looked_tm1)
+        errors = double_q_errors(q_tm1, action, returns, discounts, q_t_online, q_t_target)
+        loss = weighted_huber(errors, weights)
         self._online.zero_gradient()
         loss.backward()
         norm = self._clip_gradient()
@@ -106,10 +108,11 @@ class Learner:
             gradient.mul_(self._settings.max_gradient_norm / norm)
         return norm
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        if not array.flags.writeable:
-            array = array.copy()
-        return torch.from_numpy(array).to(self._device)
+    def _to_device(self, arrays: tuple[np.ndarray, ...]) -> tuple[torch.Tensor, ...]:
+        """Return arrays as tensors on the learner's device; those that Ray shares are read-only, which torch is not."""
+        return tuple(
+            torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device) for array in arrays
+        )
 
     def publish(self) -> Weights:
         """Return a copy of the current weights, their version the number of updates done."""

@@ -1,7 +1,8 @@
 """The Q-networks: what they have in common, how one is made, and the one that sees the board as a list of numbers.
 
-All take codes uint8 [B, H, W], player int16 [B, 2] (x, y; -1 where there is none) and state float32 [B, S], and
-return Q-values float32 [B, A]. Each names the parameters that are laid out per character (`character_axes`).
+All take numpy's codes uint8 [B, H, W], player int16 [B, 2] (x, y; -1 where there is none) and state float32 [B, S],
+and return torch's Q-values float32 [B, A]. Each names the parameters that are laid out per character
+(`character_axes`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -17,7 +19,7 @@ from retro_gamer.dqn.board import compress
 from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.dqn.spec import NetworkSpec
 
-Looked = tuple[torch.Tensor, ...]
+Looked = tuple[np.ndarray, ...]
 """What a network makes of boards without using a weight: the same for every network of its spec."""
 
 
@@ -32,17 +34,22 @@ class QNetwork(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
+    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         """Return the inputs of the first layer."""
         raise NotImplementedError(type(self).__name__)
 
-    def value(self, looked: Looked) -> torch.Tensor:
-        """Return Q-values [B, A] of boards that were looked at."""
+    def value(self, *looked: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] of boards that were looked at, on the network's device."""
         raise NotImplementedError(type(self).__name__)
 
-    def forward(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+    def forward(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        return self.value(self.look(codes, player, state))
+        return self.value(*self.to_device(self.look(codes, player, state)))
+
+    def to_device(self, looked: Looked) -> tuple[torch.Tensor, ...]:
+        """Return what was looked at as tensors where the network's parameters are."""
+        device = next(self.parameters()).device
+        return tuple(torch.from_numpy(array).to(device) for array in looked)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the parameters that are laid out per character, by name."""
@@ -84,18 +91,18 @@ class ListNetwork(QNetwork):
         """Return the axis of the first layer: its rows are laid out [H * W, C]."""
         return {"cells": CharacterAxis(dim=0, before=self.spec.height * self.spec.width)}
 
-    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
+    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         """Return the rows of the first layer that count, where each board's begin, and the state values.
 
         The player's position is not used.
         """
-        flat = codes.flatten(1)
-        board, cell = flat.nonzero(as_tuple=True)
-        rows = cell * self.spec.n_characters + flat[board, cell].long() - 1
-        starts = torch.searchsorted(board, torch.arange(flat.shape[0], device=flat.device))
+        flat = codes.reshape(len(codes), -1)
+        board, cell = np.nonzero(flat)
+        rows = cell * self.spec.n_characters + flat[board, cell] - 1
+        starts = np.searchsorted(board, np.arange(len(flat)))
         return rows, starts, compress(state)
 
-    def value(self, looked: Looked) -> torch.Tensor:
+    def value(self, *looked: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
         rows, starts, state = looked
         seen = functional.embedding_bag(rows, self.cells, starts, mode="sum")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from retro_gamer.dqn.board import SUMMARY_FEATURES
+from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import LOCATION_FEATURES, BoardNetwork, SceneNetwork
+from retro_gamer.dqn.scene import SURVEY_RADIUS, BoardNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -48,11 +48,13 @@ def _describe_scene(network: SceneNetwork) -> list[str]:
             '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board '
             "from where the player stands learns much faster.",
         ]
+    reach = 2 * SURVEY_RADIUS + 1
+    region = f"the {reach} x {reach} cells around the player" if network.is_bounded else "the whole board"
     return [
         *seen,
         f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum "
-        "up the whole board (present, how many, mean distance from the player across and down) and "
-        f"{LOCATION_FEATURES} that tell where the player is, so that nothing far away is out of sight.",
+        f"up {region} (present, how many, mean distance from the player across and down) and "
+        f"{LOCATION_FEATURES} that tell where the player is, so that little of what is far away is out of sight.",
     ]
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from retro_gamer.dqn.board import (
+    LOCATION_FEATURES,
     SUMMARY_FEATURES,
+    Surroundings,
     compress,
-    crop,
     locate,
     one_hot_table,
     pool,
@@ -29,7 +31,10 @@ FIRST_CHANNELS = 16
 CHANNELS = 32
 KERNEL = 3
 LARGEST_SCENE = 48
-LOCATION_FEATURES = 3
+LARGEST_SURVEY = 8192
+"""Cells of the largest board that is summed up whole where there is a player."""
+SURVEY_RADIUS = 32
+"""Of a larger one, what is summed up is this far from the player: the work of an update is bounded so."""
 
 
 def make_network(spec: NetworkSpec) -> QNetwork:
@@ -44,6 +49,8 @@ class SceneNetwork(QNetwork):
 
     head: nn.Sequential
     n_scene: int
+    is_bounded = False
+    """Whether only a region of the board is summed up, because the board is too large for its whole."""
 
     def _add_head(self, n_scene: int) -> None:
         """Add the last part, after the layers of the scene."""
@@ -51,14 +58,18 @@ class SceneNetwork(QNetwork):
         self.n_scene = n_scene
         self.head = make_head(n_scene + spec.n_characters * SUMMARY_FEATURES + LOCATION_FEATURES + spec.n_state, spec)
 
-    def _look_aside(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Return float [B, F]: all that the head is told beside the scene."""
+    def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
+        """Return float32 [B, C * SUMMARY_FEATURES]: the summary of the board."""
+        return summarise(codes, player, self.spec.n_characters).reshape(len(codes), -1)
+
+    def _look_aside(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Return float32 [B, F]: all that the head is told beside the scene."""
         parts = (
-            summarise(codes, player, self.spec.n_characters).flatten(1),
+            self._survey(codes, player),
             locate(player, self.spec.height, self.spec.width),
             compress(state),
         )
-        return torch.cat(parts, dim=1)
+        return np.concatenate(parts, axis=1)
 
     def _head_axis(self) -> dict[str, CharacterAxis]:
         return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=SUMMARY_FEATURES)}
@@ -69,8 +80,8 @@ class PlayerNetwork(SceneNetwork):
 
     A board seen from where the player stands makes what is learned at one place hold at every other.
 
-    The first convolution is one product of matrices: the one-hot cells under each of its places, which need no
-    weights and are therefore gathered in `look`, times its kernel.
+    The first convolution is one product of matrices: the one-hot cells under each of its places, gathered in `look`,
+    times its kernel.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -79,8 +90,15 @@ class PlayerNetwork(SceneNetwork):
         self._first_side = _halved(side)
         self.table: torch.Tensor
         self.register_buffer("table", one_hot_table(spec.n_characters), persistent=False)
-        self.places: torch.Tensor
-        self.register_buffer("places", window_places(side, side, KERNEL, 2), persistent=False)
+        places = window_places(side, KERNEL, 2)
+        self._surroundings = Surroundings(
+            spec.height, spec.width, spec.crop_radius, places, outside=spec.n_characters + 1
+        )
+        self._region: Surroundings | None = None
+        self.is_bounded = spec.height * spec.width > LARGEST_SURVEY
+        if self.is_bounded:
+            cells = np.arange((2 * SURVEY_RADIUS + 1) ** 2)
+            self._region = Surroundings(spec.height, spec.width, SURVEY_RADIUS, cells, outside=0)
         bound = 1 / math.sqrt(KERNEL**2 * (spec.n_characters + 1))
         kernel = torch.empty(FIRST_CHANNELS, KERNEL**2, spec.n_characters + 1)
         self.kernel = nn.Parameter(kernel.uniform_(-bound, bound))
@@ -92,18 +110,23 @@ class PlayerNetwork(SceneNetwork):
         """Return the axes: the kernel of the first convolution, the summary's columns of the head."""
         return {"kernel": CharacterAxis(dim=2, offset=1), **self._head_axis()}
 
-    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
-        """Return the cells under each place of the first convolution, [B * P, KERNEL**2 * (C + 1)], and the rest."""
-        n_boards = codes.shape[0]
-        seen = crop(codes, player, self.spec.crop_radius, outside=self.spec.n_characters + 1).flatten(1)
-        padded = functional.pad(seen, (0, 1))
-        windows = functional.embedding(padded[:, self.places].int(), self.table)
-        return windows.view(n_boards * self._first_side**2, -1), self._look_aside(codes, player, state)
+    def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
+        if self._region is None:
+            return super()._survey(codes, player)
+        side = 2 * SURVEY_RADIUS + 1
+        region = self._region.look_up(codes, player).reshape(-1, side, side)
+        return super()._survey(region, np.full_like(player, SURVEY_RADIUS))
 
-    def value(self, looked: Looked) -> torch.Tensor:
+    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+        """Return the codes under each place of the first convolution, int32 [B * P, KERNEL**2], and what is aside."""
+        seen = self._surroundings.look_up(codes, player).reshape(-1, KERNEL**2)
+        return seen.astype(np.int32), self._look_aside(codes, player, state)
+
+    def value(self, *looked: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        windows, aside = looked
-        first = functional.linear(windows, self.kernel.flatten(1), self.bias).relu_()
+        seen, aside = looked
+        one_hot = functional.embedding(seen, self.table).flatten(1)
+        first = functional.linear(one_hot, self.kernel.flatten(1), self.bias).relu_()
         first = first.view(-1, self._first_side, self._first_side, FIRST_CHANNELS).permute(0, 3, 1, 2)
         return self.head(torch.cat([self.second(first).relu_().flatten(1), aside], dim=1))
 
@@ -122,12 +145,11 @@ class BoardNetwork(SceneNetwork):
         """Return the axes: input channels of the first convolution, the summary's columns of the head."""
         return {"scene.0.weight": CharacterAxis(dim=1, offset=1), **self._head_axis()}
 
-    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
+    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         """Return the board one-hot, [B, C + 1, rows, columns], each cell a mean where it is reduced, and the rest."""
-        one_hot = pool(codes, self.spec.n_characters, self.reduction)
-        return one_hot, self._look_aside(codes, player, state)
+        return pool(codes, self.spec.n_characters, self.reduction), self._look_aside(codes, player, state)
 
-    def value(self, looked: Looked) -> torch.Tensor:
+    def value(self, *looked: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
         one_hot, aside = looked
         return self.head(torch.cat([self.scene(one_hot).flatten(1), aside], dim=1))

@@ -65,7 +65,7 @@ class Stage:
     def q_values(self, block: Block, rows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             arrays = (block.codes[rows], block.player[rows], block.state[rows])
-            return self.learner.network(*(torch.from_numpy(array) for array in arrays)).numpy()
+            return self.learner.network(*arrays).numpy()
 
 
 def tickets_of(report: Report) -> list[int]:

@@ -6,19 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.board import compress, crop, locate, one_hot_table, pool, summarise, window_places
+from retro_gamer.dqn.board import (
+    Surroundings,
+    compress,
+    find_cells,
+    locate,
+    one_hot_table,
+    pool,
+    summarise,
+    window_places,
+)
 
 from .samples import make_boards, make_small_spec
 
 SHAPES = [(1, 1), (2, 3), (7, 4), (16, 32)]
 
 
-def boards_of(height: int, width: int, n_characters: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+def boards_of(height: int, width: int, n_characters: int = 4) -> tuple[np.ndarray, np.ndarray]:
     spec = make_small_spec(height=height, width=width, n_characters=n_characters)
     codes, player, _ = make_boards(spec, 60, seed=height * 100 + width)
     corners = [(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1), (-1, -1)]
     player[: len(corners)] = corners
-    return torch.from_numpy(codes), torch.from_numpy(player)
+    return codes, player
 
 
 def crop_cell(codes: np.ndarray, x: int, y: int, outside: int) -> int:
@@ -26,13 +35,21 @@ def crop_cell(codes: np.ndarray, x: int, y: int, outside: int) -> int:
     return int(codes[y, x]) if 0 <= x < width and 0 <= y < height else outside
 
 
+def crop(codes: np.ndarray, centre: np.ndarray, radius: int, outside: int) -> np.ndarray:
+    side = 2 * radius + 1
+    places = np.arange(side * side)
+    surroundings = Surroundings(*codes.shape[1:], radius, places, outside)
+    assert surroundings.look_up(codes[:1], centre[:1]).shape == (1, side * side)
+    return surroundings.look_up(codes, centre).reshape(-1, side, side)
+
+
 @pytest.mark.parametrize(("height", "width"), SHAPES)
 @pytest.mark.parametrize("radius", [1, 2, 6])
-def test_crop_looks_up_every_cell(height: int, width: int, radius: int) -> None:
+def test_surroundings_look_up_every_cell(height: int, width: int, radius: int) -> None:
     codes, player = boards_of(height, width)
-    found = crop(codes, player, radius, outside=5).numpy()
+    found = crop(codes, player, radius, outside=5)
     assert found.shape == (60, 2 * radius + 1, 2 * radius + 1)
-    for board, (x, y), seen in zip(codes.numpy(), player.tolist(), found, strict=True):
+    for board, (x, y), seen in zip(codes, player.tolist(), found, strict=True):
         for row in range(2 * radius + 1):
             for column in range(2 * radius + 1):
                 known = x >= 0 and y >= 0
@@ -40,11 +57,19 @@ def test_crop_looks_up_every_cell(height: int, width: int, radius: int) -> None:
                 assert seen[row, column] == cell
 
 
-def test_crop_takes_255_for_the_outside() -> None:
-    codes = torch.full((1, 2, 2), 254, dtype=torch.uint8)
-    assert crop(codes, torch.zeros(1, 2, dtype=torch.int16), 1, outside=255).tolist() == [
+def test_surroundings_take_255_for_the_outside() -> None:
+    codes = np.full((1, 2, 2), 254, np.uint8)
+    assert crop(codes, np.zeros((1, 2), np.int16), 1, outside=255).tolist() == [
         [[255, 255, 255], [255, 254, 254], [255, 254, 254]]
     ]
+
+
+def test_surroundings_keep_the_order_of_places_and_one_that_is_always_empty() -> None:
+    codes = np.arange(1, 10, dtype=np.uint8).reshape(1, 3, 3)
+    surroundings = Surroundings(3, 3, 1, np.array([8, 9, 0, 4, 4]), outside=10)
+    assert surroundings.look_up(codes, np.array([[1, 1]])).tolist() == [[9, 0, 1, 5, 5]]
+    assert surroundings.look_up(codes, np.array([[-1, -1]])).tolist() == [[10, 0, 10, 10, 10]]
+    assert surroundings.look_up(codes, np.array([[2, 2]])).tolist() == [[10, 0, 5, 9, 9]]
 
 
 def summarise_by_hand(board: np.ndarray, x: int, y: int, n_characters: int) -> list[list[float]]:
@@ -66,21 +91,21 @@ def summarise_by_hand(board: np.ndarray, x: int, y: int, n_characters: int) -> l
 @pytest.mark.parametrize(("height", "width"), SHAPES)
 def test_summarise_counts_and_averages_every_character(height: int, width: int) -> None:
     codes, player = boards_of(height, width)
-    found = summarise(codes, player, 4).numpy()
-    expected = [summarise_by_hand(board, x, y, 4) for board, (x, y) in zip(codes.numpy(), player.tolist(), strict=True)]
+    found = summarise(codes, player, 4)
+    expected = [summarise_by_hand(board, x, y, 4) for board, (x, y) in zip(codes, player.tolist(), strict=True)]
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_summarise_of_an_empty_board_is_zero() -> None:
-    codes = torch.zeros(2, 3, 3, dtype=torch.uint8)
-    player = torch.tensor([[1, 2], [-1, -1]], dtype=torch.int16)
+    codes = np.zeros((2, 3, 3), np.uint8)
+    player = np.array([[1, 2], [-1, -1]], np.int16)
     assert not summarise(codes, player, 5).any()
 
 
 def test_summarise_takes_254_characters() -> None:
-    codes = torch.tensor([[[254, 1]]], dtype=torch.uint8)
-    found = summarise(codes, torch.tensor([[0, 0]], dtype=torch.int16), 254)
-    assert torch.nonzero(found[0, :, 0]).flatten().tolist() == [0, 253]
+    codes = np.array([[[254, 1]]], np.uint8)
+    found = summarise(codes, np.array([[0, 0]], np.int16), 254)
+    assert np.flatnonzero(found[0, :, 0]).tolist() == [0, 253]
     assert found[0, 253, 2:].tolist() == [0.0, 0.0]
     assert found[0, 0, 2:].tolist() == [0.5, 0.0]
 
@@ -97,7 +122,7 @@ def test_locate_is_presence_and_place(height: int, width: int) -> None:
 def test_compress_is_odd_and_logarithmic() -> None:
     values = [0.0, 1e-4, 1.0, -1.0, 1e6, -1e30]
     expected = [math.copysign(math.log1p(abs(v)), v) for v in values]
-    np.testing.assert_allclose(compress(torch.tensor(values)).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(compress(np.array(values)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_characters", [0, 1, 5, 254])
@@ -114,9 +139,9 @@ def test_one_hot_table_has_a_channel_for_each_character_and_one_for_the_outside(
 @pytest.mark.parametrize(("height", "width", "side"), [(1, 1, 1), (7, 4, 1), (7, 4, 3), (16, 32, 5), (2, 3, 9)])
 def test_pool_averages_the_cells_of_each_square(height: int, width: int, side: int) -> None:
     codes, _ = boards_of(height, width)
-    found = pool(codes, 4, side).numpy()
+    found = pool(codes, 4, side)
     assert found.shape == (60, 5, math.ceil(height / side), math.ceil(width / side))
-    for board, pooled in zip(codes.numpy(), found, strict=True):
+    for board, pooled in zip(codes, found, strict=True):
         for row, column in np.ndindex(*pooled.shape[1:]):
             square = board[row * side : (row + 1) * side, column * side : (column + 1) * side]
             assert pooled[0, row, column] == 0
@@ -124,10 +149,20 @@ def test_pool_averages_the_cells_of_each_square(height: int, width: int, side: i
                 assert pooled[code, row, column] == pytest.approx((square == code).mean())
 
 
-@pytest.mark.parametrize(("height", "width"), SHAPES)
+@pytest.mark.parametrize("side", [1, 3, 5, 13])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (3, 1), (5, 2), (1, 1)])
-def test_window_places_are_what_a_padded_convolution_meets(height: int, width: int, kernel: int, stride: int) -> None:
-    places = window_places(height, width, kernel, stride)
-    numbers = torch.arange(1.0, height * width + 1).view(1, 1, height, width)
+def test_window_places_are_what_a_padded_convolution_meets(side: int, kernel: int, stride: int) -> None:
+    places = window_places(side, kernel, stride)
+    numbers = torch.arange(1.0, side * side + 1).view(1, 1, side, side)
     met = torch.nn.functional.unfold(numbers, kernel, padding=kernel // 2, stride=stride)[0].T  # 0 where it is padded
-    assert ((places.view(-1, kernel**2) + 1) % (height * width + 1)).tolist() == met.tolist()
+    assert ((places.reshape(-1, kernel**2) + 1) % (side * side + 1)).tolist() == met.tolist()
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_find_cells_names_each_cell_that_is_not_empty_once(height: int, width: int) -> None:
+    codes, _ = boards_of(height, width)
+    board, y, x, code = find_cells(codes)
+    assert len(board) == np.count_nonzero(codes)
+    rebuilt = np.zeros_like(codes)
+    rebuilt[board, y, x] = code
+    assert (rebuilt == codes).all()

@@ -21,7 +21,7 @@ def make_learner(kind: str, seed: int = 3) -> Learner:
 
 def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarray:
     with torch.no_grad():
-        return learner.network(*(torch.from_numpy(array) for array in boards)).numpy()
+        return learner.network(*boards).numpy()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,7 +31,7 @@ def make_learner(kind: str = "player", n_characters: int = 3, **settings: Any) -
 
 def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     with torch.no_grad():
-        return network(*(torch.from_numpy(array) for array in boards))
+        return network(*boards)
 
 
 def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
@@ -57,7 +57,8 @@ class PlainDqn:
 
     def update(self, batch: Batch) -> tuple[float, np.ndarray]:
         t = {name: torch.from_numpy(getattr(batch, name)) for name in Batch.__dataclass_fields__}
-        here, there = (t["codes"], t["player"], t["state"]), (t["next_codes"], t["next_player"], t["next_state"])
+        here = batch.codes, batch.player, batch.state
+        there = batch.next_codes, batch.next_player, batch.next_state
         errors = double_q_errors(
             self.online(*here), t["action"], t["returns"], t["discounts"], self.online(*there), self.target(*there)
         )

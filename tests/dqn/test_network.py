@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from retro_gamer.dqn.board import summarise
 from retro_gamer.dqn.network import ListNetwork
 from retro_gamer.dqn.scene import (
     CHANNELS,
     KERNEL,
     LARGEST_SCENE,
+    SURVEY_RADIUS,
     BoardNetwork,
     PlayerNetwork,
     SceneNetwork,
@@ -32,7 +34,7 @@ KINDS = {
 
 def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     with torch.no_grad():
-        return network(*(torch.from_numpy(array) for array in boards))
+        return network(*boards)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +65,7 @@ def test_a_game_without_characters_or_with_all_254_has_a_network(kind: str) -> N
 def test_every_weight_is_learned(kind: str) -> None:
     spec = make_small_spec(n_layers=2, **KINDS[kind])
     network = make_network(spec)
-    network(*(torch.from_numpy(array) for array in make_boards(spec, 64))).square().sum().backward()
+    network(*make_boards(spec, 64)).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -118,7 +120,7 @@ def test_list_network_gradient_equals_a_dense_one() -> None:
     network = make_network(spec)
     assert isinstance(network, ListNetwork)
     codes, player, state = make_boards(spec, 20)
-    network(*(torch.from_numpy(a) for a in (codes, player, state))).sum().backward()
+    network(codes, player, state).sum().backward()
     counts = torch.from_numpy(one_hot_board(codes, spec.n_characters).sum(axis=0))
     torch.testing.assert_close(network.cells.grad, counts[:, None].expand(-1, spec.n_actions))
 
@@ -177,6 +179,24 @@ def test_scene_without_a_player_averages_a_large_board(height: int, width: int) 
     with torch.no_grad():
         expected = convolve_by_hand(one_hot, network)
     torch.testing.assert_close(scene_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
+    spec = make_small_spec(height=100, width=200)
+    network = make_network(spec)
+    assert isinstance(network, PlayerNetwork)
+    assert network.is_bounded
+    assert not PlayerNetwork(make_small_spec(height=64, width=128)).is_bounded
+    codes, _, state = make_boards(spec, 4)
+    player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
+    seen = network.look(codes, player, state)[1]
+    r, side = SURVEY_RADIUS, 2 * SURVEY_RADIUS + 1
+    region = np.zeros((4, side, side), np.uint8)
+    for i, (x, y) in enumerate(player[:3].tolist()):
+        padded = np.pad(codes[i], r)
+        region[i] = padded[y : y + side, x : x + side]
+    expected = summarise(region, np.full((4, 2), r), spec.n_characters).reshape(4, -1)
+    np.testing.assert_allclose(seen[:, : expected.shape[1]], expected, atol=1e-6)
 
 
 def test_what_the_player_sees_is_the_same_wherever_it_stands() -> None:

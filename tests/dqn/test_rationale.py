@@ -41,6 +41,8 @@ def test_it_names_board_characters_actions_and_weights() -> None:
         ({}, True, "5 x 5 cells around the player"),
         ({}, False, "name it in the description"),
         ({"board_size": (100, 20)}, False, "3 x 3 cells averaged into one"),
+        ({"board_size": (400, 200)}, True, "65 x 65 cells around the player"),
+        ({"board_size": (400, 20)}, True, "the whole board"),
         ({"spatial": False}, True, "1200 numbers"),
         ({"observe_state": ("lives", "level")}, True, "lives, level"),
         ({"observe_state": ()}, True, "none observed"),
