@@ -3,6 +3,9 @@
 #   make test    set up, then pass every test
 PYTHON ?= python3
 VENV ?= .venv
+# Two more measure, see benchmarks/README.md (PART=NAME for one part, LIST=1 for a list, OPTIONS for the rest):
+#   make bench   under 15 minutes: how fast, beside what else there is
+#   make learn   hours, part by part: how well
 # A build of torch other than pip's default, for example the CPU-only one: make demo TORCH_INDEX=URL
 TORCH_INDEX ?=
 DEMO_RUN ?= runs/snake
@@ -15,7 +18,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check bench learn clean
 
 setup: $(READY)
 
@@ -41,6 +44,14 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+MEASURE = $(if $(LIST),--list) $(if $(PART),--part '$(PART)') $(OPTIONS)
+
+bench: $(READY)
+	TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python -m benchmarks.bench $(MEASURE)
+
+learn: $(READY)
+	TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python -m benchmarks.learn $(MEASURE)
 
 clean:
 	rm -rf $(VENV)

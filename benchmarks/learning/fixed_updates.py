@@ -1,0 +1,61 @@
+"""Trains a run until it has done so many updates, however long that takes.
+
+python -m benchmarks.learning.fixed_updates RUN_DIR --updates 20000 [--actors N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+from benchmarks.child import say_result
+from retro_gamer.training.progress import Progress
+from retro_gamer.training.run import train
+
+
+class UntilUpdates:
+    """A reporter that stops the training, as Ctrl-C would, once there are so many updates."""
+
+    def __init__(self, updates: int) -> None:
+        self._updates = updates
+        self._is_stopped = False
+        self.last: Progress | None = None
+
+    def begin(self, text: str) -> None:
+        print(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.last = progress
+        if progress.updates >= self._updates and not self._is_stopped:
+            self._is_stopped = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def note(self, text: str) -> None:
+        print(text)
+
+    def close(self) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--updates", type=int, required=True)
+    parser.add_argument("--actors", type=int)
+    given = parser.parse_args()
+    outcome = train(given.run_dir, n_actors=given.actors, reporter=UntilUpdates(given.updates))
+    say_result(
+        {
+            "updates": outcome.updates,
+            "turns": outcome.turns,
+            "episodes": outcome.episodes,
+            "seconds": outcome.seconds,
+            "checkpoint": outcome.checkpoint,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

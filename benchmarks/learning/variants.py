@@ -1,0 +1,24 @@
+"""The ablations: each changes what it says over the defaults and nothing else. Add a line to ask another question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BASE = "base"
+VARIANTS: dict[str, dict[str, Any]] = {
+    BASE: {},
+    "prioritized": {"prioritize_experiences": True},
+    "n_step 1": {"n_step": 1},
+    "n_step 5": {"n_step": 5},
+    "gamma 0.95": {"gamma": 0.95},
+    "gamma 0.997": {"gamma": 0.997},
+    "crop_radius 4": {"crop_radius": 4},
+    "crop_radius 8": {"crop_radius": 8},
+    "target_update_freq 500": {"target_update_freq": 500},
+    "train_every 8": {"train_every": 8},
+    "lr_min 0": {"lr_min": 0.0},
+    "memory_capacity 50000": {"memory_capacity": 50_000},
+    "epsilon_decay 0.99": {"epsilon_decay": 0.99},
+}
+TASKS = ("snake-reward", "nav-score")
+SEEDS = (0, 1)

@@ -1,0 +1,71 @@
+"""One update of the learner with all that belongs to it: sampling, the gradient step, the priorities sent back.
+
+    python -m benchmarks.performance.one_update [--set name=value ...]
+
+In one process, on real turns of Snake, with as many threads as there are cores.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.child import say_result
+from benchmarks.machine import measure_gflops
+from benchmarks.performance.arguments import parse_settings
+from benchmarks.performance.flops import count_update_flops
+from benchmarks.performance.work import SNAKE, make_learner, making_work, play_blocks
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.work import Work
+
+TURNS = 20_000
+WARM_UPDATES = 20
+
+
+def measure_update(work: Work, *, n_updates: int, n_threads: int, turns: int = TURNS) -> dict[str, Any]:
+    """Return medians in seconds of whole updates and of their parts, and the floor that arithmetic sets."""
+    set_threads(1)
+    replay = work.make_replay(0)
+    for block in play_blocks(work, turns):
+        replay.push(block)
+    set_threads(n_threads)
+    learner = make_learner(work)
+    size = work.settings.batch_size
+    times = np.zeros((WARM_UPDATES + n_updates, 4))
+    for row in times:
+        row[0] = time.perf_counter()
+        batch = replay.sample(size)
+        row[1] = time.perf_counter()
+        result = learner.update(batch)
+        row[2] = time.perf_counter()
+        replay.update_priorities(batch.ids, np.abs(result.errors))
+        row[3] = time.perf_counter()
+    sampling, updating, returning = np.median(np.diff(times[WARM_UPDATES:], axis=1), axis=0).tolist()
+    flops = count_update_flops(learner, replay.sample(size))
+    gflops = measure_gflops(n_threads)
+    return {
+        "seconds": float(np.median(times[WARM_UPDATES:, 3] - times[WARM_UPDATES:, 0])),
+        "sample_seconds": sampling,
+        "update_seconds": updating,
+        "priorities_seconds": returning,
+        "flops": flops,
+        "gflops": gflops,
+        "floor_seconds": flops / (gflops * 1e9),
+        "threads": n_threads,
+        "batch_size": size,
+        "parameters": learner.n_parameters,
+        "n_updates": n_updates,
+    }
+
+
+def main() -> None:
+    given, settings = parse_settings(("--updates", 300))
+    with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as work:
+        say_result(measure_update(work, n_updates=given.updates, n_threads=count_cpus()))
+
+
+if __name__ == "__main__":
+    main()

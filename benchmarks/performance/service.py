@@ -1,0 +1,146 @@
+"""Service times of every role: how many actors a game can use, and what the throughput model is made of.
+
+python -m benchmarks.performance.service --game snake     a turn, an update and the useful actors
+python -m benchmarks.performance.service --replay         the replay process and the object store
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import ray
+
+from benchmarks.child import say_result
+from benchmarks.performance.arguments import add_settings, read_settings
+from benchmarks.performance.work import GAMES, SNAKE, make_random_batch, making_work, play_blocks
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.plan import useful_actors
+from retro_gamer.training.ray.engine import LocalRay
+from retro_gamer.training.ray.processes import ReplayProcess
+from retro_gamer.training.work import Work
+
+SLOW: dict[str, dict[str, Any]] = {"labyrinth": {"games_per_actor": 1, "exploration_turns": 10}}
+"""A labyrinth takes ten seconds to build, so that an actor is measured with one."""
+WARM_UPDATES = 5
+UPDATES = 20
+REUSES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "apex": {"batch_size": 512, "train_every": 640, "memory_capacity": 100_000},
+}
+"""Hyperparameters of the two reuses of a transition: the default, and that of Ape-X (0.8 times)."""
+BLOCK_TURNS = 512
+BATCHES_A_CALL = 8
+PUSHES_AHEAD = 8
+
+
+def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, by reuse, the times of a turn and of an update of a game and the actors they keep busy."""
+    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
+        times = measure_service_times(work, count_cpus())
+        spec = work.spec
+    found = {}
+    for reuse, changed in REUSES.items():
+        chosen = Hyperparameters.from_mapping({**changed, **settings})
+        if changed:
+            times = dataclasses.replace(times, update=measure_update_seconds(spec, chosen))
+        found[reuse] = {
+            "turn_seconds": times.turn,
+            "update_seconds": times.update,
+            "useful_actors": useful_actors(chosen, times),
+        }
+    return found
+
+
+def measure_update_seconds(spec: NetworkSpec, settings: Hyperparameters) -> float:
+    """Return the median seconds of one update on boards mostly empty."""
+    set_threads(count_cpus())
+    learner = Learner(spec, settings, tuple(map(chr, range(0x100, 0x100 + spec.n_characters))))
+    batch = make_random_batch(spec, settings.batch_size)
+    times = []
+    for _ in range(WARM_UPDATES + UPDATES):
+        started = time.perf_counter()
+        learner.update(batch)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[WARM_UPDATES:]))
+
+
+def measure_replay_process(work: Work, seconds: float) -> dict[str, float]:
+    """Return the seconds that the replay process needs for a turn taken and for a batch given, messages included.
+
+    Measured at its limit: several pushes, then several requests, are always waiting.
+    """
+    blocks = play_blocks(work, 10 * BLOCK_TURNS, block_turns=BLOCK_TURNS)
+    block = max(blocks, key=lambda b: b.turns)
+    with LocalRay(n_cpus=2):
+        replay: Any = ray.remote(ReplayProcess).options(num_cpus=0).remote(work, seed=0)
+        pushes = _count_calls(lambda: replay.push.remote(block), seconds)
+        size = work.settings.batch_size
+        requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size), seconds)
+        ids, errors = np.arange(BATCHES_A_CALL * size), np.ones(BATCHES_A_CALL * size, np.float32)
+        returns = _count_calls(lambda: replay.update_priorities.remote(ids, errors), seconds)
+        ray.kill(replay)
+    return {
+        "push_seconds_per_turn": pushes / block.turns,
+        "sample_seconds_per_batch": requests / BATCHES_A_CALL,
+        "priorities_seconds_per_batch": returns / BATCHES_A_CALL,
+        "bytes_per_turn": sum(a.nbytes for a in (block.codes, block.player, block.state)) / block.turns,
+    }
+
+
+def _count_calls(call: Any, seconds: float) -> float:
+    """Return the seconds a call, some always waiting."""
+    ray.get(call())
+    waiting = [call() for _ in range(PUSHES_AHEAD)]
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() < started + seconds:
+        ray.get(waiting.pop(0))
+        waiting.append(call())
+        done += 1
+    taken = (time.perf_counter() - started) / done
+    ray.get(waiting)
+    return taken
+
+
+def measure_object_store(seconds: float, size_bytes: int = 1 << 20) -> float:
+    """Return the bytes a second that one process puts into the object store and another could read (it is mapped)."""
+    data = np.zeros(size_bytes, np.uint8)
+    with LocalRay(n_cpus=1):
+        ray.get(ray.put(data))
+        done, started = 0, time.perf_counter()
+        while time.perf_counter() < started + seconds:
+            ray.get(ray.put(data))
+            done += 1
+        return done * size_bytes / (time.perf_counter() - started)
+
+
+def measure_data_ways(seconds: float, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the times of the replay process for each reuse, and the speed of the object store."""
+    replay = {}
+    for reuse, changed in REUSES.items():
+        with making_work(SNAKE, **{"prioritize_experiences": True, **changed, **settings}) as work:
+            replay[reuse] = measure_replay_process(work, seconds)
+    return {"replay": replay, "object_store_bytes_per_second": measure_object_store(seconds)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--game", choices=GAMES)
+    parser.add_argument("--replay", action="store_true")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    add_settings(parser)
+    given = parser.parse_args()
+    settings = read_settings(given)
+    say_result(measure_game(given.game, settings) if given.game else measure_data_ways(given.seconds, settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The network that stable-baselines3 is given in its row, put into our own trainer: for this comparison only.
+
+Importing this module puts it in place. The game below makes every process of a training import it, so that the
+learner and the actors use the same network.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import torch
+from retro.examples.snake import create_game as create_snake
+from torch import nn
+
+import retro_gamer.dqn
+from retro_gamer.dqn.characters import CharacterAxis
+from retro_gamer.dqn.network import Looked, QNetwork
+from retro_gamer.dqn.spec import NetworkSpec
+
+N_PARAMETERS = 299_685
+"""Of this network on Snake, and of stable-baselines3's."""
+
+
+class StridedNetwork(QNetwork):
+    """Conv 32 and conv 64, both of stride 2, over the whole one-hot board, flattened, then 128, 128."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec)
+        height, width = -(-spec.height // 4), -(-spec.width // 4)
+        self.table: torch.Tensor
+        eye = torch.cat([torch.zeros(1, spec.n_characters), torch.eye(spec.n_characters)])
+        self.register_buffer("table", eye, persistent=False)
+        self.scene = nn.Sequential(
+            nn.Conv2d(spec.n_characters, 32, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Sequential(
+            nn.Linear(64 * height * width, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(),
+            nn.Linear(128, spec.n_actions),
+        )  # fmt: skip
+
+    def character_axes(self) -> dict[str, CharacterAxis]:
+        return {"scene.0.weight": CharacterAxis(dim=1)}
+
+    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
+        return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
+
+    def value(self, looked: Looked) -> torch.Tensor:
+        return self.head(self.scene(looked[0]))
+
+
+def make_strided_network(spec: NetworkSpec) -> QNetwork:
+    return StridedNetwork(spec)
+
+
+def put_in_place() -> None:
+    """Let every learner and evaluator of this process build the strided network."""
+    for found in pkgutil.iter_modules(retro_gamer.dqn.__path__):
+        module = importlib.import_module(f"{retro_gamer.dqn.__name__}.{found.name}")
+        if hasattr(module, "make_network"):
+            vars(module)["make_network"] = make_strided_network
+
+
+def create_game() -> Any:
+    return create_snake()
+
+
+put_in_place()

@@ -1,0 +1,100 @@
+"""The work of a run, as `train` prepares it, for measuring its pieces one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.dqn.spec import NetworkSpec, make_spec
+from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.block import Block
+from retro_gamer.runs.config_edit import update_config
+from retro_gamer.runs.creation import create_run
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.training.preparation import prepare_run
+from retro_gamer.training.work import Work
+
+SNAKE = "retro.examples.snake"
+NAV = "retro.examples.nav"
+BEAST = "retro.examples.beast"
+LABYRINTH = "retro.examples.labyrinth"
+GAMES = {"snake": SNAKE, "nav": NAV, "beast": BEAST, "labyrinth": LABYRINTH}
+
+
+def make_run(
+    folder: Path, game: str, settings: Mapping[str, Any], description: Mapping[str, Any] | None = None
+) -> Path:
+    """Make a run of a game in `folder`; `description` overrides fields of its description."""
+    path = create_run(game, folder / "run", settings).directory.path
+    if description:
+        update_config(path, {("metadata", name): value for name, value in description.items()})
+    return path
+
+
+def prepare_work(run_dir: Path) -> Work:
+    """Return the work of a run, its game opened as `train` does."""
+    prepared = prepare_run(RunDirectory.open(run_dir))
+    return Work(
+        source=prepared.source,
+        factory=None,
+        metadata=prepared.metadata,
+        settings=prepared.settings,
+        spec=make_spec(prepared.metadata, prepared.settings, prepared.discovery.has_player),
+    )
+
+
+@contextlib.contextmanager
+def making_work(game: str, description: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[Work]:
+    """Yield the work of a run made for the moment."""
+    with tempfile.TemporaryDirectory() as name:
+        yield prepare_work(make_run(Path(name), game, settings, description))
+
+
+def make_learner(work: Work) -> Learner:
+    """Return a fresh learner of a run."""
+    return Learner(work.spec, work.settings, work.metadata.character_set or ())
+
+
+def play_blocks(work: Work, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
+    """Return the blocks of so many real turns of the run's game."""
+    blocks: list[Block] = []
+
+    def keep(block: Block) -> int:
+        blocks.append(block)
+        return 0
+
+    actor = work.make_actor(n_games=work.settings.games_per_actor, block_turns=block_turns, seed=1)
+    grant = Grant(turns=turns, seconds=600.0, epsilon=epsilon, tickets=tuple(range(turns)))
+    actor.play(grant, make_learner(work).publish(), keep)
+    return blocks
+
+
+def make_random_batch(spec: NetworkSpec, size: int, seed: int = 0) -> Batch:
+    """Return a batch of boards of which a tenth of the cells is not empty, the player in the middle."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, spec.n_characters + 1, (2, size, spec.height, spec.width), dtype=np.uint8)
+    codes[random.random(codes.shape) < 0.9] = 0
+    player = np.full((size, 2), -1, np.int16)
+    if spec.has_player:
+        player[:] = (spec.width // 2, spec.height // 2)
+    state = np.zeros((size, spec.n_state), np.float32)
+    return Batch(
+        codes=codes[0],
+        player=player,
+        state=state,
+        action=random.integers(0, spec.n_actions, size),
+        returns=random.normal(0, 1, size).astype(np.float32),
+        discounts=np.full(size, 0.97, np.float32),
+        next_codes=codes[1],
+        next_player=player,
+        next_state=state,
+        weights=np.ones(size, np.float32),
+        ids=np.arange(size, dtype=np.int64),
+    )

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from benchmarks.child import ChildFailedError, run_child
+from benchmarks.processes import descendants, read_parents, sum_pss
+
+
+def test_what_a_child_says_last_is_its_result() -> None:
+    script = "from benchmarks.child import say_result\nprint('noise')\nsay_result({'a': 1})\nsay_result({'a': 2})"
+    assert run_child([sys.executable, "-c", script], 60) == {"a": 2}
+
+
+def test_a_child_that_says_nothing_fails_with_the_end_of_its_output() -> None:
+    with pytest.raises(ChildFailedError, match=r"exit status 3\n(.|\n)*the reason"):
+        run_child([sys.executable, "-c", "import sys; print('the reason'); sys.exit(3)"], 60)
+
+
+def test_a_child_that_takes_too_long_is_ended() -> None:
+    script = "print('begun', flush=True)\nwhile True: pass"
+    with pytest.raises(ChildFailedError, match=r"no result after 1 s\nbegun"):
+        run_child([sys.executable, "-c", script], 1)
+
+
+def test_descendants_are_found_through_generations() -> None:
+    parents = {2: 1, 3: 2, 4: 3, 5: 1, 6: 99}
+    assert sorted(descendants(2, parents)) == [2, 3, 4]
+    assert read_parents().get(os.getpid(), os.getppid()) == os.getppid()
+
+
+def test_memory_of_this_process_is_counted() -> None:
+    size = sum_pss(os.getpid())
+    assert size is None or size > 1_000_000

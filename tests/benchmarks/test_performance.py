@@ -1,0 +1,87 @@
+"""The measurements themselves, made tiny: that they run and hold what they say, never how fast anything is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.performance import one_actor, one_update, replay_memory, service
+from benchmarks.performance.flops import count_forward_flops, count_update_flops
+from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work
+from retro_gamer.games.loading import find_source, load_factory
+from retro_gamer.training.work import Work
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def work() -> Iterator[Work]:
+    with making_work(SNAKE, prioritize_experiences=True, memory_capacity=2000, batch_size=16) as made:
+        yield made
+
+
+def test_update_is_measured_with_all_its_parts(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_update, "WARM_UPDATES", 1)
+    found = one_update.measure_update(work, n_updates=2, n_threads=1, turns=600)
+    assert found["floor_seconds"] == pytest.approx(found["flops"] / found["gflops"] / 1e9)
+    for part in ("sample_seconds", "update_seconds", "priorities_seconds"):
+        assert found[part] > 0
+    assert found["parameters"] == make_learner(work).n_parameters
+    assert found["batch_size"] == 16
+
+
+def test_actor_pushes_what_it_plays(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_actor, "WARM_TURNS", 64)
+    assert one_actor.measure_actor(work, epsilon=1.0, seconds=0.05)["turns_per_second"] > 0
+    create_game = load_factory(find_source(SNAKE))
+    assert one_actor.measure_bare_game(create_game, work.metadata.actions, 0.05) > 0
+
+
+def test_replay_is_measured_when_it_is_full(work: Work) -> None:
+    found = replay_memory.measure_replay(work, repetitions=3, turns=1200)
+    assert found["records"] == work.settings.memory_capacity
+    assert found["bytes_per_transition"] > work.spec.height * work.spec.width
+
+
+def test_the_service_time_of_an_update_is_measured(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "WARM_UPDATES", 1)
+    monkeypatch.setattr(service, "UPDATES", 1)
+    monkeypatch.setattr(service, "count_cpus", lambda: 1)
+    assert service.measure_update_seconds(work.spec, work.settings) > 0
+
+
+def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(work: Work) -> None:
+    learner = make_learner(work)
+    small, large = make_random_batch(work.spec, 8), make_random_batch(work.spec, 16)
+    forward = count_forward_flops(learner.network, small)
+    assert count_update_flops(learner, small) > 3 * forward
+    assert count_update_flops(learner, large) == pytest.approx(2 * count_update_flops(learner, small), rel=0.01)
+
+
+STRIDED = """
+from benchmarks.performance import strided
+from benchmarks.performance.flops import count_forward_flops
+from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work, play_blocks
+
+with making_work(SNAKE) as work:
+    learner = make_learner(work)
+    assert learner.n_parameters == strided.N_PARAMETERS, learner.n_parameters
+    batch = make_random_batch(work.spec, 2)
+    learner.update(batch)
+    blocks = play_blocks(work, 64, epsilon=0.0)  # the actor takes its weights over, so it has the same network
+    assert sum(block.turns for block in blocks) >= 64
+    # By hand: 2 operations for each weight of a layer at each of its places.
+    convolutions = 6 * 32 * 9 * (8 * 16) + 32 * 64 * 9 * (4 * 8)
+    linear = 64 * 4 * 8 * 128 + 128 * 128 + 128 * 5
+    assert count_forward_flops(learner.network, batch) == 2 * 2 * (convolutions + linear)
+print("same network, same operations")
+"""
+
+
+def test_the_strided_network_is_that_of_the_peer_in_learner_and_actor_and_its_operations_are_counted_right() -> None:
+    done = subprocess.run([sys.executable, "-c", STRIDED], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "same network, same operations\n", done.stderr
