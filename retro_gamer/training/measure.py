@@ -19,11 +19,31 @@ TURN_SECONDS = 0.3
 TURNS = 400
 UPDATES = 5
 WARM_UPDATES = 2
+WORTHWHILE_GAIN = 0.15
+"""More threads must save this share of an update, for the cores they take are the actors'."""
 
 
-def measure_service_times(work: Work, n_threads: int, device: str = "cpu") -> ServiceTimes:
-    """Return how long a turn of the game and an update of the network on `device` take here, in about a second."""
-    return ServiceTimes(turn=_measure_turn(work), update=_measure_update(work, n_threads, device))
+def measure_service_times(work: Work, most_threads: int, device: str = "cpu") -> ServiceTimes:
+    """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
+
+    Updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not taken.
+    """
+    updates: dict[int, float] = {}
+    n_threads = 1
+    while n_threads <= most_threads:
+        updates[n_threads] = _measure_update(work, n_threads, device)
+        n_threads *= 2
+    best = choose_threads(updates)
+    return ServiceTimes(turn=_measure_turn(work), update=updates[best], learner_threads=best)
+
+
+def choose_threads(updates: dict[int, float]) -> int:
+    """Return the number of threads of `updates` (seconds by threads) to take: more only if each step gains enough."""
+    best = min(updates)
+    for n_threads in sorted(updates):
+        if updates[n_threads] < (1 - WORTHWHILE_GAIN) * updates[best]:
+            best = n_threads
+    return best
 
 
 def _measure_turn(work: Work) -> float:

@@ -27,6 +27,8 @@ class ServiceTimes:
     """One turn of the game with its observation, in one actor."""
     update: float
     """One update, without waiting for its batch."""
+    learner_threads: int = 1
+    """The threads with which the update took so long: more gain little."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
         return _make_inline_plan(settings)
     useful = useful_actors(settings, times)
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
-    threads = min(max(1, n_cpus - 1 if n_cpus > 2 else n_cpus), MOST_LEARNER_THREADS)
+    threads = min(times.learner_threads, most_learner_threads(n_cpus))
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
         f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in all."
@@ -94,6 +96,11 @@ def _make_plan(
             "More actors pay when turns are slower, batches smaller, or train_every larger.",
         ),
     )
+
+
+def most_learner_threads(n_cpus: int) -> int:
+    """Return how many threads a learner may try on a machine whose actors need a core too."""
+    return min(max(1, n_cpus - 1), MOST_LEARNER_THREADS)
 
 
 def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:

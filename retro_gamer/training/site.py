@@ -11,7 +11,7 @@ from typing import Protocol
 from retro_gamer.training.inline import InlineRuntime
 from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.measure import measure_service_times
-from retro_gamer.training.plan import MOST_LEARNER_THREADS, ServiceTimes, WorkPlan, make_plan
+from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan, most_learner_threads
 from retro_gamer.training.runtime import Runtime
 from retro_gamer.training.work import Work
 
@@ -40,7 +40,7 @@ class LocalSite:
     def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
         """Measure turns and updates, unless all is played in this process, and divide the cores."""
         n_cpus = count_cpus()
-        times = UNMEASURED if n_actors == 0 else measure_service_times(work, min(n_cpus, MOST_LEARNER_THREADS))
+        times = UNMEASURED if n_actors == 0 else measure_service_times(work, most_learner_threads(n_cpus))
         return make_plan(work.settings, times, n_cpus, n_actors)
 
     @contextlib.contextmanager

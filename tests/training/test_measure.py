@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from retro_gamer.training import measure
-from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.measure import choose_threads, measure_service_times
 from retro_gamer.training.work import Work
 
 from .test_work import make_work
@@ -25,7 +25,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("settings", [{}, {"prioritize_experiences": True, "batch_size": 4}])
 def test_turn_and_update_take_some_time(tmp_path: Path, settings: dict[str, object]) -> None:
-    times = measure_service_times(make_work(tmp_path, **settings), n_threads=1)
+    times = measure_service_times(make_work(tmp_path, **settings), most_threads=1)
     assert 1e-7 < times.turn < 0.1
     assert 1e-6 < times.update < 1
 
@@ -41,10 +41,30 @@ def let_each_turn(work: Work, code: str) -> None:
 def test_a_slow_game_is_measured_as_such(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     let_each_turn(work, "sum(range(60_000))")
-    assert measure_service_times(work, n_threads=1).turn > 3e-4
+    assert measure_service_times(work, most_threads=1).turn > 3e-4
 
 
 def test_a_game_of_which_no_turn_can_be_played_is_endlessly_slow(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     let_each_turn(work, "1 / 0")
-    assert measure_service_times(work, n_threads=1).turn == math.inf
+    assert measure_service_times(work, most_threads=1).turn == math.inf
+
+
+@pytest.mark.parametrize(
+    ("updates", "expected"),
+    [
+        ({1: 4.0}, 1),
+        ({1: 4.0, 2: 3.9, 4: 3.8}, 1),
+        ({1: 4.0, 2: 2.5, 4: 2.4}, 2),
+        ({1: 4.0, 2: 3.5, 4: 2.0, 8: 5.0}, 4),
+    ],
+)
+def test_threads_are_taken_that_gain_enough(updates: dict[int, float], expected: int) -> None:
+    assert choose_threads(updates) == expected
+
+
+def test_every_power_of_two_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {1: 0.8, 2: 0.5, 4: 0.4}
+    monkeypatch.setattr(measure, "_measure_update", lambda work, n_threads, device: seconds[n_threads])
+    times = measure_service_times(make_work(tmp_path), most_threads=7)
+    assert (times.update, times.learner_threads) == (0.4, 4)

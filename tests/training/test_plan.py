@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan, useful_actors
+from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan, most_learner_threads, useful_actors
 from retro_gamer.training.ratio import TurnsPerUpdate
 
 EQUAL = ServiceTimes(turn=1e-4, update=4e-4)
@@ -61,8 +61,13 @@ def test_no_actors_is_one_game_in_this_process_without_a_clock() -> None:
     assert "repeatable" in made.reasons[0]
 
 
-def test_the_learner_keeps_threads_of_its_own() -> None:
-    assert [plan(n_cpus=n).learner_threads for n in (1, 2, 4, 64)] == [1, 2, 3, 8]
+@pytest.mark.parametrize(("n_cpus", "expected"), [(1, 1), (2, 1), (4, 3), (16, 4)])
+def test_the_learner_takes_the_threads_that_pay_and_leaves_the_actors_a_core(n_cpus: int, expected: int) -> None:
+    assert plan(ServiceTimes(turn=1e-4, update=1e-3, learner_threads=4), n_cpus).learner_threads == expected
+
+
+def test_a_learner_tries_no_more_threads_than_there_are_cores_beside_an_actor() -> None:
+    assert [most_learner_threads(n) for n in (1, 2, 4, 64)] == [1, 1, 3, 8]
 
 
 def test_the_reasons_name_what_was_measured_and_how_many_actors_pay() -> None:
