@@ -15,7 +15,7 @@ from retro_gamer.runs.config import RunConfig, load_config
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.writer import DirectoryWriter
-from retro_gamer.training.recorder import LearnerRecorder
+from retro_gamer.training.recorder import LearnerRecorder, Position
 
 WALK = '''\
 """A walker earns a point for each cell to the right; at the edges of the board the game is over."""
@@ -84,7 +84,7 @@ def save(run_dir: Path, *names: str, change: Callable[[dict[str, Any]], None] | 
     learner = make_learner(config, **chosen)
     made = RunDirectory(run_dir.parent / "made")
     recorder = LearnerRecorder(DirectoryWriter(made), learner, config.metadata, config.hyperparameters)
-    file = made.resolve_checkpoint(recorder.write_checkpoint(100, 1000))
+    file = made.resolve_checkpoint(recorder.write_checkpoint(Position(episodes=100, turns=1000)))
     state = load_checkpoint(file.path.read_bytes(), file.name)
     if change is not None:
         change(state)

@@ -65,6 +65,11 @@ class Learner:
         """Weights in the network."""
         return self._online.vector.numel()
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every weight is a finite number."""
+        return bool(torch.isfinite(self._online.vector).all())
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the step size of the updates to come."""
         self._optimizer.param_groups[0]["lr"] = learning_rate

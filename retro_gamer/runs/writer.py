@@ -80,8 +80,9 @@ class DirectoryWriter:
         self._log.note(text)
 
     def write_checkpoint(self, name: str, data: bytes) -> None:
-        """Write checkpoints/`name`.pt."""
+        """Write checkpoints/`name`.pt, and remove those between the hundreds that are not needed any more."""
         self._directory.write_checkpoint(name, data)
+        self._directory.prune_checkpoints()
 
     def write_characters(self, characters: tuple[str, ...]) -> None:
         """Write the character set into config.toml."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.replay.batch import Batch
+from retro_gamer.training.memory import Memory
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.work import Work
 
@@ -19,7 +20,7 @@ class InlineRuntime:
 
     def __init__(self, work: Work, *, block_turns: int, seed: int) -> None:
         self._actor = work.make_actor(n_games=1, block_turns=block_turns, seed=seed)
-        self._replay = work.make_replay(seed)
+        self._replay = Memory(work, seed=seed)
         self._batch_size = work.settings.batch_size
         self._weights: Weights | None = None
         self._grant: Grant | None = None
@@ -47,11 +48,24 @@ class InlineRuntime:
 
     def next_batch(self, wanted: int) -> Batch:
         """Return a batch sampled now."""
-        return self._replay.sample(self._batch_size)
+        return self._replay.sample(1, self._batch_size)[0]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Update replay now."""
         self._replay.update_priorities(ids, errors)
+
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Copy the newest experiences now; what is made of the copy is made in a thread."""
+        self._replay.begin_snapshot(limit_bytes)
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        """Return the next piece of the copy."""
+        return self._replay.next_piece(timeout_seconds)
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Put a copy back."""
+        self._replay.add_piece(snapshot)
+        return self._replay.restore(turns)
 
     def stop(self) -> None:
         """Do nothing: no process was started."""

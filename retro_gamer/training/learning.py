@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.rationale import describe_network
 from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.dqn.threads import set_threads
-from retro_gamer.errors import RetroGamerError
+from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
@@ -20,6 +21,7 @@ from retro_gamer.training.loop import Start, TrainingLoop
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.recorder import LearnerRecorder
+from retro_gamer.training.runtime import Runtime
 from retro_gamer.training.site import Site
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.watch import Watch
@@ -39,6 +41,8 @@ class LearnerTask:
     has_player: bool
     state: Mapping[str, Any] | None
     """The checkpoint to go on from, None for a new run."""
+    snapshot: bytes
+    """The copy of the memory that the checkpoint names, b"" if there is none."""
     remarks: tuple[str, ...]
     """What a user should know before the first episode."""
     n_actors: int | None
@@ -88,7 +92,8 @@ def run_learner(
         set_threads(plan.learner_threads)
         # Nothing that was there is touched before everything else has started.
         writer.begin(text)
-        for remark in task.remarks:
+        start, remembered = restore_memory(runtime, task)
+        for remark in (*task.remarks, *remembered):
             writer.write_note(remark)
             reporter.note(remark)
         recorder = LearnerRecorder(writer, learner, task.metadata, task.settings)
@@ -100,11 +105,11 @@ def run_learner(
             recorder=recorder,
             reporter=reporter,
             stop=stop,
-            start=task.start,
+            start=start,
             seconds=task.seconds,
             watch=Watch(task.settings, task.metadata.actions),
         )
-        complete, checkpoint = _run_to_a_checkpoint(loop, recorder)
+        complete, checkpoint = _run_to_a_checkpoint(loop)
     return TrainingOutcome(
         episodes=loop.episodes,
         training_episodes=task.settings.training_episodes,
@@ -117,17 +122,34 @@ def run_learner(
     )
 
 
-def _run_to_a_checkpoint(loop: TrainingLoop, recorder: LearnerRecorder) -> tuple[bool, str]:
+def restore_memory(runtime: Runtime, task: LearnerTask) -> tuple[Start, list[str]]:
+    """Put back the memory of the checkpoint, if there is a copy; return where to start, and what to say of it."""
+    start, state = task.start, task.state
+    if state is None:
+        return start, []
+    why = "it has no copy of the memory" if state.get("replay_snapshot") is None else "its copy of the memory is gone"
+    if task.snapshot:
+        try:
+            held = runtime.restore(task.snapshot, start.turns)
+        except ValueError as error:
+            why = f"its copy of the memory cannot be used: {printable(str(error))}"
+        else:
+            resumed = dataclasses.replace(start, slack_turns=int(state["slack_turns"]))
+            return resumed, [f"The memory goes on with {held} experiences."]
+    runtime.restore(b"", start.turns)
+    return start, [f"The memory begins empty and is filled before learning goes on ({why})."]
+
+
+def _run_to_a_checkpoint(loop: TrainingLoop) -> tuple[bool, str]:
     """Run the loop; write final.pt if it is complete, else a checkpoint of the exact episode reached."""
     try:
         complete = loop.run()
     except RetroGamerError:
         if loop.episodes:
-            recorder.write_checkpoint(loop.episodes, loop.turns)
+            with contextlib.suppress(EngineError):  # weights that are not finite are not kept
+                loop.keeper.finish(loop.position, final=False)
         raise
-    if complete:
-        return True, recorder.write_final(loop.episodes, loop.turns)
-    return False, recorder.write_checkpoint(loop.episodes, loop.turns)
+    return complete, loop.keeper.finish(loop.position, final=complete)
 
 
 def _make_learner(task: LearnerTask, device: str) -> Learner:

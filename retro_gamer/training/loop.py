@@ -14,10 +14,11 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures
+from retro_gamer.training.keeping import Keeper
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ratio import TurnsPerUpdate
-from retro_gamer.training.recorder import Recorder
+from retro_gamer.training.recorder import Position, Recorder
 from retro_gamer.training.runtime import Lost, Reported, Runtime
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 from retro_gamer.training.stopping import StopRequest
@@ -29,7 +30,6 @@ LOSSES_IN_A_ROW = 5
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
-CHECKPOINT_EPISODES = 100
 LARGEST_CHARACTER_SET = 254
 
 
@@ -39,6 +39,8 @@ class Start:
 
     episodes: int = 0
     turns: int = 0
+    slack_turns: int | None = None
+    """See `TurnsPerUpdate.slack_turns`; None where the memory is empty and has to fill first."""
 
 
 class TrainingLoop:
@@ -70,10 +72,10 @@ class TrainingLoop:
         self._reporter = reporter
         self._stop = stop
         self._seconds = seconds
-        self._start = start
         self._watch = watch
         self.episodes = start.episodes
-        self._ratio = TurnsPerUpdate(settings, plan.dead_band_turns)
+        self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns))
+        self.keeper = Keeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
         self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
         self._figures = Figures(settings, plan, start.episodes, start.turns, learner.total_updates)
         self._waiting = set(range(runtime.n_actors))
@@ -88,7 +90,12 @@ class TrainingLoop:
     @property
     def turns(self) -> int:
         """Turns played since the run began, earlier sittings included."""
-        return self._start.turns + self._ratio.turns
+        return self._ratio.turns
+
+    @property
+    def position(self) -> Position:
+        """Where the run stands now."""
+        return Position(episodes=self.episodes, turns=self.turns, slack_turns=self._ratio.slack_turns)
 
     def run(self) -> bool:
         """Train; return whether the run is complete (all episodes, or its time), rather than stopped on request.
@@ -100,12 +107,13 @@ class TrainingLoop:
         self._set_learning_rate()
         for remark in self._watch.foresee(self.episodes) if self._watch else ():
             self._note(remark)
-        while not self._is_complete() and not self._stop.is_made and not self._is_out_of_time():
+        while not self._is_complete() and not self._must_stop() and not self._is_out_of_time():
             self._hand_out_work()
             busy = bool(self._finished) or self._ratio.updates_due > 0
             for event in self._runtime.poll(0.0 if busy else IDLE_SECONDS):
                 self._take(event)
             self._advance()
+            self.keeper.advance()
             self._report()
         if not self._stop.is_made:
             self._finish_updates()
@@ -115,6 +123,14 @@ class TrainingLoop:
 
     def _is_complete(self) -> bool:
         return self.episodes >= self._settings.training_episodes
+
+    def _must_stop(self) -> bool:
+        """Return whether to stop now: on request, but where one game is played at a time, between two of them.
+
+        Nothing is under way then, so that a run that goes on from there is the same as one that never stopped.
+        """
+        between_games = not self._finished and self._tickets.n_held == 0
+        return self._stop.is_made and (between_games or not self._plan.is_inline)
 
     def _is_out_of_time(self) -> bool:
         return self._figures.elapsed_seconds >= self._seconds
@@ -128,7 +144,9 @@ class TrainingLoop:
             if turns < min(self._plan.grant_turns, self._plan.games_per_actor):
                 return
             in_flight = len(self._tickets.held_by(actor))
-            tickets = self._tickets.hand_out(actor, max(self._plan.games_per_actor - in_flight, 0) + turns // 8)
+            # In this process a grant ends with its game, so that nothing is under way between two of them.
+            spare = 0 if self._plan.is_inline else turns // 8
+            tickets = self._tickets.hand_out(actor, max(self._plan.games_per_actor - in_flight, 0) + spare)
             if not tickets and not in_flight:
                 continue
             self._publish()
@@ -221,7 +239,7 @@ class TrainingLoop:
         due = self._ratio.updates_due
         share = math.ceil(due / (len(self._finished) + 1)) if self._finished else due
         for _ in range(min(share, UPDATES_AT_A_TIME)):
-            if self._stop.is_made:
+            if self._must_stop():
                 return
             self._update(due)
             due -= 1
@@ -273,8 +291,7 @@ class TrainingLoop:
             self._watch.add_episode(episode.total_reward, epsilon)
             for remark in self._watch.check(self.episodes):
                 self._note(remark)
-        if self.episodes % CHECKPOINT_EPISODES == 0:
-            self._recorder.write_checkpoint(self.episodes, self.turns)
+        self.keeper.after_episode(self.position)
 
     def _set_learning_rate(self) -> None:
         self._learner.set_learning_rate(learning_rate_after(self.episodes, self._settings))
@@ -290,3 +307,11 @@ class TrainingLoop:
             return
         self._next_report = now + REPORT_SECONDS
         self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
+
+
+def _resume_ratio(start: Start, ratio: TurnsPerUpdate) -> TurnsPerUpdate:
+    if start.turns:
+        ratio.resume(start.turns, start.slack_turns or 0)
+        if start.slack_turns is None:
+            ratio.refill()
+    return ratio

@@ -59,14 +59,16 @@ class Memory:
         self._pieces.append(piece)
 
     def restore(self, turns: int) -> int:
-        """Put back the snapshot whose pieces were added and count from `turns` on; return the experiences held.
+        """Put back the snapshot whose pieces were added, if any, count from `turns` on, return the experiences held.
 
         Raises:
-            ValueError: if it is damaged or does not fit this run; the memory is as it was then.
+            ValueError: if it is damaged or does not fit this run; what is held stays then.
         """
         data, self._pieces = b"".join(self._pieces), []
+        self._buffer.turns = turns
         try:
-            load_snapshot(self._buffer, data, self._work)
+            if data:
+                load_snapshot(self._buffer, data, self._work)
         except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields that are missing or senseless
             raise ValueError(f"it is no snapshot of a memory ({type(error).__name__}: {error})") from error
         self._buffer.turns = turns

@@ -46,6 +46,11 @@ class WorkPlan:
     reasons: tuple[str, ...]
     """Why it is so, in sentences for the log."""
 
+    @property
+    def is_inline(self) -> bool:
+        """Whether everything happens in the learner's own process."""
+        return self.n_actors == 0
+
 
 def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_actors: int | None) -> WorkPlan:
     """Return the plan for `n_actors`, or for as many as this learner can use."""

@@ -14,6 +14,7 @@ from retro_gamer.games.hanging import HangWatch
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.lock import RunLock
+from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.learning import LearnerTask, TrainingOutcome, run_learner
 from retro_gamer.training.preparation import PreparedRun, prepare_run
@@ -82,10 +83,16 @@ def _make_task(
         settings=prepared.settings,
         has_player=prepared.discovery.has_player,
         state=point.state if point else None,
+        snapshot=_read_snapshot(prepared.directory, point) if point else b"",
         remarks=tuple(_make_remarks(prepared, point)),
         n_actors=n_actors,
         seconds=math.inf if minutes is None else minutes * 60,
     )
+
+
+def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:
+    name = point.state.get("replay_snapshot")
+    return (SnapshotFolder(directory.path).read(name) or b"") if isinstance(name, str) else b""
 
 
 def _make_writer(directory: RunDirectory, point: ResumePoint | None) -> DirectoryWriter:

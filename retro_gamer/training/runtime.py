@@ -50,5 +50,22 @@ class Runtime(Protocol):
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Hand the errors of a batch's records back to replay."""
 
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Begin to copy the newest experiences of replay, as many as fit; a copy that was under way is forgotten."""
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        """Return the next piece of the copy, None if it is not ready in time, or b"" after the last.
+
+        Raises:
+            EngineError, MemoryError, OSError, ValueError: if the copy could not be made.
+        """
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Put a copy back, or none if it is b"", count from `turns` on, and return the experiences held.
+
+        Raises:
+            ValueError: if it is damaged or does not fit this run; replay is empty then and counts from `turns` on.
+        """
+
     def stop(self) -> None:
         """End every process that was started."""

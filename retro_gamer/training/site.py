@@ -47,7 +47,8 @@ class LocalSite:
     def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
         """Start the runtime of the plan."""
         if plan.n_actors == 0:
-            yield InlineRuntime(work, block_turns=plan.block_turns, seed=seed)
+            # Here every episode has a seed of its own: going on must not change those to come.
+            yield InlineRuntime(work, block_turns=plan.block_turns, seed=work.settings.seed)
             return
         # Ray takes most of a second to import, and the inline runtime does not need it.
         from retro_gamer.training.ray.engine import LocalRay

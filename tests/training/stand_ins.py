@@ -16,6 +16,7 @@ from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.loop import Start, TrainingLoop
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Progress
+from retro_gamer.training.recorder import Position
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.watch import Watch
@@ -88,6 +89,7 @@ class ListRecorder:
         self.lines: list[EpisodeLine] = []
         self.notes: list[str] = []
         self.checkpoints: list[tuple[int, int]] = []
+        self.snapshots: list[str] = []
         self.characters: list[tuple[str, ...]] = []
         self.on_line: Callable[[EpisodeLine], None] = lambda line: None
 
@@ -98,9 +100,25 @@ class ListRecorder:
     def write_note(self, text: str) -> None:
         self.notes.append(text)
 
-    def write_checkpoint(self, episodes: int, turns: int) -> str:
-        self.checkpoints.append((episodes, turns))
-        return f"ep_{episodes:04d}"
+    def write_checkpoint(self, position: Position) -> str:
+        self.checkpoints.append((position.episodes, position.turns))
+        return f"ep_{position.episodes:04d}"
+
+    def write_final(self, position: Position) -> str:
+        self.checkpoints.append((position.episodes, position.turns))
+        return "final"
+
+    def begin_snapshot(self, episodes: int) -> None:
+        self.snapshots.append(f"begin {episodes}")
+
+    def add_snapshot_piece(self, piece: bytes) -> None:
+        self.snapshots.append(piece.decode())
+
+    def commit_snapshot(self) -> None:
+        self.snapshots.append("commit")
+
+    def discard_snapshot(self) -> None:
+        self.snapshots.append("discard")
 
     def extend_characters(self, characters: tuple[str, ...]) -> None:
         self.characters.append(characters)
@@ -163,6 +181,7 @@ class ActorsInMemory:
         self.granted: dict[int, Grant] = {}
         self.in_flight: dict[int, list[PlayedGame]] = {actor: [] for actor in range(n_actors)}
         self.replay_turns = 0
+        self.pieces: list[bytes | None] = []
         self.grants: list[tuple[int, Grant]] = []
         self.published: list[Weights] = []
         self.errors: list[tuple[np.ndarray, np.ndarray]] = []
@@ -234,6 +253,16 @@ class ActorsInMemory:
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         self.errors.append((ids, errors))
+
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        self.pieces = [b"first", None, b"second", b""]
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        return self.pieces.pop(0)
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        self.replay_turns = turns
+        return 0
 
     def stop(self) -> None:
         """Do nothing: there is no process."""

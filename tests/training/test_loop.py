@@ -156,11 +156,12 @@ def test_checkpoints_are_written_every_100_episodes() -> None:
 def test_a_resumed_run_counts_on() -> None:
     stage = make_stage(2, start=Start(episodes=45, turns=7000), epsilon_decay=0.9)
     stage.learner.total_updates = 1234
+    stage.runtime.restore(b"", 7000)
     assert stage.run()
     assert [line.episode for line in stage.recorder.lines] == list(range(46, 61))
     assert sorted(line.total_reward for line in stage.recorder.lines) == list(range(46, 61))
     assert stage.recorder.lines[0].epsilon == epsilon_after(45, stage.settings)
-    assert stage.loop.turns == 7000 + stage.runtime.replay_turns
+    assert stage.loop.turns == stage.runtime.replay_turns > 7000
     assert stage.learner.learning_rates[0] == learning_rate_after(45, stage.settings)
     assert stage.reporter.progresses[-1].updates == stage.learner.total_updates
 

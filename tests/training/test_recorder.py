@@ -15,7 +15,7 @@ from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.runs.writer import DirectoryWriter
-from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, describe_fit
+from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, Position, describe_fit
 
 from .corridors import make_corridor_run
 
@@ -53,9 +53,10 @@ def test_lines_and_notes_go_to_the_log(recording: Recording) -> None:
 
 
 def test_a_checkpoint_holds_the_run_at_that_episode(recording: Recording) -> None:
-    assert recording.recorder.write_checkpoint(3, 450) == "ep_0003"
+    assert recording.recorder.write_checkpoint(Position(episodes=3, turns=450, slack_turns=-7)) == "ep_0003"
     state = read(recording.run, "ep_0003")
     expected = {"episode": 3, "total_turns": 450, "epsilon": 0.125, "total_steps": 0, "characters": ["@", ">"]}
+    expected |= {"slack_turns": -7, "replay_snapshot": None}
     assert {name: state[name] for name in expected} == expected
     assert state["player"] == "walker"
     assert state["spec"] == dataclasses.asdict(recording.learner.spec)
@@ -66,7 +67,7 @@ def test_a_checkpoint_holds_the_run_at_that_episode(recording: Recording) -> Non
 
 
 def test_the_final_checkpoint_has_its_own_name(recording: Recording) -> None:
-    assert recording.recorder.write_final(12, 450) == "final"
+    assert recording.recorder.write_final(Position(episodes=12, turns=450)) == "final"
     assert [file.name for file in recording.run.checkpoints()] == ["final"]
     assert read(recording.run, "final")["episode"] == 12
 
@@ -75,7 +76,7 @@ def test_a_grown_character_set_is_written_down_and_stands_in_later_checkpoints(r
     recording.learner.extend(("@", ">", "x"))
     recording.recorder.extend_characters(("@", ">", "x"))
     assert load_config(recording.run.path).metadata.character_set == ("@", ">", "x")
-    recording.recorder.write_checkpoint(1, 1)
+    recording.recorder.write_checkpoint(Position(episodes=1, turns=1))
     state = read(recording.run, "ep_0001")
     assert state["characters"] == ["@", ">", "x"]
     assert state["spec"] == dataclasses.asdict(recording.learner.spec)

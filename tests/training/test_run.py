@@ -130,7 +130,7 @@ def test_resuming_goes_on_from_an_episode_and_keeps_what_came_after_it(tmp_path:
     assert (run.path / "training.log.1").read_bytes() == before
     lines = episodes_of(run)
     assert len(lines) == 210
-    assert lines[:100] == episodes_in(before)[:100]
+    assert list(map(str, lines[:100])) == list(map(str, episodes_in(before)[:100]))  # a loss may be nan
     text = run.log_path.read_text()
     for part in ("Resumed at episode 100", "training.log.1", "training_episodes: 220 until here, 210 from here on"):
         assert part in text
@@ -153,7 +153,7 @@ def episodes_in(log: bytes) -> list[EpisodeLine]:
 
 
 def test_resuming_takes_over_network_target_optimizer_and_rates(tmp_path: Path) -> None:
-    run = make_corridor_run(tmp_path, training_episodes=100, target_update_freq=7)
+    run = make_corridor_run(tmp_path, training_episodes=100, target_update_freq=7, snapshot_megabytes=0)
     train_here(run)
     update_config(
         run.path,

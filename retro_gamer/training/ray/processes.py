@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 
-import numpy as np
 import ray
 from ray.actor import ActorHandle
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.games.hanging import HangWatch
-from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.block import Block
 from retro_gamer.training.growth import Growth
+from retro_gamer.training.memory import Memory
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.work import Work
 
@@ -61,23 +60,8 @@ class PlayingProcess:
         return received
 
 
-class ReplayProcess:
-    """The replay buffer in a process of its own."""
-
-    def __init__(self, work: Work, *, seed: int) -> None:
-        self._buffer = work.make_replay(seed)
-
-    def push(self, block: Block) -> int:
-        """Take a block; return the turns received in all."""
-        return self._buffer.push(block)
-
-    def sample(self, n_batches: int, batch_size: int) -> list[Batch]:
-        """Return that many batches."""
-        return self._buffer.sample_many(n_batches, batch_size)
-
-    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
-        """Take the errors of records; return how many were overwritten since and dropped."""
-        return self._buffer.update_priorities(ids, errors)
+class ReplayProcess(Memory):
+    """The replay memory in a process of its own."""
 
 
 def silence_output() -> None:

@@ -14,6 +14,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
@@ -52,6 +53,7 @@ class RayRuntime:
         self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
         self._batches: deque[Batch] = deque()
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
+        self._piece: ray.ObjectRef | None = None
 
     def _make_actor(self, number: int) -> Any:
         self._made += 1
@@ -150,6 +152,35 @@ class RayRuntime:
         ids, errors = (np.concatenate(arrays) for arrays in zip(*self._errors, strict=True))
         self._errors = []
         self._replay.update_priorities.remote(ids, errors)
+
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Have replay copy its newest experiences; it goes on meanwhile."""
+        self._piece = None
+        self._replay.begin_snapshot.remote(limit_bytes)
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        """Return the next piece of the copy, if it has come."""
+        if self._piece is None:
+            self._piece = self._replay.next_piece.remote(0.0)
+        ready, _ = ray.wait([self._piece], timeout=timeout_seconds)
+        if not ready:
+            return None
+        self._piece = None
+        try:
+            return ray.get(ready[0])
+        except RayError as error:
+            raise EngineError(_first_line(error)) from error
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Send a copy to replay piece by piece and have it put back."""
+        for start in range(0, len(snapshot), PIECE_BYTES):
+            self._replay.add_piece.remote(snapshot[start : start + PIECE_BYTES])
+        try:
+            return ray.get(self._replay.restore.remote(turns))
+        except RayTaskError as error:
+            if isinstance(error.cause, ValueError):
+                raise ValueError(str(error.cause)) from None
+            raise
 
     def stop(self) -> None:
         """End the actors and replay."""
