@@ -12,6 +12,7 @@
     │   └── CheckpointNotFoundError    no checkpoint of that name
     ├── GameFailedError           the game's own code raised, with its file and line
     ├── CheckpointError           a checkpoint that is damaged, foreign or does not fit
+    ├── StorageError              the run directory cannot be written
     ├── TerminalError             no terminal, or one too small to play in
     └── EngineError               Ray did not start, or a process that training needs was lost
 """
@@ -91,6 +92,10 @@ class GameFailedError(RetroGamerError):
 
 class CheckpointError(RetroGamerError):
     """The checkpoint is damaged, was not written by retro-gamer, or does not fit this run."""
+
+
+class StorageError(RetroGamerError):
+    """The run directory cannot be written: no room, or no permission."""
 
 
 class TerminalError(RetroGamerError):

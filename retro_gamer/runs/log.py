@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import textwrap
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from retro_gamer.errors import printable
 from retro_gamer.runs.atomic import first_free, write_atomic
@@ -24,7 +25,7 @@ class TrainingLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[bytes] | None = None
+        self._file: io.RawIOBase | None = None
 
     def __enter__(self) -> TrainingLog:
         return self
@@ -42,7 +43,11 @@ class TrainingLog:
         write_atomic(self.path, _encode(_not_episodes(wrap_lines(printable(text), HEADER_WIDTH))))
 
     def append(self, line: EpisodeLine) -> None:
-        """Add the line of one episode."""
+        """Add the line of one episode.
+
+        Raises:
+            OSError: if there is no room, say; nothing of the line is ever read then.
+        """
         self._write(format_episode(line) + "\n")
 
     def note(self, text: str) -> None:
@@ -70,12 +75,17 @@ class TrainingLog:
             self._file = None
 
     def _write(self, text: str) -> None:
-        if self._file is None:
-            self._file = open(self.path, "ab")  # noqa: SIM115  # stays open from line to line
-            whole = sum(len(_encode(line)) for line in _whole_lines(self._read()))
-            os.truncate(self.path, whole)
-        self._file.write(_encode(text))
-        self._file.flush()
+        try:
+            if self._file is None:
+                self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  # stays open from line to line
+                whole = sum(len(_encode(line)) for line in _whole_lines(self._read()))
+                os.truncate(self.path, whole)
+            data = _encode(text)
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            self.close()  # whoever writes next removes the piece of a line that was written
+            raise
 
     def _save_whole(self) -> Path:
         saved = first_free(self.path.parent, f"{self.path.name}.")

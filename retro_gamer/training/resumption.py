@@ -8,7 +8,7 @@ from typing import Any
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import CheckpointError, shown
-from retro_gamer.runs.checkpoints import CheckpointFile
+from retro_gamer.runs.checkpoints import LATEST, CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import PreparedRun
 from retro_gamer.training.recorder import describe_fit
@@ -31,6 +31,8 @@ class ResumePoint:
 
     file: CheckpointFile
     state: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
+    """What is wrong with newer checkpoints, which were passed over."""
 
     @property
     def episodes(self) -> int:
@@ -44,14 +46,23 @@ class ResumePoint:
 
 
 def find_resume_point(directory: RunDirectory, text: str) -> ResumePoint:
-    """Return the checkpoint that `text` names, loaded.
+    """Return the checkpoint that `text` names, loaded. If that is ``latest``, damaged ones are passed over.
 
     Raises:
         CheckpointNotFoundError: if there is none.
-        CheckpointError: if it is damaged or not ours.
+        CheckpointError: if it is damaged or not ours, or all of them are; nothing is ever begun anew instead.
     """
-    file = directory.resolve_resume(text)
-    return ResumePoint(file=file, state=load_checkpoint(file.path.read_bytes(), str(file.path)))
+    named = directory.resolve_resume(text)
+    files = reversed(directory.checkpoints()) if text == LATEST else [named]
+    wrong: list[str] = []
+    for file in files:
+        try:
+            state = load_checkpoint(file.path.read_bytes(), str(file.path))
+        except CheckpointError as error:
+            wrong.append(str(error))
+        else:
+            return ResumePoint(file=file, state=state, passed_over=tuple(wrong))
+    raise CheckpointError("\n".join(wrong))
 
 
 def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -9,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import RunExistsError, UsageError
+from retro_gamer.errors import RetroGamerError, RunExistsError, StorageError, UsageError
 from retro_gamer.games.hanging import HangWatch
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.lock import RunLock
+from retro_gamer.runs.patience import PatientWriter
 from retro_gamer.runs.snapshots import SnapshotFolder
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.runs.writer import DirectoryWriter, RunWriter
 from retro_gamer.training.learning import LearnerTask, TrainingOutcome, run_learner
 from retro_gamer.training.preparation import PreparedRun, prepare_run
 from retro_gamer.training.progress import Reporter
@@ -47,7 +49,8 @@ def train(
     with RunLock(directory.path), StopRequest() as stop, HangWatch(hang_seconds):
         prepared, point = _prepare(directory, resume, factory)
         task = _make_task(prepared, point, n_actors, minutes)
-        outcome = run_learner(task, _make_writer(directory, point), reporter, stop, LocalSite())
+        with _patience(_make_writer(directory, point), reporter) as writer:
+            outcome = run_learner(task, writer, reporter, stop, LocalSite())
     return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 
@@ -101,9 +104,34 @@ def _make_writer(directory: RunDirectory, point: ResumePoint | None) -> Director
     return DirectoryWriter(directory, resumed_from=point.file, episodes=point.episodes)
 
 
+@contextlib.contextmanager
+def _patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
+    """Let what cannot be written wait, at the latest until the end.
+
+    Raises:
+        StorageError: if it still cannot be written then.
+    """
+    patient = PatientWriter(writer, reporter.note)
+    try:
+        yield patient
+    except RetroGamerError:
+        with contextlib.suppress(OSError):  # told already, and the error is the news
+            patient.finish()
+        raise
+    try:
+        patient.finish()
+    except OSError as error:
+        raise StorageError(
+            f"the last of the run could not be written: {error.strerror or error} ({error.filename or 'a file'})."
+            "\nEverything written before is whole. Make room, then go on from there: --resume latest"
+        ) from error
+
+
 def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[str]:
     """Yield what a user should know before the first episode."""
     if point is not None:
+        for wrong in point.passed_over:
+            yield f"A newer checkpoint was passed over: {wrong}"
         yield f"Resumed from {point.file.name} at episode {point.episodes}."
         yield from describe_changes(prepared, point)
         if point.episodes >= prepared.settings.training_episodes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from retro_gamer.training.resumption import (
 )
 
 from .corridors import make_corridor_run, train_here
+from .stand_ins import ListReporter
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +109,39 @@ def test_the_player_of_the_checkpoint_is_taken_over_where_the_configuration_name
     named = with_metadata(prepared, player="door")
     assert fit_to_checkpoint(named, told).metadata.player == "door"
     assert load_config(trained.path).metadata.player is None
+
+
+def spoil(run: RunDirectory, name: str, how: str) -> None:
+    path = run.checkpoints_dir / f"{name}.pt"
+    path.write_bytes({"torn": path.read_bytes()[:1000], "empty": b"", "zeros": bytes(5000)}[how])
+
+
+@pytest.mark.parametrize("how", ["torn", "empty", "zeros"])
+def test_a_damaged_newest_checkpoint_is_passed_over_loudly(tmp_path: Path, how: str) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=103)
+    train_here(run)
+    spoil(run, "final", how)
+    reporter = ListReporter()
+    assert train_here(run, resume="latest", reporter=reporter).complete
+    said = [note for note in reporter.notes if "passed over" in note]
+    assert len(said) == 1
+    assert "final.pt" in said[0]
+    assert "Resumed from ep_0100 at episode 100." in run.log_path.read_text()
+    assert said[0].splitlines()[0] in run.log_path.read_text()
+    assert [file.name for file in run.checkpoints()] == ["ep_0100", "final"]
+    assert (run.checkpoints_dir / "abandoned-1" / "final.pt").exists()
+
+
+def test_where_all_are_damaged_nothing_is_begun_anew(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=101)
+    train_here(run)
+    for name in ("ep_0100", "final"):
+        spoil(run, name, "torn")
+    before = run.log_path.read_bytes()
+    with pytest.raises(CheckpointError) as raised:
+        train_here(run, resume="latest")
+    assert "ep_0100.pt" in str(raised.value)
+    assert "final.pt" in str(raised.value)
+    assert run.log_path.read_bytes() == before
+    with pytest.raises(CheckpointError, match=r"final\.pt"):  # one that is named is not replaced by another
+        train_here(run, resume="final")

@@ -1,0 +1,142 @@
+"""Writing a run to a disk that is full or gone for a while: what cannot be written now is kept and tried again."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from retro_gamer.errors import printable
+from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.runs.writer import RunWriter
+
+RETRY_SECONDS = 5.0
+MOST_WAITING = 1_000_000
+"""Lines that are kept in memory at most, some hundred megabytes; training ends when they are more."""
+
+
+class PatientWriter:
+    """Hands everything on to another writer, in order; what that cannot write waits and is tried again.
+
+    Of checkpoints only the newest waits. A copy of the memory that cannot be written is given up.
+    `tell` hears, once each time, that writing fails and that it goes on.
+    """
+
+    def __init__(
+        self, writer: RunWriter, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._writer = writer
+        self._tell = tell
+        self._clock = clock
+        self._lines: deque[EpisodeLine | str] = deque()
+        self._checkpoint: tuple[str, bytes] | None = None
+        self._characters: tuple[str, ...] | None = None
+        self._snapshot_failed = False
+        self._trouble: OSError | None = None
+        self._next_try = 0.0
+
+    def begin(self, text: str) -> None:
+        """Begin this sitting; where that cannot be written, training does not start.
+
+        Raises:
+            OSError: as the other writer.
+        """
+        self._writer.begin(text)
+
+    def write_episode(self, line: EpisodeLine) -> None:
+        """Write the line, now or later."""
+        self._lines.append(line)
+        self._try()
+
+    def write_note(self, text: str) -> None:
+        """Write the remark, now or later."""
+        self._lines.append(text)
+        self._try()
+
+    def write_checkpoint(self, name: str, data: bytes) -> None:
+        """Write the checkpoint, now or, unless a newer one comes before, later."""
+        self._checkpoint = (name, data)
+        self._try(at_once=True)
+
+    def write_characters(self, characters: tuple[str, ...]) -> None:
+        """Write the character set, now or later."""
+        self._characters = characters
+        self._try()
+
+    def begin_snapshot(self, name: str) -> None:
+        """Begin a snapshot, or give it up."""
+        self._snapshot_failed = False
+        self._attempt(lambda: self._writer.begin_snapshot(name))
+
+    def add_snapshot_piece(self, piece: bytes) -> None:
+        """Add the piece, or give the snapshot up."""
+        self._attempt(lambda: self._writer.add_snapshot_piece(piece))
+
+    def commit_snapshot(self) -> None:
+        """Commit the snapshot, or give it up: a checkpoint that names it is then resumed without memory."""
+        self._attempt(self._writer.commit_snapshot)
+
+    def discard_snapshot(self) -> None:
+        """Forget the snapshot."""
+        self._attempt(self._writer.discard_snapshot)
+
+    def finish(self) -> None:
+        """Write all that waits.
+
+        Raises:
+            OSError: if that still cannot be done: what was written before is whole.
+        """
+        self._try(at_once=True)
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        if self._snapshot_failed:
+            return
+        try:
+            write()
+        except OSError as error:
+            self._snapshot_failed = True
+            self._note_trouble(error)
+            self._writer.discard_snapshot()
+
+    def _try(self, *, at_once: bool = False) -> None:
+        if self._trouble is not None and not at_once and self._clock() < self._next_try:
+            if len(self._lines) > MOST_WAITING:
+                raise self._trouble
+            return
+        try:
+            self._write_waiting()
+        except OSError as error:
+            self._note_trouble(error)
+            return
+        if self._trouble is not None:
+            self._trouble = None
+            self._tell("The run directory can be written again; nothing is missing in it.")
+
+    def _write_waiting(self) -> None:
+        while self._lines:
+            line = self._lines[0]
+            if isinstance(line, EpisodeLine):
+                self._writer.write_episode(line)
+            else:
+                self._writer.write_note(line)
+            self._lines.popleft()
+        if self._characters is not None:
+            self._writer.write_characters(self._characters)
+            self._characters = None
+        if self._checkpoint is not None:
+            self._writer.write_checkpoint(*self._checkpoint)
+            self._checkpoint = None
+
+    def _note_trouble(self, error: OSError) -> None:
+        if self._trouble is None:
+            place = f" ({error.filename})" if error.filename else ""
+            self._tell(
+                printable(
+                    f"The run directory cannot be written: {error.strerror or error}{place}. Training goes on; what is "
+                    f"to be written waits in memory and is tried again every {RETRY_SECONDS:g} seconds."
+                )
+            )
+        self._trouble = error
+        self._next_try = self._clock() + RETRY_SECONDS

@@ -1,0 +1,122 @@
+"""A disk without room, for real: the size to which this process may write files is limited for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.runs import patience
+from retro_gamer.runs.config import RunConfig, load_config, write_config
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.runs.log import TrainingLog
+from retro_gamer.runs.patience import RETRY_SECONDS, PatientWriter
+from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.runs.writer import DirectoryWriter
+
+
+@contextlib.contextmanager
+def no_room_beyond(size_bytes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Desk:
+    """A run directory, its writer, and what was told of it."""
+
+    def __init__(self, folder: Path) -> None:
+        metadata = GameMetadata(actions=("KEY_UP",), reward="score")
+        write_config(folder, RunConfig(source=None, metadata=metadata, hyperparameters=Hyperparameters()))
+        self.run = RunDirectory(folder)
+        self.now = 0.0
+        self.told: list[str] = []
+        self.writer = PatientWriter(DirectoryWriter(self.run), self.told.append, clock=lambda: self.now)
+        self.writer.begin("Architecture")
+
+    def episodes(self) -> list[int]:
+        return [line.episode for line in TrainingLog(self.run.log_path).read_episodes()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def line(episode: int) -> EpisodeLine:
+    return EpisodeLine(episode=episode, total_reward=1.0, steps=5, epsilon=0.5, avg_loss=0.25)
+
+
+def test_lines_that_found_no_room_are_written_in_order_once_there_is_some(desk: Desk) -> None:
+    desk.writer.write_episode(line(1))
+    size = desk.run.log_path.stat().st_size
+    with no_room_beyond(size + 20):  # a piece of the next line fits
+        for episode in (2, 3):
+            desk.writer.write_episode(line(episode))
+        desk.writer.write_note("a remark")
+        assert desk.episodes() == [1]
+        desk.now += RETRY_SECONDS
+        desk.writer.write_episode(line(4))
+        assert desk.episodes() == [1]
+    desk.writer.write_episode(line(5))
+    assert desk.episodes() == [1]  # it is not tried again at every line
+    desk.now += RETRY_SECONDS
+    desk.writer.write_episode(line(6))
+    assert desk.episodes() == [1, 2, 3, 4, 5, 6]
+    assert desk.run.log_path.read_text().splitlines()[4] == "# a remark"
+    assert len(desk.told) == 2
+    assert "cannot be written: " in desk.told[0]
+    assert "nothing is missing" in desk.told[1]
+
+
+def test_a_checkpoint_without_room_leaves_the_old_one_whole_and_the_newest_is_written_later(desk: Desk) -> None:
+    desk.writer.write_checkpoint("final", b"old" * 10)
+    with no_room_beyond(1000):
+        desk.writer.write_checkpoint("ep_0001", bytes(2000))
+        desk.writer.write_checkpoint("final", bytes(3000))
+        desk.writer.write_characters(("@",))
+        with pytest.raises(OSError, match="File too large"):
+            desk.writer.finish()
+        assert [path.name for path in desk.run.checkpoints_dir.iterdir()] == ["final.pt"]
+        assert (desk.run.checkpoints_dir / "final.pt").read_bytes() == b"old" * 10
+    desk.writer.finish()
+    assert (desk.run.checkpoints_dir / "final.pt").read_bytes() == bytes(3000)
+    assert load_config(desk.run.path).metadata.character_set == ("@",)
+
+
+def test_a_copy_of_the_memory_without_room_is_given_up_and_leaves_nothing(desk: Desk) -> None:
+    writer, folder = desk.writer, SnapshotFolder(desk.run.path)
+    with no_room_beyond(1000):
+        writer.begin_snapshot(snapshot_name(3))
+        for _ in range(3):
+            writer.add_snapshot_piece(bytes(2000))
+        writer.commit_snapshot()
+    writer.finish()
+    assert list(folder.path.iterdir()) == []
+    name = snapshot_name(4)
+    writer.begin_snapshot(name)
+    writer.add_snapshot_piece(bytes(2000))
+    writer.commit_snapshot()
+    assert folder.read(name) == bytes(2000)
+
+
+def test_what_cannot_even_begin_does_not_begin(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    with no_room_beyond(5), pytest.raises(OSError):
+        desk.writer.begin("Architecture " * 10)
+
+
+def test_lines_do_not_wait_without_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "MOST_WAITING", 10)
+    with no_room_beyond(10), pytest.raises(OSError):  # noqa: PT012  # it is the twelfth that is one too many
+        for episode in range(12):
+            desk.writer.write_episode(line(episode))

@@ -1,0 +1,105 @@
+"""What a machine does to a run in one process, done for real: a disk that is full for a while, memory that is gone."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.errors import StorageError
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.snapshots import SnapshotFolder
+from retro_gamer.training import loop
+from retro_gamer.training.progress import Progress
+
+from .corridors import episodes_of, make_corridor_run, train_here
+from .stand_ins import ListReporter
+
+
+class FullDisk(ListReporter):
+    """Lets this process write no file beyond some bytes between two episodes."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        is_full = self.first <= progress.episodes < self.last
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, self.before[1]) if is_full else self.before)
+
+    def close(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+
+def read(run: RunDirectory, name: str) -> dict[str, Any]:
+    return load_checkpoint(run.resolve_checkpoint(name).path.read_bytes(), name)
+
+
+def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    run = make_corridor_run(tmp_path, training_episodes=120)
+    reporter = FullDisk(95, 110)
+    assert train_here(run, reporter=reporter).complete
+    assert len(episodes_of(run)) == 120
+    # The checkpoint of episode 100 found no room; the newest one is what counts.
+    assert read(run, "latest")["episode"] == 120
+    assert len([note for note in reporter.notes if "cannot be written" in note]) == 1
+    assert not list(run.path.rglob(".tmp-*"))
+
+
+def test_a_disk_that_stays_full_is_an_error_and_what_was_there_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    run = make_corridor_run(tmp_path, training_episodes=120)
+    reporter = FullDisk(105, 10**9)
+    try:
+        with pytest.raises(StorageError, match="--resume latest"):
+            train_here(run, reporter=reporter)
+    finally:
+        reporter.close()
+    assert [file.name for file in run.checkpoints()] == ["ep_0100"]
+    assert len(episodes_of(run)) in range(100, 110)
+    assert not list(run.path.rglob(".tmp-*"))
+    train_here(run, resume="latest")
+    assert len(episodes_of(run)) == 120
+
+
+def snapshot_of(run: RunDirectory, name: str) -> Path:
+    return SnapshotFolder(run.path).path / read(run, name)["replay_snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.write_bytes(path.read_bytes()[:100]), "cannot be used"),
+        (lambda path: path.write_bytes(b""), "is gone"),
+    ],
+)
+def test_a_copy_of_the_memory_that_is_gone_or_damaged_is_said_and_the_memory_filled_first(
+    tmp_path: Path, spoil: Any, said: str
+) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=40)
+    train_here(run)
+    before = read(run, "final")
+    spoil(snapshot_of(run, "final"))
+    text = run.config_path.read_text()
+    run.config_path.write_text(text.replace("training_episodes = 40", "training_episodes = 60"))
+    outcome = train_here(run, resume="latest")
+    assert said in next(line for line in run.log_path.read_text().splitlines() if "memory begins empty" in line)
+    # No update is done before as many turns are played as before the first one.
+    assert outcome.updates - before["total_steps"] == (outcome.turns - before["total_turns"] - 50) // 4
+
+
+def test_checkpoints_and_copies_come_every_few_minutes_and_old_ones_go(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=130, checkpoint_minutes=1e-9)
+    train_here(run)
+    assert [file.name for file in run.checkpoints()] == ["ep_0100", "ep_0129", "ep_0130", "final"]
+    assert len(list(SnapshotFolder(run.path).path.iterdir())) == 2
+    assert snapshot_of(run, "final").exists()
