@@ -33,6 +33,8 @@ spatial = {spatial}
 """
 POLL_SECONDS = 0.1
 PLAY_SECONDS = 3600.0
+FIRST_TURNS = 200
+"""From here on a batch of 64 is there, and every fourth turn brings an update."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,11 +88,15 @@ class Counts:
             games=[int(row[2]) for row in rows],
         )
 
-    def rate(self, since: float) -> float:
-        """Return turns a second between the first line after `since` (monotonic) and the last."""
+    def rate(self, since: float, at_least_seconds: float = 0.0) -> float:
+        """Return turns a second between the first line after `since` (monotonic) and the last.
+
+        Raises:
+            ValueError: if the lines span less than `at_least_seconds`: the trainer stood still for most of the window.
+        """
         later = [i for i, when in enumerate(self.seconds) if when >= since]
-        if len(later) < 2:
-            raise ValueError("fewer than two counts in the window: it was too short")
+        if len(later) < 2 or self.seconds[later[-1]] - self.seconds[later[0]] < at_least_seconds:
+            raise ValueError("the window was too short for turns this slow")
         first, last = later[0], later[-1]
         return (self.turns[last] - self.turns[first]) / (self.seconds[last] - self.seconds[first])
 
@@ -118,7 +124,7 @@ def training(game: PeerGame, options: Sequence[str], folder: Path) -> Iterator[t
 
 
 def measure_training(game: PeerGame, options: Sequence[str], warm_seconds: float, seconds: float) -> dict[str, Any]:
-    """Return turns a second over so long, after a warm-up that begins with its first turn, and its memory."""
+    """Return turns a second over so long, after a warm-up that begins once it learns, and its memory."""
     with tempfile.TemporaryDirectory() as name, training(game, options, Path(name)) as (process, counts):
         started = time.monotonic()
         _wait_for_turns(process, counts)
@@ -130,19 +136,19 @@ def measure_training(game: PeerGame, options: Sequence[str], warm_seconds: float
         found = Counts.read(counts)
         first_game = next((s for s, games in zip(found.seconds, found.games, strict=True) if games > 1), None)
         return {
-            "turns_per_second": found.rate(begins),
+            "turns_per_second": found.rate(begins, seconds / 2),
             "window_seconds": seconds,
             "pss_bytes": sum_pss(process.pid),
             "first_episode_seconds": None if first_game is None else first_game - started,
         }
 
 
-def _wait_for_turns(process: subprocess.Popen[bytes], counts: Path, patience_seconds: float = 120) -> None:
+def _wait_for_turns(process: subprocess.Popen[bytes], counts: Path, patience_seconds: float = 180) -> None:
     ends = time.monotonic() + patience_seconds
-    while not Counts.read(counts).turns:
+    while max(Counts.read(counts).turns, default=0) < FIRST_TURNS:
         _check_alive(process)
         if time.monotonic() > ends:
-            raise TimeoutError(f"the published trainer played no turn in {patience_seconds:.0f} s")
+            raise TimeoutError(f"the published trainer did not play {FIRST_TURNS} turns in {patience_seconds:.0f} s")
         time.sleep(POLL_SECONDS)
 
 

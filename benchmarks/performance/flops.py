@@ -22,9 +22,8 @@ def count_update_flops(learner: Learner, batch: Batch) -> int:
 
 def count_forward_flops(network: torch.nn.Module, batch: Batch) -> int:
     """Return the operations of one forward pass over the states of a batch."""
-    inputs = [torch.from_numpy(array) for array in (batch.codes, batch.player, batch.state)]
     with torch.no_grad():
-        return count_flops(lambda: network(*inputs))
+        return count_flops(lambda: network(batch.codes, batch.player, batch.state))
 
 
 def count_flops(run: Any) -> int:

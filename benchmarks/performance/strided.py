@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from typing import Any
 
+import numpy as np
 import torch
 from retro.examples.snake import create_game as create_snake
 from torch import nn
@@ -44,11 +45,12 @@ class StridedNetwork(QNetwork):
     def character_axes(self) -> dict[str, CharacterAxis]:
         return {"scene.0.weight": CharacterAxis(dim=1)}
 
-    def look(self, codes: torch.Tensor, player: torch.Tensor, state: torch.Tensor) -> Looked:
-        return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
+    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+        return (codes.astype(np.int32),)
 
-    def value(self, looked: Looked) -> torch.Tensor:
-        return self.head(self.scene(looked[0]))
+    def value(self, *looked: torch.Tensor) -> torch.Tensor:
+        one_hot = nn.functional.embedding(looked[0], self.table).permute(0, 3, 1, 2)
+        return self.head(self.scene(one_hot))
 
 
 def make_strided_network(spec: NetworkSpec) -> QNetwork:

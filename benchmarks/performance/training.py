@@ -70,8 +70,8 @@ class Window:
         pass
 
     def result(self) -> dict[str, Any]:
-        assert self.first is not None
-        assert self.last is not None
+        if self.first is None or self.last is None:
+            raise RuntimeError("the window was too short: the trainer reported nothing in it")
         (began, first), (ended, last) = self.first, self.last
         seconds = ended - began
         return {

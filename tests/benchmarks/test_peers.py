@@ -57,6 +57,8 @@ def test_the_rate_is_taken_between_the_first_and_the_last_count_of_the_window(tm
     assert counts.rate(since=10.5) == pytest.approx(200 / 2.0)
     with pytest.raises(ValueError, match="too short"):
         counts.rate(since=12.9)
+    with pytest.raises(ValueError, match="too short"):
+        counts.rate(since=10.5, at_least_seconds=3.0)
 
 
 def test_a_counted_game_plays_as_before_and_its_turns_are_noted(
