@@ -25,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHORTER = [
     (r"--minutes [\d.]+", "--minutes 0.03"),
     (r"--training-episodes 300\b", "--training-episodes 100 --max-turns-per-episode 20 --train-every 32"),
-    (r"--episodes \d+", "--episodes 4"),
+    (r"evaluate \S+", r"\g<0> --episodes 4"),
 ]
 """Long work is shortened, never left out."""
 GAME = ROOT / "tests" / "games" / "documented"
@@ -102,6 +102,22 @@ def test_readme_commands_exist() -> None:
     assert targets == ["demo", "test"]
     for target in targets:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_demo_runs_twice(folder: Path) -> None:
+    """The demo's own commands, shortened; a second demo keeps the first one aside."""
+    told = subprocess.run(
+        ["make", "--dry-run", "demo", "DEMO_MINUTES=0.03"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    shown = [line.partition("bin/retro-gamer ")[2] for line in told.splitlines() if line.startswith(".venv/bin/")]
+    assert [command.split()[0] for command in shown] == ["create", "train", "info"]
+    for command in (*shown, shown[0]):
+        arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)]
+        arguments += ["--actors", "0"] if "train" in arguments else []  # Ray is started often enough elsewhere
+        subprocess.run(arguments, cwd=folder, check=True, capture_output=True, timeout=DEADLINE_SECONDS)
+    assert (folder / "runs" / "snake" / "checkpoints" / "abandoned-1" / "final.pt").is_file()
+    assert shlex.split(shown[0])[-1] == "--force"
+    assert "play runs/snake" in blocks(ROOT / "README.md", "console")[1]
 
 
 def test_readme_game_commands_run(folder: Path) -> None:

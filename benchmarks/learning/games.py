@@ -8,7 +8,9 @@ from typing import Any
 
 from benchmarks.learning.experts import EXPERTS
 from benchmarks.performance.work import BEAST, NAV, SNAKE
-from retro_gamer.evaluation import Evaluation, SeededGame, choose_randomly, play_games, summarise
+from retro_gamer.evaluation.figures import Evaluation, summarise
+from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
+from retro_gamer.evaluation.shares import SEED_STRIDE
 from retro_gamer.games.descriptions import find_description
 from retro_gamer.games.loading import find_source, load_factory
 from retro_gamer.games.metadata import GameMetadata
@@ -41,7 +43,7 @@ TASKS = {
 
 def evaluation_seeds(games: int) -> list[int]:
     """Return the seeds that `retro-gamer evaluate` plays by default."""
-    return [SEED * 1_000_003 + i for i in range(games)]
+    return [SEED * SEED_STRIDE + i for i in range(games)]
 
 
 def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
@@ -60,9 +62,11 @@ def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
         return [len(actions) if key is None else actions.index(key) for key in keys]
 
     seeds = evaluation_seeds(games)
-    found: dict[str, Any] = {"random": _plain(summarise(play_games(make_session, seeds, choose_randomly, MAX_TURNS)))}
+    found: dict[str, Any] = {
+        "random": _plain(summarise(play_games(make_session, seeds, choose_randomly, MAX_TURNS), ()))
+    }
     if task.game in EXPERTS:
-        found["expert"] = _plain(summarise(play_games(make_session, seeds, choose_expertly, MAX_TURNS)))
+        found["expert"] = _plain(summarise(play_games(make_session, seeds, choose_expertly, MAX_TURNS), ()))
     return found
 
 

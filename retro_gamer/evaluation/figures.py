@@ -1,0 +1,119 @@
+"""What some games say of their player: means, how sure they are, and the numbers of the games' last states."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from retro_gamer.errors import GameFailedError
+
+NORMAL_95 = 1.959964
+SMALL_SAMPLE_95 = (12.706, 4.303, 3.182, 2.776, 2.571)
+"""Student's t for a 95% interval with 1 to 5 degrees of freedom."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GameResult:
+    """One game played to its end or its limit. `state` holds the numbers of the game's last state.
+
+    A game that ended by an error of its own has a `fault`; one that could not even be started has no turns then.
+    """
+
+    seed: int
+    total_reward: float
+    turns: int
+    state: dict[str, float]
+    fault: str | None = None
+
+    @property
+    def was_played(self) -> bool:
+        """Whether there was a game at all."""
+        return self.turns > 0 or self.fault is None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Games of one player.
+
+    episodes: games played; those that could not be started are left out of every figure
+    mean, median, best, worst: of the total reward of a game
+    interval: half the width of the 95% interval of the mean, nan for a single game
+    mean_turns: of a game
+    state_means: of the other numbers in the last state, by key
+    faults: games that ended, or could not be started, by an error of their own; `first_fault` tells one
+    """
+
+    episodes: int
+    mean: float
+    interval: float
+    median: float
+    best: float
+    worst: float
+    mean_turns: float
+    state_means: dict[str, float]
+    faults: int
+    first_fault: str | None
+
+
+def summarise(results: Sequence[GameResult], keys: Iterable[str]) -> Evaluation:
+    """Return the figures of some games (at least one), with the means of the state's `keys`.
+
+    Raises:
+        GameFailedError: if not one game could be started.
+    """
+    played = [result for result in results if result.was_played]
+    faults = [result.fault for result in results if result.fault is not None]
+    if not played:
+        raise GameFailedError(faults[0])
+    scores = [result.total_reward for result in played]
+    states = [result.state for result in played]
+    return Evaluation(
+        episodes=len(played),
+        mean=statistics.fmean(scores),
+        interval=half_interval_95(scores),
+        median=statistics.median(scores),
+        best=max(scores),
+        worst=min(scores),
+        mean_turns=statistics.fmean(result.turns for result in played),
+        state_means={
+            key: statistics.fmean(state[key] for state in states if key in state)
+            for key in sorted(keys)
+            if any(key in state for state in states)
+        },
+        faults=len(faults),
+        first_fault=faults[0] if faults else None,
+    )
+
+
+def half_interval_95(values: Sequence[float]) -> float:
+    """Return half the width of the 95% interval of the mean of independent `values`; nan for one value."""
+    if len(values) < 2:
+        return math.nan
+    return students_t_95(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def students_t_95(degrees_of_freedom: int) -> float:
+    """Return the two-sided 95% quantile of Student's t (Cornish-Fisher; within 0.003 of the tables)."""
+    if degrees_of_freedom <= len(SMALL_SAMPLE_95):
+        return SMALL_SAMPLE_95[degrees_of_freedom - 1]
+    z, n = NORMAL_95, degrees_of_freedom
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
+
+
+def find_telling_keys(results: Iterable[GameResult], reward: str) -> set[str]:
+    """Return the keys of the last states that are worth showing: those that differ from game to game.
+
+    The rewarded key is left out, as its change is the score.
+    """
+    values: dict[str, set[float]] = {}
+    for result in results:
+        for key, value in result.state.items():
+            values.setdefault(key, set()).add(value)
+    return {key for key, seen in values.items() if len(seen) > 1 and key != reward}

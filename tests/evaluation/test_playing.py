@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from retro.game import Game
+
+from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, SeededGame, choose_randomly, play_games
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.session import GameSession
+
+METADATA = GameMetadata(actions=("KEY_RIGHT",), reward="score", board_size=(4, 1))
+WAIT = 1
+
+
+class Dice:
+    """Draws from both global generators each turn; over at a six."""
+
+    character = "d"
+    position = (0, 0)
+
+    def play_turn(self, game: Game) -> None:
+        drawn = random.randint(1, 6)
+        game.state["score"] += drawn + float(np.random.rand())
+        game.state["drawn"] = drawn
+        game.state["word"] = "text"
+        if drawn == 6:
+            game.end()
+
+
+def make_session() -> GameSession:
+    return GameSession(lambda: Game([Dice()], {"score": 0}, board_size=(4, 1)), METADATA)
+
+
+def wait(games: Sequence[SeededGame]) -> list[int]:
+    return [WAIT] * len(games)
+
+
+def test_a_game_goes_the_same_way_alone_and_beside_others() -> None:
+    seeds = list(range(100, 100 + 3 * GAMES_AT_A_TIME))
+    together = play_games(make_session, seeds, wait, max_turns=50)
+    alone = [play_games(make_session, [seed], wait, max_turns=50)[0] for seed in seeds]
+    assert together == alone
+    assert [result.seed for result in together] == seeds
+    assert len({result.total_reward for result in together}) == len(seeds)
+
+
+def test_a_game_is_what_its_seed_draws() -> None:
+    (result,) = play_games(make_session, [7], wait, max_turns=50)
+    drawing, floats = random.Random(7), np.random.RandomState(7)
+    expected, turns = 0.0, 0
+    while True:
+        drawn = drawing.randint(1, 6)
+        expected, turns = expected + drawn + float(floats.rand()), turns + 1
+        if drawn == 6 or turns == 50:
+            break
+    assert (result.turns, result.state["drawn"]) == (turns, drawn)
+    assert result.total_reward == expected
+    assert result.state == {"score": expected, "drawn": drawn}, "texts are no numbers"
+
+
+def test_a_game_is_cut_short_at_the_limit() -> None:
+    results = play_games(make_session, range(20), wait, max_turns=2)
+    assert max(result.turns for result in results) == 2
+    assert all(result.fault is None for result in results)
+
+
+class Breaking:
+    """Cannot be built for one seed in three, breaks at turn 2 for another."""
+
+    character = "b"
+    position = (0, 0)
+
+    def __init__(self) -> None:
+        self.kind = random.randrange(3)
+        if self.kind == 0:
+            raise ValueError("no such level")
+
+    def play_turn(self, game: Game) -> None:
+        game.state["score"] += 1
+        if self.kind == 1 and game.state["score"] == 2:
+            raise KeyError("lost")
+
+
+def test_games_that_fail_end_and_the_others_go_on() -> None:
+    def make() -> GameSession:
+        return GameSession(lambda: Game([Breaking()], {"score": 0}, board_size=(4, 1)), METADATA)
+
+    for result in play_games(make, range(30), wait, max_turns=5):
+        kind = random.Random(result.seed).randrange(3)
+        assert (result.turns, result.total_reward) == {0: (0, 0), 1: (1, 1), 2: (5, 5)}[kind]
+        assert ("no such level" in (result.fault or "")) is (kind == 0)
+        assert ("lost" in (result.fault or "")) is (kind == 1)
+        assert result.was_played is (kind != 0)
+
+
+def test_random_play_takes_every_action_and_the_same_for_a_seed() -> None:
+    games = [SeededGame(make_session(), seed) for seed in range(200)]
+    chosen = choose_randomly(games)
+    assert set(chosen) == {0, 1}
+    assert chosen == choose_randomly([SeededGame(make_session(), seed) for seed in range(200)])

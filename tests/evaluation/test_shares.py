@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.errors import CheckpointError, GameFailedError
+from retro_gamer.evaluation.shares import Share, deal_seeds, evaluate_checkpoints, play_share
+from tests.trained_runs import LEFT, RIGHT, WALK, make_trained_run, save
+
+FROM_START_TO_THE_RIGHT_EDGE = 6
+"""Turns, and points: the walker begins at cell 4 of 10, and the step off the board counts, too."""
+
+
+@pytest.mark.parametrize(
+    ("episodes", "n_processes", "sizes"),
+    [
+        (1, 8, [1]),
+        (5, 2, [3, 2]),
+        (40, 2, [16, 16, 8]),
+        (100, 2, [16, 16, 16, 16, 16, 16, 4]),
+        (1000, 2, [125] * 8),
+        (1000, 1, [250] * 4),
+    ],
+)
+def test_games_are_dealt_to_all_processes(episodes: int, n_processes: int, sizes: list[int]) -> None:
+    dealt = deal_seeds(3, episodes, n_processes)
+    assert [len(seeds) for seeds in dealt] == sizes
+    together = [seed for seeds in dealt for seed in seeds]
+    assert together == [seed for seeds in deal_seeds(3, episodes, 1) for seed in seeds]
+    assert len(set(together)) == episodes
+    assert not set(together) & {seed for seeds in deal_seeds(4, episodes, 1) for seed in seeds}
+
+
+def test_a_share_is_played_greedily_by_its_checkpoint(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path, always=RIGHT)
+    share = Share(run_dir=str(run_dir), checkpoint="final", seeds=(1, 2, 3), max_turns=100)
+    for result in play_share(share):
+        assert (result.turns, result.total_reward) == (FROM_START_TO_THE_RIGHT_EDGE, FROM_START_TO_THE_RIGHT_EDGE)
+        assert result.state == {"score": FROM_START_TO_THE_RIGHT_EDGE, "lives": 3}
+
+
+def test_random_play_needs_no_checkpoint(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+    (run_dir / "checkpoints" / "final.pt").write_bytes(b"torn")
+    share = Share(run_dir=str(run_dir), checkpoint=None, seeds=tuple(range(30)), max_turns=10_000)
+    results = play_share(share)
+    assert {result.total_reward for result in results} == {6, -5}, "it ends at one edge or the other"
+
+
+def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
+    hanging = WALK.replace(
+        'game.state["score"] += position', "while True: pass\n        game.state['score'] += position"
+    )
+    run_dir = make_trained_run(tmp_path, game=hanging, hang_seconds=0.2)
+    (result,) = play_share(Share(run_dir=str(run_dir), checkpoint="final", seeds=(1,), max_turns=9))
+    assert "hang_seconds" in (result.fault or "")
+
+
+def test_every_player_plays_the_same_games_in_processes_of_their_own(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path, names=("ep_0100",), always=LEFT)
+    save(run_dir, "final", always=RIGHT)
+    told: list[int] = []
+    found = evaluate_checkpoints(
+        str(run_dir), ["ep_0100", "final"], episodes=20, seed=1, max_turns=100, n_processes=2, on_played=told.append
+    )
+    assert list(found) == [None, "ep_0100", "final"]
+    assert [found[name].mean for name in ("ep_0100", "final")] == [-5, FROM_START_TO_THE_RIGHT_EDGE]
+    assert found["final"].interval == 0
+    assert -5 < found[None].mean < FROM_START_TO_THE_RIGHT_EDGE
+    assert found["final"].state_means == {}, "the lives never change, and the score is told as such"
+    assert told[-1] == 60
+    assert told == sorted(told)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_game_that_ends_its_process_is_said_so(tmp_path: Path) -> None:
+    ending = WALK.replace("game.end()", "__import__('os')._exit(3)")
+    run_dir = make_trained_run(tmp_path, game=ending)
+    with pytest.raises(GameFailedError, match="ended it"):
+        evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
+
+
+def test_a_damaged_checkpoint_is_said_so(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+    (run_dir / "checkpoints" / "final.pt").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="damaged"):
+        evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
