@@ -125,7 +125,7 @@ def _peer(task: Task) -> Part:
     def run(budget: Budget, folder: Path) -> dict[str, Any]:
         game = dataclasses.replace(published.GAMES[task.name.partition("-")[0]], reward=task.reward)
         played = published.train_and_play(game, budget.peer_minutes, evaluation_seeds(budget.games), MAX_TURNS)
-        return {"task": task.name, "train_minutes": budget.peer_minutes, **played}
+        return {"task": task.name, **played}
 
     return Part(name=f"peer/{task.name}", minutes=lambda b: b.peer_minutes + 2, run=run)
 

@@ -17,7 +17,7 @@ from benchmarks.performance.startup import TrainingProcess
 from benchmarks.performance.work import make_run
 
 KEPT = "kept"
-CHECKPOINT_MINUTES = 0.25
+CHECKPOINT_MINUTES = 0.5
 """So that there is a recent one at every mark; nothing that is learned depends on it."""
 POLL_SECONDS = 0.5
 SPARE_SECONDS = 600.0

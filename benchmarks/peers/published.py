@@ -33,6 +33,7 @@ spatial = {spatial}
 """
 POLL_SECONDS = 0.1
 PLAY_SECONDS = 3600.0
+LONGEST_SHARE = 3.0
 FIRST_TURNS = 200
 """From here on a batch of 64 is there, and every fourth turn brings an update."""
 
@@ -158,16 +159,24 @@ def _check_alive(process: subprocess.Popen[bytes]) -> None:
 
 
 def train_and_play(game: PeerGame, minutes: float, seeds: Sequence[int], max_turns: int) -> dict[str, Any]:
-    """Return the scores of greedy games, one a seed, after a training of so many minutes with its own defaults."""
+    """Return the scores of greedy games, one a seed, after a training of so many minutes with its own defaults.
+
+    It writes a checkpoint every so many episodes; the latest is played. If there is none by then it may go on to its
+    first.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with training(game, (), folder) as (process, counts):
             _wait_for_turns(process, counts)
-            ends = time.monotonic() + minutes * 60
-            while time.monotonic() < ends:
+            began = time.monotonic()
+            while time.monotonic() < began + minutes * 60 or not any((folder / "run" / "checkpoints").glob("*")):
                 _check_alive(process)
                 time.sleep(POLL_SECONDS)
-            turns = Counts.read(counts).turns[-1]
+                if time.monotonic() > began + LONGEST_SHARE * minutes * 60:
+                    raise TimeoutError(
+                        f"the published trainer wrote no checkpoint in {LONGEST_SHARE:g} x {minutes} min"
+                    )
+            turns, seconds = Counts.read(counts).turns[-1], time.monotonic() - began
         played = run_child(
             [
                 str(make_environment(PUBLISHED)), str(DRIVERS / "published_play.py"), str(folder / "run"),
@@ -176,4 +185,4 @@ def train_and_play(game: PeerGame, minutes: float, seeds: Sequence[int], max_tur
             ],
             PLAY_SECONDS, driver_environment(), folder=folder,
         )  # fmt: skip
-        return {"turns": turns, **played}
+        return {"turns": turns, "train_minutes": minutes, "trained_seconds": seconds, **played}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.performance.one_update [--set name=value ...]
 
-In one process, on real turns of Snake, with as many threads as there are cores.
+In one process, on real turns of Snake, with as many threads as `train` would take.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from benchmarks.performance.flops import count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, making_work, play_blocks
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.plan import most_learner_threads
 from retro_gamer.training.work import Work
 
 TURNS = 20_000
@@ -45,7 +47,7 @@ def measure_update(work: Work, *, n_updates: int, n_threads: int, turns: int = T
         row[3] = time.perf_counter()
     sampling, updating, returning = np.median(np.diff(times[WARM_UPDATES:], axis=1), axis=0).tolist()
     flops = count_update_flops(learner, replay.sample(size))
-    gflops = measure_gflops(n_threads)
+    gflops = measure_gflops(count_cpus())
     return {
         "seconds": float(np.median(times[WARM_UPDATES:, 3] - times[WARM_UPDATES:, 0])),
         "sample_seconds": sampling,
@@ -64,7 +66,8 @@ def measure_update(work: Work, *, n_updates: int, n_threads: int, turns: int = T
 def main() -> None:
     given, settings = parse_settings(("--updates", 300))
     with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as work:
-        say_result(measure_update(work, n_updates=given.updates, n_threads=count_cpus()))
+        n_threads = measure_service_times(work, most_learner_threads(count_cpus())).learner_threads
+        say_result(measure_update(work, n_updates=given.updates, n_threads=n_threads))
 
 
 if __name__ == "__main__":

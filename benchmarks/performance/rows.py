@@ -86,7 +86,7 @@ ROWS = (
         reach="10,000 (must 5,000)", how=WINDOW),
     Row(what="one update, default spatial network, Snake, sampling and priorities included", part="one-update",
         unit="ms", ours=lambda v: v["seconds"], reach="4 (must 7)", floor=_arithmetic_update, scale=1e3,
-        more_is_better=False, how="median of 300 in one process on real turns"),
+        more_is_better=False, how="median of 300 in one process on real turns, threads as `train` takes"),
     Row(what="one actor on one core, Snake, greedy, default network", part="one-actor", ours=_actor("greedy"),
         reach="15,000 (must 10,000)", floor=_bare_game, how="blocks pushed into replay in the process, over 10 s"),
     Row(what="the same, epsilon 1, uniform replay", part="one-actor", ours=_actor("random_uniform"),

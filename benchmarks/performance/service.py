@@ -16,22 +16,16 @@ import ray
 
 from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
-from benchmarks.performance.work import GAMES, SNAKE, make_random_batch, making_work, play_blocks
-from retro_gamer.dqn.learner import Learner
-from retro_gamer.dqn.spec import NetworkSpec
-from retro_gamer.dqn.threads import set_threads
-from retro_gamer.hyperparameters import Hyperparameters
+from benchmarks.performance.work import GAMES, SNAKE, making_work, play_blocks
 from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.measure import measure_service_times
-from retro_gamer.training.plan import useful_actors
+from retro_gamer.training.plan import most_learner_threads, useful_actors
 from retro_gamer.training.ray.engine import LocalRay
 from retro_gamer.training.ray.processes import ReplayProcess
 from retro_gamer.training.work import Work
 
 SLOW: dict[str, dict[str, Any]] = {"labyrinth": {"games_per_actor": 1, "exploration_turns": 10}}
 """A labyrinth takes ten seconds to build, so that an actor is measured with one."""
-WARM_UPDATES = 5
-UPDATES = 20
 REUSES: dict[str, dict[str, Any]] = {
     "default": {},
     "apex": {"batch_size": 512, "train_every": 640, "memory_capacity": 100_000},
@@ -44,33 +38,18 @@ PUSHES_AHEAD = 8
 
 def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return, by reuse, the times of a turn and of an update of a game and the actors they keep busy."""
-    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
-        times = measure_service_times(work, count_cpus())
-        spec = work.spec
     found = {}
-    for reuse, changed in REUSES.items():
-        chosen = Hyperparameters.from_mapping({**changed, **settings})
-        if changed:
-            times = dataclasses.replace(times, update=measure_update_seconds(spec, chosen))
-        found[reuse] = {
-            "turn_seconds": times.turn,
-            "update_seconds": times.update,
-            "useful_actors": useful_actors(chosen, times),
-        }
+    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
+        for reuse, changed in REUSES.items():
+            work = dataclasses.replace(work, settings=dataclasses.replace(work.settings, **changed))
+            times = measure_service_times(work, most_learner_threads(count_cpus()))
+            found[reuse] = {
+                "turn_seconds": times.turn,
+                "update_seconds": times.update,
+                "learner_threads": times.learner_threads,
+                "useful_actors": useful_actors(work.settings, times),
+            }
     return found
-
-
-def measure_update_seconds(spec: NetworkSpec, settings: Hyperparameters) -> float:
-    """Return the median seconds of one update on boards mostly empty."""
-    set_threads(count_cpus())
-    learner = Learner(spec, settings, tuple(map(chr, range(0x100, 0x100 + spec.n_characters))))
-    batch = make_random_batch(spec, settings.batch_size)
-    times = []
-    for _ in range(WARM_UPDATES + UPDATES):
-        started = time.perf_counter()
-        learner.update(batch)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times[WARM_UPDATES:]))
 
 
 def measure_replay_process(work: Work, seconds: float) -> dict[str, float]:

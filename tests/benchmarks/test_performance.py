@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.performance import one_actor, one_update, replay_memory, service
+from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work
 from retro_gamer.games.loading import find_source, load_factory
@@ -45,13 +45,6 @@ def test_replay_is_measured_when_it_is_full(work: Work) -> None:
     found = replay_memory.measure_replay(work, repetitions=3, turns=1200)
     assert found["records"] == work.settings.memory_capacity
     assert found["bytes_per_transition"] > work.spec.height * work.spec.width
-
-
-def test_the_service_time_of_an_update_is_measured(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "WARM_UPDATES", 1)
-    monkeypatch.setattr(service, "UPDATES", 1)
-    monkeypatch.setattr(service, "count_cpus", lambda: 1)
-    assert service.measure_update_seconds(work.spec, work.settings) > 0
 
 
 def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(work: Work) -> None:
