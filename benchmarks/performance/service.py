@@ -21,7 +21,7 @@ from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.measure import measure_service_times
 from retro_gamer.training.plan import most_learner_threads, useful_actors
 from retro_gamer.training.ray.engine import LocalRay
-from retro_gamer.training.ray.processes import ReplayProcess
+from retro_gamer.training.ray.replay_process import ReplayProcess
 from retro_gamer.training.work import Work
 
 SLOW: dict[str, dict[str, Any]] = {"labyrinth": {"games_per_actor": 1, "exploration_turns": 10}}

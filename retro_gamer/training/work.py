@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retro_gamer.dqn.actor import Actor
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.games.loading import load_factory
 from retro_gamer.games.metadata import GameMetadata
@@ -14,6 +13,9 @@ from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.buffer import ReplayBuffer
+
+if TYPE_CHECKING:
+    from retro_gamer.dqn.actor import Actor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class Work:
 
     def make_actor(self, *, n_games: int, block_turns: int, seed: int) -> Actor:
         """Return an actor for `n_games` games of this run, each with its own copy of the game's modules."""
+        from retro_gamer.dqn.actor import Actor  # here, so that the process of replay does without torch
+
         return Actor(
             make_session=lambda: GameSession(self.load_factory(), self.metadata, self.source),
             metadata=self.metadata,

@@ -1,4 +1,4 @@
-"""The two plain classes that run as Ray actors: one that plays, one that remembers."""
+"""The plain class that runs as a Ray actor and plays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from retro_gamer.dqn.threads import set_threads
 from retro_gamer.games.hanging import HangWatch
 from retro_gamer.replay.block import Block
 from retro_gamer.training.growth import Growth
-from retro_gamer.training.memory import Memory
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.work import Work
 
@@ -58,10 +57,6 @@ class PlayingProcess:
         received = ray.get(self._pushed)
         self._pushed = None
         return received
-
-
-class ReplayProcess(Memory):
-    """The replay memory in a process of its own."""
 
 
 def silence_output() -> None:

@@ -18,7 +18,8 @@ from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
-from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
+from retro_gamer.training.ray.processes import PlayingProcess
+from retro_gamer.training.ray.replay_process import ReplayProcess
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.work import Work
 

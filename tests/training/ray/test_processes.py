@@ -14,7 +14,8 @@ from retro_gamer.dqn.messages import Grant
 from retro_gamer.replay.block import Block
 from retro_gamer.training.ray import processes
 from retro_gamer.training.ray.last_words import LastWords
-from retro_gamer.training.ray.processes import PlayingProcess, ReplayProcess
+from retro_gamer.training.ray.processes import PlayingProcess
+from retro_gamer.training.ray.replay_process import ReplayProcess
 
 from ..test_work import make_work
 

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_process_of_replay_does_without_torch() -> None:
+    code = (
+        "import sys; from retro_gamer.training.ray.replay_process import ReplayProcess; "
+        "from retro_gamer.training.work import Work; print('torch' in sys.modules, ReplayProcess.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "ReplayProcess"]
