@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import retro_gamer.dqn  # noqa: F401  # before any test imports torch: it settles how torch's threads wait
+
 if TYPE_CHECKING:
     from retro_gamer.training.ray.engine import LocalRay
 

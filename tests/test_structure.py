@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from retro_gamer.hyperparameters import SETTINGS
+
 ROOT = Path(__file__).parent.parent / "retro_gamer"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "version"),
@@ -73,6 +75,17 @@ def find_long_functions(module: Path, tree: ast.AST) -> list[str]:
     return [f"{module}: {name} has {lines} lines" for name, lines in lengths if lines > LONGEST_FUNCTION_LINES]
 
 
+def settings_read(tree: ast.AST) -> set[str]:
+    """Return the attributes read from anything called settings or hyperparameters."""
+    read = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            holder = ast.unparse(node.value).rpartition(".")[2]
+            if holder.lstrip("_") in ("settings", "hyperparameters"):
+                read.add(node.attr)
+    return read
+
+
 def parse(module: Path) -> ast.AST:
     return ast.parse((ROOT / module).read_text())
 
@@ -94,6 +107,20 @@ def test_the_rules_catch_what_they_forbid() -> None:
     assert find_imports("torch", module, tree) == ["runs/log.py:1 imports torch.nn"]
     assert [said.split()[-1] for said in find_speaking(module, tree)] == ["sys.exit", "print"]
     assert find_long_functions(module, tree) == ["runs/log.py: f has 58 lines"]
+
+
+def test_a_setting_counts_as_read_only_where_it_is_used() -> None:
+    tree = ast.parse(
+        "settings.gamma\nself._settings.n_step\nconfig.hyperparameters.seed\n"
+        "other.epsilon\nsettings.layer_size = 3\n'settings.n_layers'\n"
+    )
+    assert settings_read(tree) == {"gamma", "n_step", "seed"}
+
+
+def test_every_hyperparameter_is_read_somewhere() -> None:
+    elsewhere = [module for module in MODULES if room_of(module) != "hyperparameters"]
+    read = set().union(*(settings_read(parse(module)) for module in elsewhere))
+    assert set(SETTINGS) - read == set()
 
 
 def test_every_room_has_its_floor() -> None:
