@@ -17,7 +17,7 @@ from retro_gamer.runs.log import wrap_lines
 from retro_gamer.training.progress import Progress, Reporter
 
 LINE_SECONDS = 5.0
-LAYOUTS = ((30, 24, 20), (30, 30), (30,))
+LAYOUTS = ((30, 26, 16), (30, 30), (30,))
 """Widths of the columns of figures, widest layout first: they stand still while the figures grow."""
 COLUMN_GAP = 2
 BAR_WIDTH = 40
@@ -146,13 +146,13 @@ def _figures(progress: Progress) -> list[tuple[str, str]]:
     return [
         ("turns", f"{progress.turns:,} ({progress.turns_per_second:,.0f}/s)"),
         ("updates", f"{progress.updates:,} ({progress.updates_per_second:,.0f}/s)"),
-        ("turns/update", ratio),
+        ("time", clock(progress.elapsed_seconds)),
         ("mean reward of last 100", number(progress.mean_reward)),
+        ("turns/update", ratio),
+        ("left", clock(progress.seconds_left)),
+        ("learning rate", f"{progress.learning_rate:.2g}"),
         ("epsilon", f"{progress.epsilon:.3f}"),
         ("loss", number(progress.loss)),
-        ("learning rate", f"{progress.learning_rate:.2g}"),
-        ("time", clock(progress.elapsed_seconds)),
-        ("left", clock(progress.seconds_left)),
     ]
 
 
