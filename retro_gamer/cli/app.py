@@ -30,6 +30,7 @@ class Commands(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the command line."""
+    from retro_gamer.cli.check import check
     from retro_gamer.cli.create import create
     from retro_gamer.cli.evaluate import evaluate
     from retro_gamer.cli.info import info
@@ -46,7 +47,7 @@ def make_app() -> typer.Typer:
         help=_about.__doc__,
     )
     app.callback()(_about)
-    for command in (create, train, play, evaluate, info):
+    for command in (check, create, train, play, evaluate, info):
         app.command()(command)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,9 +64,7 @@ def find_description(source: GameSource) -> FoundDescription:
     raise DescriptionNotFoundError(
         printable(
             f"{source.label} has no description: no pyproject.toml with a [{SECTION}] section in {folder}{above}.\n"
-            f"Write one into {folder / 'pyproject.toml'}, for example:\n\n"
-            f"    [{SECTION}]\n"
-            '    actions = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]\n'
-            '    reward = "score"    # a key of the game\'s state\n'
+            "Find out what the game is like, and have one written:\n\n"
+            f"    retro-gamer check {shlex.quote(source.path or source.module)} --write\n"
         )
     )

@@ -74,7 +74,7 @@ class _Exploration:
         if seed is not None:
             self._session.seed(seed)
         self._finder = PlayerFinder(metadata.player)
-        self._mover = _MoverCount()
+        self._mover = MoverCount()
         self._seen: Counter[str] = Counter()
         self._episodes = 0
         self._has_player = False
@@ -134,7 +134,7 @@ class _Exploration:
         self._has_player = self._has_player or cell != NO_CELL
 
 
-class _MoverCount:
+class MoverCount:
     """Counts how often each agent that handles keys moves when a key is pressed and when none is."""
 
     def __init__(self) -> None:

@@ -200,6 +200,10 @@ class _Loader(SourceFileLoader):
         self._space.note_begun(self.name, module)
         exec(_compiled(self), module.__dict__)
 
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the compiled code of the module, whatever it is called."""
+        return _compiled(self)
+
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
         """Write no bytecode: nothing of ours is left in the user's folder."""
 

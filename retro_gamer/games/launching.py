@@ -10,12 +10,13 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from retro.agent import Agent, ArrowKeyAgent, CenterViewAgent
 from retro.game import Game
 
 from retro_gamer.games.folders import FACTORY_NAME
 from retro_gamer.games.importing import ModuleSpace, folders_of
 from retro_gamer.games.interception import interception
-from retro_gamer.games.scratch import Scratch, scratch_for
+from retro_gamer.games.scratch import scratch_of
 from retro_gamer.games.source import FRAMEWORK, GameSource
 from retro_gamer.games.stage import Stage
 
@@ -41,7 +42,7 @@ class Launcher:
 
     def __init__(self, source: GameSource) -> None:
         self.source = source
-        scratch = _scratch_of(source)
+        scratch = scratch_of(source)
         self.stage = Stage(source.path or source.module, source.answers, scratch)
         self._space: ModuleSpace | None = None
         if source.search_path is not None:
@@ -65,9 +66,22 @@ class Launcher:
         return self._attempt(self._make)
 
     @property
-    def is_isolated(self) -> bool:
-        """Whether the game's modules are this launcher's own: an installed game's are shared by all in the process."""
-        return self._space is not None or self.source.module.partition(".")[0] == FRAMEWORK
+    def modules(self) -> list[ModuleType]:
+        """The game's modules, as far as they have been loaded."""
+        if self._space is not None:
+            return self._space.modules
+        top = self._module_name.rpartition(".")[0] if self._module_name.endswith(_MAIN_MODULE) else self._module_name
+        return [m for name, m in list(sys.modules.items()) if f"{name}.".startswith(f"{top}.")]
+
+    @property
+    def sharing(self) -> str | None:
+        """Why games of several slots in one process would share more than they should, None if they do not."""
+        if self._space is None and self.source.module.partition(".")[0] != FRAMEWORK:
+            return "it is an installed module, of which a process has only one copy"
+        changed = find_framework_changes()
+        if changed:
+            return f"it changes the framework itself ({', '.join(changed[:3])})"
+        return None
 
     def unload(self) -> None:
         """Forget the game's modules."""
@@ -143,11 +157,24 @@ class Launcher:
         return call
 
 
-def _scratch_of(source: GameSource) -> Scratch | None:
-    """Return where the game may write; the framework's own examples write nothing."""
-    if source.search_path is None and source.module.partition(".")[0] == FRAMEWORK:
-        return None
-    return scratch_for(source.folder if source.path is not None or source.search_path is None else source.search_path)
+def find_framework_changes() -> list[str]:
+    """Return which attributes of the framework's classes are no longer what they were when we were imported."""
+    now = _framework_attributes()
+    names = sorted({*now, *_FRAMEWORK_AS_IT_WAS})
+    return [name for name in names if now.get(name) is not _FRAMEWORK_AS_IT_WAS.get(name)]
+
+
+def _framework_attributes() -> dict[str, Any]:
+    kinds = (Game, Agent, ArrowKeyAgent, CenterViewAgent)
+    return {
+        f"{kind.__name__}.{name}": value
+        for kind in kinds
+        for name, value in vars(kind).items()
+        if not (name.startswith("__") and name.endswith("__"))
+    }
+
+
+_FRAMEWORK_AS_IT_WAS = _framework_attributes()
 
 
 def _run_installed(name: str) -> ModuleType:

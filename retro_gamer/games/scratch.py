@@ -14,8 +14,11 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from retro_gamer.games.source import FRAMEWORK, GameSource
+
 _MOST_FILES = 2000
 _MOST_BYTES = 64 * 1024 * 1024
+NEUTRAL_PREFIX = "retro-gamer-neutral-"
 _LEFT_OUT = ("__pycache__", "node_modules", "site-packages", "checkpoints")
 _ENVIRONMENT_MARK = "pyvenv.cfg"
 
@@ -38,7 +41,7 @@ class Scratch:
     def path(self) -> str:
         """The folder."""
         if self._path is None or not os.path.isdir(self._path):
-            self._path = tempfile.mkdtemp(prefix="retro-gamer-game-")
+            self._path = tempfile.mkdtemp(prefix="retro-gamer-game-", dir=_neutral_folder())
             atexit.register(shutil.rmtree, self._path, ignore_errors=True)
             self._copy()
         return self._path
@@ -84,6 +87,12 @@ class Scratch:
                 self.left_out = True
 
 
+def _neutral_folder() -> str | None:
+    """Return the folder that our own Ray lets its processes stand in, which goes when that Ray goes."""
+    here = os.getcwd()
+    return here if os.path.basename(here).startswith(NEUTRAL_PREFIX) else None
+
+
 def _files_below(base: str) -> Iterator[str]:
     """Yield the regular files of a folder, the nearest first."""
     waiting = deque([base])
@@ -109,3 +118,17 @@ _scratches: dict[str, Scratch] = {}
 def scratch_for(base: str | Path) -> Scratch:
     """Return this process's scratch folder for the games of that folder."""
     return _scratches.setdefault(os.path.abspath(base), Scratch(os.path.abspath(base)))
+
+
+def stay_in_scratch(source: GameSource) -> None:
+    """Let this process, which does nothing but play that game, stand in its scratch folder for good."""
+    scratch = scratch_of(source)
+    if scratch is not None:
+        scratch.stay()
+
+
+def scratch_of(source: GameSource) -> Scratch | None:
+    """Return where a game may write, None for the framework's own examples, which write nothing."""
+    if source.search_path is None and source.module.partition(".")[0] == FRAMEWORK:
+        return None
+    return scratch_for(source.folder if source.path is not None or source.search_path is None else source.search_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import os
@@ -137,7 +138,7 @@ class Stage:
         """Let the threads that the game before has started end at their next step."""
         for thread in self.threads:
             if thread.is_alive() and thread.ident is not None:
-                end = ctypes.py_object(SystemExit)  # of which threads make no words
+                end = ctypes.py_object(SystemExit)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), end)
         self.threads.clear()
 
@@ -158,6 +159,14 @@ def _is_playing() -> bool:
 
 def _is_ours(thread: threading.Thread) -> bool:
     return str(getattr(getattr(thread, "_target", None), "__module__", "")).startswith("retro_gamer.")
+
+
+def _ending_quietly(run: Callable[[], None]) -> Callable[[], None]:
+    def run_until_ended() -> None:
+        with contextlib.suppress(SystemExit):
+            run()
+
+    return run_until_ended
 
 
 def _install_patches() -> None:
@@ -189,6 +198,7 @@ def _install_patches() -> None:
         if _is_playing() and _current.stage is not None and not _is_ours(thread):
             thread.daemon = True  # or it would keep the process
             _current.stage.threads.append(thread)
+            thread.run = _ending_quietly(thread.run)  # type: ignore[method-assign]
         start(thread)
 
     _replace(threading.Thread, "start", asking_start)

@@ -9,7 +9,7 @@ from typing import Any
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.discovery import Discovery, discover
 from retro_gamer.games.game_rules import find_game_problems, read_board_size
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading import Launcher, load_factory
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
@@ -30,6 +30,8 @@ class PreparedRun:
     factory: Callable[[], Any] | None
     """Given only where the game was handed over as a function."""
     discovery: Discovery
+    sharing: str | None = None
+    """Why each actor plays one game only, None if it does not."""
 
 
 def prepare_run(
@@ -65,13 +67,15 @@ def prepare_run(
     )
     metadata = _fill_gaps(metadata, discovery, characters)
     _write_resolved(directory, config.metadata, metadata, settings)
+    sharing = make_game.sharing if isinstance(make_game, Launcher) else None
     return PreparedRun(
         directory=directory,
-        settings=settings,
+        settings=settings if sharing is None else dataclasses.replace(settings, games_per_actor=1),
         metadata=metadata,
         source=source,
         factory=factory,
         discovery=discovery,
+        sharing=sharing,
     )
 
 

@@ -142,6 +142,8 @@ def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[
     found = prepared.discovery
     if found.first_failure is not None:
         yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
+    if prepared.sharing is not None:
+        yield f"Each actor plays one game at a time, because {prepared.sharing}."
     if prepared.factory is not None:
         yield (
             "The game was given as a function that cannot be imported. It trains, but to watch the agent with "

@@ -19,6 +19,7 @@ import ray
 
 import retro_gamer
 from retro_gamer.errors import EngineError, printable
+from retro_gamer.games.scratch import NEUTRAL_PREFIX
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 DEFAULT_TEMPORARY = Path("/tmp/ray")
@@ -96,7 +97,7 @@ class LocalRay:
             yield  # A notebook or an interactive session: its folder is where its modules are.
             return
         before = os.getcwd()
-        os.chdir(self._make_scratch("retro-gamer-"))
+        os.chdir(self._make_scratch(NEUTRAL_PREFIX))
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ from ray.actor import ActorHandle
 from retro_gamer.dqn.messages import Grant, Report, Weights
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.games.hanging import HangWatch
+from retro_gamer.games.scratch import stay_in_scratch
 from retro_gamer.replay.block import Block
 from retro_gamer.training.growth import Growth
 from retro_gamer.training.ray.last_words import LastWords
@@ -31,7 +32,10 @@ class PlayingProcess:
         silence_output()
         self._watch = HangWatch(work.settings.hang_seconds, last_words.open())
         self._watch.__enter__()
-        self._actor = work.located(os.getcwd()).make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
+        work = work.located(os.getcwd())
+        if work.source is not None:
+            stay_in_scratch(work.source)
+        self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay = replay
         self._pushed: ray.ObjectRef[int] | None = None
         self._growth = Growth(work.settings.actor_growth_megabytes)

@@ -2,12 +2,12 @@ from random import randint
 from retro.game import Game
 from retro.agent import ArrowKeyAgent
 
-WIDTH, HEIGHT = 10, 6
+WIDTH, HEIGHT = 5, 4
 
 class Coin:
     name = "coin"
     character = "$"
-    position = (4, 2)
+    position = (2, 1)
 
 class Player(ArrowKeyAgent):
     name = "player"

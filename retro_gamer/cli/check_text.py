@@ -1,0 +1,219 @@
+"""What `check` found out, in words and in plain JSON types."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from retro_gamer.cli.checking import Cost
+from retro_gamer.cli.display import number
+from retro_gamer.errors import Problem, shown
+from retro_gamer.games.findings import Findings, StateKey
+from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, view_pays
+from retro_gamer.games.validation import SIGNALS
+
+MOST_LISTED = 12
+MEGABYTE = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """Everything that is told of a game."""
+
+    game: str
+    findings: Findings
+    described: Mapping[str, Any]
+    """The description as it is, empty if there is none."""
+    origin: str | None
+    suggested: Mapping[str, Any]
+    """Fields that the description lacks."""
+    problems: tuple[Problem, ...]
+    cost: Cost | None
+    seconds: float
+
+
+def to_json(check: Check) -> dict[str, Any]:
+    """Return everything in plain JSON types."""
+    findings, verdict = check.findings, judge_keys(check.findings)
+    return {
+        "game": check.game,
+        "starts": findings.how,
+        "board_size": list(findings.board_size),
+        "view_size": list(findings.view_size),
+        "characters": sorted(findings.characters),
+        "player": findings.player,
+        "state": {name: _key_json(key, findings.turns) for name, key in findings.state.items()},
+        "rewards": rank_rewards(findings),
+        "keys": {"listened": list(findings.listened), **{n: _plain(v) for n, v in dataclasses.asdict(verdict).items()}},
+        "episodes": findings.episodes,
+        "turns": findings.turns,
+        "episode_turns": {
+            "ended": len(findings.episode_turns),
+            "cut_short": findings.cut_short,
+            "median": statistics.median(findings.episode_turns) if findings.episode_turns else None,
+            "longest": max(findings.episode_turns, default=None),
+        },
+        "failures": [dataclasses.asdict(failure) for failure in findings.failures],
+        "failed_games": findings.n_failures,
+        "repeats_for_a_seed": findings.repeats,
+        "ignores_seed": findings.ignores_seed,
+        "shares": findings.sharing,
+        "turns_per_second": round(findings.turns_per_second),
+        "start_seconds": findings.start_seconds,
+        "cost": None if check.cost is None else dataclasses.asdict(check.cost),
+        "described": dict(check.described),
+        "suggested": dict(check.suggested),
+        "problems": [{"field": p.field, "value": shown(p.value), "rule": p.rule} for p in check.problems],
+        "remarks": list(find_remarks(check)),
+        "seconds": round(check.seconds, 1),
+    }
+
+
+def to_lines(check: Check) -> Iterator[str]:
+    """Yield what was found, line by line."""
+    findings = check.findings
+    yield f"Checked {check.game}"
+    for name, text in _facts(check):
+        yield f"  {name:<12} {text}"
+    remarks = list(find_remarks(check))
+    if remarks:
+        yield ""
+        yield from (f"! {remark}" for remark in remarks)
+    if check.problems:
+        yield ""
+        yield f"Problems in {check.origin}:"
+        yield from (f"  {problem}" for problem in check.problems)
+    if findings.failures:
+        yield ""
+        yield f"{findings.n_failures} games failed, the first of them:"
+        for failure in findings.failures:
+            yield f"  seed {failure.seed}, turn {failure.turn}: {failure.text}"
+
+
+def find_remarks(check: Check) -> Iterator[str]:
+    """Yield what a user should know or change."""
+    findings, described, verdict = check.findings, check.described, judge_keys(check.findings)
+    actions = described.get("actions", ())
+    if verdict.tried:
+        idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
+        if idle:
+            yield f"actions: {_list(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
+        for group in verdict.same:
+            if not described or sum(key in actions for key in group) > 1:
+                yield f"The keys {_list(group)} always did the same; one of them is enough."
+        if verdict.quitting:
+            yield f"{_list(verdict.quitting)} only ended the game."
+    reward = described.get("reward")
+    if isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes:
+        yield (
+            f'reward = "{reward}" did not change in {findings.turns:,} random turns. A signal can stand in for it: '
+            '"@turns" (each turn survived) or "@end" (how the game ends).'
+        )
+    if reward in SIGNALS and not findings.episode_turns:
+        yield f'reward = "{reward}" asks for games that end, and none of {findings.cut_short} did.'
+    known = described.get("character_set")
+    strange = sorted(set(findings.characters) - set(known)) if isinstance(known, list) else []
+    if strange:
+        yield f"The board also showed {' '.join(strange[:MOST_LISTED])}, which character_set lacks: seen as empty."
+    if view_pays(findings) and described.get("observe", "board") != "view":
+        yield (
+            f"The board has {_size(findings.board_size)} cells and a player sees {_size(findings.view_size)} of them: "
+            'observe = "view" trains much faster.'
+        )
+    yield from _remarks_on_repeating(findings)
+
+
+def _remarks_on_repeating(findings: Findings) -> Iterator[str]:
+    if findings.repeats is False:
+        yield (
+            "Two games with one seed went different ways: it depends on the clock, on threads or on a generator of its "
+            "own. It trains, but runs are not repeatable, and its keys could not be tried."
+        )
+    if findings.ignores_seed:
+        yield "Two games with different seeds were the same under the same keys: nothing in it is left to chance."
+    if findings.sharing is not None:
+        yield f"Each actor will play one game at a time, because {findings.sharing}."
+
+
+def _facts(check: Check) -> Iterator[tuple[str, str]]:
+    findings = check.findings
+    characters = sorted(findings.characters)
+    yield "starts", f"by {findings.how}, in {findings.start_seconds * 1000:.3g} ms"
+    window = "" if findings.view_size == findings.board_size else f", of which {_size(findings.view_size)} are visible"
+    yield "board", f"{_size(findings.board_size)} cells{window}"
+    yield "characters", (" ".join(characters[:40]) or "none") + (" …" if len(characters) > 40 else "")
+    yield "player", findings.movers[0] if findings.movers else findings.player or "none found: the board is seen whole"
+    yield "keys", _describe_keys(judge_keys(findings))
+    for i, (name, key) in enumerate(findings.state.items()):
+        if i < MOST_LISTED:
+            yield ("state" if not i else "", f"{shown(name, 30)}: {_describe_key(key, findings.turns)}")
+    if not findings.state:
+        yield "state", "empty"
+    yield "reward", ", ".join(f'"{name}"' for name in rank_rewards(findings)[:4]) + " (candidates, the best first)"
+    yield "episodes", _describe_episodes(findings)
+    yield "speed", f"{number(findings.turns_per_second)} turns a second and process, without training"
+    if check.cost is not None:
+        cost = check.cost
+        yield (
+            "network",
+            (
+                f"{cost.inputs:,} inputs, {cost.weights:,} weights; {cost.memory_bytes / MEGABYTE:,.0f} MB for "
+                "the replay memory"
+            ),
+        )
+        yield (
+            "training",
+            f"about {_minutes(cost.seconds)} on this machine for the default 1,000 episodes, if they last as long",
+        )
+    yield "description", check.origin or "none yet"
+
+
+def _describe_keys(verdict: KeyVerdict) -> str:
+    if not verdict.tried:
+        return f"{_list(verdict.effective) or 'none'} are named in the code (not tried)"
+    idle = f"; {_list(verdict.idle)} never did" if verdict.idle else ""
+    return f"{_list(verdict.effective) or 'none'} changed something{idle}"
+
+
+def _describe_key(key: StateKey, turns: int) -> str:
+    kind = "/".join(sorted(key.types))
+    if key.low is None or key.values:
+        return f"{kind}, such as {', '.join(key.values[:3])}; changed in {key.changes:,} of {turns:,} turns"
+    return f"{kind}, {number(key.low)} to {number(key.high or 0.0)}; changed in {key.changes:,} of {turns:,} turns"
+
+
+def _describe_episodes(findings: Findings) -> str:
+    ended = findings.episode_turns
+    if not ended:
+        return f"none of {findings.cut_short} ended within the {findings.turns:,} turns played"
+    longest = f"median {statistics.median(ended):g} turns, longest {max(ended):,}"
+    return f"{len(ended):,} random games ended ({longest}); {findings.cut_short} were cut short"
+
+
+def _key_json(key: StateKey, turns: int) -> dict[str, Any]:
+    return {
+        "types": sorted(key.types),
+        "low": key.low,
+        "high": key.high,
+        "values": key.values,
+        "changes": key.changes,
+        "changes_per_turn": key.changes / turns if turns else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _list(keys: Any) -> str:
+    return ", ".join("space" if key == " " else key for key in keys)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:,.0f} minutes"

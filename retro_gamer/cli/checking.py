@@ -1,0 +1,181 @@
+"""Finding out about a game on every core: processes that play it, watched, and what they found put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from retro_gamer.errors import GameFailedError, RetroGamerError
+from retro_gamer.games.descriptions import FoundDescription, find_description
+from retro_gamer.games.findings import Findings, add_up
+from retro_gamer.games.hanging import HangWatch
+from retro_gamer.games.scratch import stay_in_scratch
+from retro_gamer.games.source import GameSource, describe_source, find_source
+from retro_gamer.games.trial import Trial, TrialPlan
+
+if TYPE_CHECKING:
+    from retro_gamer.games.metadata import GameMetadata
+
+SEEDS_APART = 1_000_003
+HANG_SECONDS = 5.0
+SILENCE_SECONDS = 20.0
+REPORT_SECONDS = 0.1
+
+Report = Callable[[int], None]
+"""Takes the turns played so far by all processes."""
+
+
+def find_game(game: str) -> tuple[GameSource, FoundDescription | None]:
+    """Return where a game is, as its description says if it has one, and that description.
+
+    Raises:
+        GameNotFoundError, ConfigurationError (a pyproject.toml that is not TOML)
+    """
+    from retro_gamer.errors import DescriptionNotFoundError
+
+    source = find_source(game)
+    try:
+        found = find_description(source)
+    except DescriptionNotFoundError:
+        return source, None
+    return describe_source(source, found.values), found
+
+
+def play_everywhere(plan: TrialPlan, n_processes: int, report: Report) -> Findings:
+    """Return what that many processes found, each from seeds of its own.
+
+    Raises:
+        GameNotFoundError, GameFailedError: if the game cannot be started, or takes its process with it.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, BaseProcess] = {}
+    for number in range(n_processes):
+        ours, theirs = context.Pipe(duplex=False)
+        share = dataclasses.replace(plan, seed=plan.seed + number * SEEDS_APART, turns=plan.turns // n_processes)
+        process: BaseProcess = context.Process(target=_play_share, args=(share, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        workers[ours] = process
+    try:
+        return add_up(_collect(workers, report))
+    finally:
+        for process in workers.values():
+            process.kill()
+            process.join()
+
+
+def _collect(workers: dict[Connection, BaseProcess], report: Report) -> list[Findings]:
+    turns = dict.fromkeys(workers, 0)
+    results: dict[Connection, Findings] = {}
+    while len(results) < len(workers):
+        ready = wait([connection for connection in workers if connection not in results], SILENCE_SECONDS)
+        if not ready:
+            raise GameFailedError(
+                f"the game does not come back: nothing was heard of it for {SILENCE_SECONDS:g} seconds. A turn, or "
+                "building the game, takes too long or never ends."
+            )
+        for connection in ready:
+            assert isinstance(connection, Connection)
+            told = _receive(connection, workers[connection])
+            if isinstance(told, RetroGamerError):
+                raise told
+            if isinstance(told, Findings):
+                results[connection] = told
+            else:
+                turns[connection] = told
+                report(sum(turns.values()))
+    return [results[connection] for connection in workers]
+
+
+def _receive(connection: Connection, process: BaseProcess) -> Any:
+    try:
+        return connection.recv()
+    except EOFError:
+        process.join()
+        raise GameFailedError(
+            f"the game ended its whole process (exit status {process.exitcode}): it calls os._exit(), or a library "
+            "that it uses crashed"
+        ) from None
+
+
+def _play_share(plan: TrialPlan, connection: Connection) -> None:
+    """Play in a process of its own, and send turns, then findings or an error."""
+    _silence()
+    stay_in_scratch(plan.source)
+    last = 0.0
+
+    def report(turns: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > REPORT_SECONDS:
+            last = time.monotonic()
+            connection.send(turns)
+
+    try:
+        with HangWatch(HANG_SECONDS):
+            connection.send(Trial(plan, report).run())
+    except RetroGamerError as error:
+        connection.send(error)
+    connection.close()
+
+
+def _silence() -> None:
+    """Let what the game's libraries print themselves go nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def play_here(plan: TrialPlan, report: Report) -> Findings:
+    """Return what this process finds by itself."""
+    with HangWatch(HANG_SECONDS):
+        return Trial(plan, report).run()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the default training of a game would take. Seconds are for all its episodes on this machine."""
+
+    inputs: int
+    weights: int
+    memory_bytes: int
+    turn_seconds: float
+    update_seconds: float
+    seconds: float
+
+
+def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost:
+    """Return the size of the network and what training takes, from a second of measuring."""
+    import math
+
+    from retro_gamer.dqn.learner import Learner
+    from retro_gamer.dqn.spec import make_spec
+    from retro_gamer.hyperparameters import Hyperparameters
+    from retro_gamer.training.machine import count_cpus
+    from retro_gamer.training.measure import measure_service_times
+    from retro_gamer.training.work import Work
+
+    settings = Hyperparameters()
+    spec = make_spec(metadata, settings, findings.player is not None)
+    work = Work(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
+    times = measure_service_times(work, min(count_cpus(), 8))
+    learner = Learner(spec, settings, metadata.character_set or ())
+    lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]
+    mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode
+    turns = mean * settings.training_episodes
+    slowest = max(times.turn / max(1, count_cpus() - 1), times.update / settings.train_every)
+    row = spec.height * spec.width + 4 * spec.n_state + 8
+    return Cost(
+        inputs=spec.height * spec.width * spec.n_characters + spec.n_state,
+        weights=sum(parameter.numel() for parameter in learner.network.parameters()),
+        memory_bytes=settings.memory_capacity * (row + 32),
+        turn_seconds=times.turn if math.isfinite(times.turn) else 0.0,
+        update_seconds=times.update,
+        seconds=turns * slowest if math.isfinite(slowest) else 0.0,
+    )

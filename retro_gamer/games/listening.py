@@ -1,0 +1,82 @@
+"""Which keys a game's code listens to, read from the constants of its compiled code. Nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from importlib.abc import InspectLoader
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from retro_gamer.games.keys import key_codes
+from retro_gamer.games.player import handles_keys
+
+ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
+_HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke")
+_ROWS = (set("wasdqezx"), set("hjklyubn"), set("ijkl"), set("0123456789"))
+"""Strings of these letters alone are taken for keys in a row."""
+_NO_KEYS = ("character", "name", "color")
+
+
+def find_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[str, ...]:
+    """Return the keys that the game's modules and the handlers of its agents name, the arrows first.
+
+    A special key counts wherever its name stands; a character only in code that deals with keystrokes, or in a table
+    beside the name of a special key. Letters in a row there (``in "wasd"``) count one by one.
+    """
+    found: dict[str, None] = {}
+    for code in _codes_of(modules, agents):
+        handles = any(name in _HANDLERS for name in (code.co_name, *code.co_names, *code.co_varnames))
+        texts = list(_texts_in(code.co_consts))
+        special = [text for text in texts if text in key_codes()]
+        found.update(dict.fromkeys(special))
+        if handles or special:
+            found.update(dict.fromkeys(text for text in texts if len(text) == 1 and text.isprintable()))
+        if handles:
+            rows = [text for text in texts if len(text) > 1 and any(set(text) <= row for row in _ROWS)]
+            found.update(dict.fromkeys(key for row in rows for key in row))
+    found.update(dict.fromkeys(_keys_held(agents)))
+    return tuple(sorted(found, key=lambda key: (key not in ARROWS, not key.startswith("KEY_"))))
+
+
+def _codes_of(modules: Iterable[ModuleType], agents: Iterable[Any]) -> Iterator[CodeType]:
+    waiting = [code for module in modules if (code := _code_of(module)) is not None]
+    for kind in {type(agent) for agent in agents}:
+        handler = getattr(kind, "handle_keystroke", None)
+        if isinstance(handler, FunctionType):
+            waiting.append(handler.__code__)
+    seen: set[CodeType] = set()
+    while waiting:
+        code = waiting.pop()
+        if code not in seen:
+            seen.add(code)
+            yield code
+            waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+def _code_of(module: ModuleType) -> CodeType | None:
+    spec = module.__spec__
+    if spec is None or not isinstance(spec.loader, InspectLoader):
+        return None
+    try:
+        return spec.loader.get_code(spec.name)
+    except (ImportError, SyntaxError, OSError):  # it has none, or its file has changed since it was loaded
+        return None
+
+
+def _keys_held(agents: Iterable[Any]) -> list[str]:
+    """Return the keys that agents keep among their attributes: players that are given keys of their own."""
+    return [
+        value
+        for agent in agents
+        if handles_keys(type(agent))
+        for name, value in getattr(agent, "__dict__", {}).items()
+        if isinstance(value, str) and name not in _NO_KEYS and (len(value) == 1 or value in key_codes())
+    ]
+
+
+def _texts_in(constants: Iterable[Any]) -> Iterator[str]:
+    for constant in constants:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, (tuple, frozenset)):
+            yield from _texts_in(sorted(constant, key=str))

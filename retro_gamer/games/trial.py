@@ -1,0 +1,249 @@
+"""Playing a game at random, and trying its keys, to find out what it is like. One process's part of `check`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from retro_gamer.errors import GameFailedError, printable, shown
+from retro_gamer.games.discovery import MoverCount
+from retro_gamer.games.drawing import BoardEncoder
+from retro_gamer.games.findings import Failure, Findings, KeyTrials, StateKey
+from retro_gamer.games.game_rules import read_board_size
+from retro_gamer.games.listening import ARROWS, find_keys
+from retro_gamer.games.loading import load_factory
+from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.player import PlayerFinder, label_of
+from retro_gamer.games.session import GameSession
+from retro_gamer.games.source import GameSource
+from retro_gamer.games.validation import TURNS
+
+_DRAWN_TURNS = 20
+_DRAWN_EVERY = 10
+_LONGEST_PREFIX_TURNS = 25
+_AFTERMATH_TURNS = 3
+_MOST_TRIALS = 40
+_MOST_FAILURES = 5
+_EXTRA_KEYS = (" ", "KEY_ENTER", "KEY_ESCAPE")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """One process's part: from which seed on, how many turns, how many seconds of play and of trying keys."""
+
+    source: GameSource
+    player: str | None = None
+    seed: int = 0
+    turns: int = 2000
+    play_seconds: float = 3.0
+    key_seconds: float = 3.0
+    most_turns_per_episode: int = 2000
+
+
+class Trial:
+    """Plays one game's random games and tries its keys.
+
+    Raises:
+        GameNotFoundError, GameFailedError: if the game cannot be loaded, or its first game not be built.
+    """
+
+    def __init__(self, plan: TrialPlan, report: Callable[[int], None] = lambda turns: None) -> None:
+        self._plan = plan
+        self._report = report
+        self._launcher = load_factory(plan.source)
+        self._random = random.Random(plan.seed)
+        self._finder = PlayerFinder(plan.player)
+        self._mover = MoverCount()
+        self.findings = Findings(how=self._launcher.how)
+        self._session = self._make_session(ARROWS)
+        self._session.seed(plan.seed)
+        started = time.perf_counter()
+        self._session.start()
+        self.findings.start_seconds = time.perf_counter() - started
+        game = self._session.game
+        self.findings.board_size = read_board_size(game)
+        self.findings.view_size = read_board_size(game, view=True)
+        self.findings.listened = find_keys(self._launcher.modules, game.agents)
+        self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS))) or ARROWS
+        self._session = self._make_session(self.findings.listened or ARROWS)
+
+    def run(self) -> Findings:
+        """Play, try the keys, and return what was found."""
+        self._play()
+        self._compare_seeds()
+        self._try_keys()
+        self.findings.sharing = self._launcher.sharing
+        choice = self._mover.choose()
+        self.findings.movers = [] if choice is None else [choice]
+        return self.findings
+
+    def _make_session(self, keys: tuple[str, ...]) -> GameSession:
+        metadata = GameMetadata(actions=keys, reward=TURNS)
+        return GameSession(self._launcher, metadata, self._plan.source)
+
+    def _play(self) -> None:
+        deadline = time.monotonic() + self._plan.play_seconds
+        seed, fruitless = self._plan.seed, 0
+        while self.findings.turns < self._plan.turns and time.monotonic() < deadline and fruitless < _MOST_FAILURES:
+            before = self.findings.turns
+            try:
+                self._play_episode(seed, deadline)
+            except GameFailedError as failure:
+                self._note_failure(seed, self._session.turns if self.findings.turns > before else 0, str(failure))
+            fruitless = 0 if self.findings.turns > before else fruitless + 1
+            seed += 1
+
+    def _play_episode(self, seed: int, deadline: float) -> None:
+        session, findings = self._session, self.findings
+        session.seed(seed)
+        session.start()
+        game = session.game
+        encoder = BoardEncoder((), read_board_size(game))
+        codes = np.zeros((encoder.height, encoder.width), dtype=np.uint8)
+        self._look(encoder, codes)
+        state = self._read_state(game, {})
+        while session.turns < self._plan.most_turns_per_episode and findings.turns < self._plan.turns:
+            action = self._random.randrange(session.metadata.n_actions)
+            self._mover.before(game, self._finder)
+            started = time.perf_counter()
+            session.step(action)
+            findings.seconds += time.perf_counter() - started
+            findings.turns += 1
+            self._mover.after(pressed=action < len(session.metadata.actions))
+            state = self._read_state(game, state)
+            if session.turns <= _DRAWN_TURNS or session.turns % _DRAWN_EVERY == 0:
+                self._look(encoder, codes)
+            if session.is_over:
+                findings.episode_turns.append(session.turns)
+                self._read_messages(game)
+                return
+            self._report(findings.turns)
+            if time.monotonic() > deadline:
+                break
+        findings.cut_short += 1
+
+    def _look(self, encoder: BoardEncoder, codes: np.ndarray) -> None:
+        game = self._session.game
+        encoder.unknown = {}
+        encoder.encode(game, codes)
+        self.findings.characters.update(encoder.unknown)
+        player = self._finder.find(game.agents)
+        if player is not None:
+            self.findings.player = self.findings.player or label_of(player)
+
+    def _read_state(self, game: Any, before: dict[str, Any]) -> dict[str, Any]:
+        now = {str(key): value for key, value in game.state.items()}
+        for name, value in now.items():
+            self.findings.state.setdefault(name, StateKey()).meet(value, before.get(name, value))
+        return now
+
+    def _read_messages(self, game: Any) -> None:
+        texts = [str(value) for value in game.state.values() if isinstance(value, str)]
+        texts += [str(message) for _, message in game.log_messages[-1:]]
+        self.findings.messages_at_end.update(printable(shown(text, 60)) for text in texts)
+
+    def _note_failure(self, seed: int, turn: int, text: str) -> None:
+        self.findings.n_failures += 1
+        if len(self.findings.failures) < _MOST_FAILURES:
+            self.findings.failures.append(Failure(seed=seed, turn=turn, text=text))
+
+    def _compare_seeds(self) -> None:
+        """Play the same actions twice with one seed and once with another."""
+        actions = [self._random.randrange(self._session.metadata.n_actions) for _ in range(_LONGEST_PREFIX_TURNS)]
+        seed = self._plan.seed
+        first, again, other = (self._trace(s, actions) for s in (seed, seed, seed + 1))
+        if first is not None and again is not None:
+            self.findings.repeats = first == again
+            self.findings.ignores_seed = first == other and self.findings.repeats
+
+    def _trace(self, seed: int, actions: list[int]) -> list[str] | None:
+        """Return a fingerprint of each turn, None if the game fails on the way."""
+        session, trace = self._session, []
+        try:
+            session.seed(seed)
+            session.start()
+            trace.append(fingerprint(session.game))
+            for action in actions:
+                if session.is_over:
+                    break
+                session.step(action)
+                trace.append(fingerprint(session.game))
+        except GameFailedError:
+            return None
+        return trace
+
+    def _try_keys(self) -> None:
+        """Go to a turn of a game again and again, press another key there each time, and see what follows."""
+        if not self.findings.repeats:
+            return
+        deadline = time.monotonic() + self._plan.key_seconds
+        self._session = self._make_session(self._keys)
+        for number in range(_MOST_TRIALS):
+            seed = self._plan.seed + number
+            length = self._random.randrange(_LONGEST_PREFIX_TURNS) if number else 0
+            prefix = [self._random.randrange(len(self._keys)) for _ in range(length)]
+            nothing = self._outcome(seed, prefix, len(self._keys), deadline)
+            if nothing is None:
+                if time.monotonic() > deadline:
+                    return
+                continue
+            outcomes = {key: self._outcome(seed, prefix, i, deadline) for i, key in enumerate(self._keys)}
+            if time.monotonic() > deadline:
+                return  # of a trial that was broken off, keys are not to be compared
+            for key, outcome in outcomes.items():
+                if outcome is not None:
+                    self._note_trial(key, f"{seed}/{number}", outcome, nothing)
+
+    def _note_trial(self, key: str, trial: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
+        trials = self.findings.keys.setdefault(key, KeyTrials())
+        trials.trials += 1
+        if outcome[0] != nothing[0]:
+            trials.changed += 1
+            trials.ended += outcome[1] and not nothing[1]
+            trials.outcomes[trial] = outcome[0]
+
+    def _outcome(self, seed: int, prefix: list[int], index: int, deadline: float) -> tuple[str, bool] | None:
+        """Return what follows a key after some turns, and whether it ends the game at once; None if it fails."""
+        session = self._session
+        try:
+            session.seed(seed)
+            session.start()
+            for action in prefix:
+                if session.is_over or time.monotonic() > deadline:
+                    return None
+                session.step(action)
+            if session.is_over:
+                return None
+            session.step(index)
+            ended, seen = session.is_over, [fingerprint(session.game)]
+            while not session.is_over and len(seen) < _AFTERMATH_TURNS:
+                session.step(len(self._keys))
+                seen.append(fingerprint(session.game))
+        except GameFailedError:
+            return None
+        return "".join(seen), ended
+
+
+def fingerprint(game: Any) -> str:
+    """Return a short text that differs where two moments of a game differ: state, agents, window, whether it goes on.
+
+    What it logs does not count.
+    """
+    agents = [
+        (
+            type(agent).__name__,
+            getattr(agent, "position", None),
+            getattr(agent, "character", None),
+            getattr(agent, "display", True),
+        )
+        for agent in game.agents
+    ]
+    state = sorted((str(key), repr(value)) for key, value in game.state.items())
+    text = repr((game.playing, state, agents, game.view_position))
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -1,0 +1,182 @@
+"""Games as people write them: each goes through check, create, train and play unchanged, or is refused with the reason.
+
+Every folder of tests/games holds one game with a habit from the wild.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.cli.check import check_game
+from retro_gamer.errors import RetroGamerError
+from retro_gamer.games.loading import load_factory
+from retro_gamer.games.session import GameSession
+from retro_gamer.policy import TrainedPolicy
+from retro_gamer.runs.config import load_config
+from retro_gamer.runs.creation import create_run
+from retro_gamer.runs.description_file import write_description
+from retro_gamer.runs.log import TrainingLog
+from retro_gamer.training.progress import LoggingReporter
+from retro_gamer.training.run import train
+from tests.cli.shows import show
+
+GAMES = Path(__file__).parent / "games"
+ANSWERS = {"menu": '[tool.retro-gamer]\nanswers = ["2"]\n'}
+REWARDS = {
+    "arguments": "gems", "at_import": "score", "bare_except": "points", "crashing": "score", "in_main": "score",
+    "inside_guard": "@turns", "leaking": "slime", "levels": "x", "menu": "distance", "messages": "@end",
+    "module_score": "score", "no_state": "@turns", "off_the_board": "@turns", "old_style": "score",
+    "own_class": "height", "packaged": "energy", "starts_again": "score", "still_score": "@turns", "threads": "ticks",
+    "title_screen": "bubbles", "two_players": "left", "wide_world": "trees", "writes_files": "depth",
+}  # fmt: skip
+REFUSED = {
+    "asks_forever": "asks again and again, last with 'What is your name?'",
+    "needs_package": "game.py:1: ModuleNotFoundError: No module named 'a_package_nobody_has'",
+    "no_game": "no function create_game(), plays no game when it is run",
+}
+APART = {"changes_framework", "documented", "shadowed_numbers"}
+"""The first changes what this process tests with; the others have a description and tests of their own."""
+SETTINGS = {
+    "training_episodes": 4,
+    "max_turns_per_episode": 25,
+    "learning_starts": 10,
+    "batch_size": 8,
+    "exploration_turns": 20,
+    "games_per_actor": 2,
+}
+
+
+def quietly(turns: int) -> None:
+    """Show no progress."""
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Copy a game to a place of its own and stand there."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(GAMES / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        if name in ANSWERS:
+            (folder / "pyproject.toml").write_text(ANSWERS[name])
+        monkeypatch.chdir(folder)
+        return folder
+
+    return copy
+
+
+def test_every_game_of_the_collection_is_here() -> None:
+    names = {path.name for path in GAMES.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert names == {*REWARDS, *REFUSED, *APART}
+    assert len(names) >= 15
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of(name)
+    before = files_in(folder)
+    arguments, stdin = list(sys.argv), sys.stdin
+    checked = check_game(
+        str(folder), turns=250, seconds=0.6, seed=1, n_processes=0, report=quietly, with_cost=False
+    )  # fmt: skip
+    if name != "threads":  # whose best candidate depends on the clock
+        assert checked.suggested["reward"] == REWARDS[name]
+    assert checked.findings.turns > 0
+    write_description(folder / "pyproject.toml", checked.suggested)
+
+    run_dir = folder.parent / "run"
+    create_run(str(folder), run_dir, SETTINGS)
+    outcome = train(run_dir, n_actors=0, reporter=LoggingReporter())
+    assert outcome.complete
+    assert len(TrainingLog(run_dir / "training.log").read_episodes()) == 4
+
+    policy = TrainedPolicy(run_dir)
+    source = policy.config.require_source()
+    session = GameSession(load_factory(source), policy.metadata, source)
+    session.seed(3)
+    session.start()
+    while not session.is_over and session.turns < 20:
+        try:
+            session.step(policy.choose_actions([session.game])[0])
+        except RetroGamerError as error:
+            assert name == "crashing", error  # noqa: PT017
+    assert session.turns > 0
+
+    after = files_in(folder)
+    after.pop("pyproject.toml")
+    before.pop("pyproject.toml", None)
+    assert after == before, "the user's folder holds what it held"
+    assert (sys.argv, sys.stdin, Path.cwd()) == (arguments, stdin, folder)
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_game_that_cannot_be_played_is_refused_with_the_reason(name: str, copy_of) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RetroGamerError) as refused:
+        check_game(str(copy_of(name)), turns=10, seconds=0.5, seed=1, n_processes=0, report=quietly, with_cost=False)
+    assert REFUSED[name] in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["module_score", "writes_files", "bare_except", "starts_again"])
+def test_games_train_in_processes_of_their_own(name: str, copy_of, local_ray: object) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of(name)
+    before = files_in(folder)
+    actions = '["KEY_RIGHT", "KEY_LEFT", "KEY_UP", "KEY_DOWN"]'
+    (folder / "pyproject.toml").write_text(f'[tool.retro-gamer]\nactions = {actions}\nreward = "{REWARDS[name]}"\n')
+    run_dir = folder.parent / "run"
+    create_run(str(folder), run_dir, {**SETTINGS, "training_episodes": 12, "games_per_actor": 8})
+    assert train(run_dir, n_actors=1, reporter=LoggingReporter()).complete
+    episodes = TrainingLog(run_dir / "training.log").read_episodes()
+    assert len(episodes) == 12
+    if name == "module_score":  # games in lock step that shared their score would see each other's points
+        assert {(line.steps, line.total_reward) for line in episodes} == {(21, 21.0)}
+    after = files_in(folder)
+    after.pop("pyproject.toml")
+    assert after == before
+
+
+def test_a_game_that_changes_the_framework_gets_one_slot_a_process(copy_of, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of("changes_framework")
+    script = (
+        "import sys\nfrom retro_gamer.runs.creation import create_run\n"
+        "from retro_gamer.runs.directory import RunDirectory\n"
+        "from retro_gamer.training.preparation import prepare_run\n"
+        f"create_run('.', 'run', {SETTINGS!r})\n"
+        "prepared = prepare_run(RunDirectory.open('run'))\n"
+        "print(prepared.settings.games_per_actor, prepared.sharing)\n"
+    )
+    (folder / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_RIGHT"]\nreward = "score"\n')
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "1 it changes the framework itself (ArrowKeyAgent.character)\n", done.stderr
+    assert load_config(folder / "run").hyperparameters.games_per_actor == 2
+
+
+def test_a_game_for_an_older_framework_in_four_typed_lines(copy_of) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of("old_style")
+    code = (folder / "nav_game.py").read_bytes()
+    lines = [
+        "check nav_game.py --write",
+        "create --game nav_game.py --output runs/nav",
+        "train runs/nav --minutes 0.05",
+    ]
+    for line in lines:
+        command = [sys.executable, "-m", "retro_gamer", *line.split()]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with show("play", "runs/nav", folder=folder) as screen:
+        screen.wait_for("^")
+        screen.press("\r")
+        assert screen.wait() == 0
+    assert (folder / "nav_game.py").read_bytes() == code
+    assert sorted(path.name for path in folder.iterdir()) == ["nav_game.py", "pyproject.toml", "runs"]
