@@ -148,10 +148,13 @@ class ModuleSpace:
 
     def _take_in_new_folders(self) -> None:
         """Look also in those folders of the game that its code has put on ``sys.path``."""
-        for folder in sys.path:
-            own = folder not in self._path_before and folder not in self._folders
-            if own and is_below(os.path.abspath(folder), self._folders[0]) and os.path.isdir(folder):
-                self._folders.append(os.path.abspath(folder))
+        top = self._folders[0]
+        top_told = os.path.normpath(self.locate(top))
+        for folder in [os.path.abspath(entry) for entry in sys.path if entry not in self._path_before]:
+            place = os.path.normpath(os.path.join(top, os.path.relpath(folder, top_told)))
+            place = place if is_below(folder, top_told) else folder
+            if is_below(place, top) and place not in self._folders and os.path.isdir(place):
+                self._folders.append(place)
 
     def _import(
         self,

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from retro_gamer.games.code_places import is_below
 from retro_gamer.games.source import FRAMEWORK, GameSource
 
 _MOST_FILES = 2000
@@ -69,6 +70,8 @@ class Scratch:
 
     def mirrored(self, file: str) -> str:
         """Return where the copy of a file of the game is, or the file itself if it was not copied."""
+        if not is_below(file, self.base):
+            return file
         copy = os.path.join(self.path, os.path.relpath(file, self.base))
         return copy if not self.left_out and os.path.exists(copy) else file
 

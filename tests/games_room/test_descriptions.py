@@ -50,7 +50,7 @@ def test_a_users_own_snake_is_not_taken_for_the_frameworks(make_project: Project
     folder = make_project({"snake.py": plain_game_text})
     with pytest.raises(DescriptionNotFoundError) as raised:
         find_description(find_source(str(folder / "snake.py")))
-    assert str(folder / "pyproject.toml") in str(raised.value)
+    assert "retro-gamer check" in str(raised.value)
     assert "[tool.retro-gamer]" in str(raised.value)
     with pytest.raises(DescriptionNotFoundError):
         find_description(GameSource(module="retro.examples.snake", search_path=str(folder)))
