@@ -26,6 +26,7 @@ SHORTER = [
     (r"--minutes [\d.]+", "--minutes 0.03"),
     (r"--training-episodes 300\b", "--training-episodes 100 --max-turns-per-episode 20 --train-every 32"),
     (r"evaluate \S+", r"\g<0> --episodes 4"),
+    (r"check my_game.py", "check my_game.py --seconds 0.5 --turns 500"),
 ]
 """Long work is shortened, never left out."""
 GAME = ROOT / "tests" / "games" / "documented"
@@ -122,7 +123,7 @@ def test_the_demo_runs_twice(folder: Path) -> None:
 
 def test_readme_game_commands_run(folder: Path) -> None:
     game = [c for c in commands(ROOT / "README.md") if c.startswith("retro-gamer ")]
-    assert [c.split()[1] for c in game] == ["create", "train", "play"]
+    assert [c.split()[1] for c in game] == ["check", "create", "train", "play"]
     for command in game:
         arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)[1:]]
         if command.split()[1] == "train":

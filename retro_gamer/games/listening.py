@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 from importlib.abc import InspectLoader
 from types import CodeType, FunctionType, ModuleType
@@ -11,7 +12,7 @@ from retro_gamer.games.keys import key_codes
 from retro_gamer.games.player import handles_keys
 
 ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
-_HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke")
+_HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke", "key")
 _ROWS = (set("wasdqezx"), set("hjklyubn"), set("ijkl"), set("0123456789"))
 """Strings of these letters alone are taken for keys in a row."""
 _NO_KEYS = ("character", "name", "color")
@@ -25,7 +26,8 @@ def find_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[s
     """
     found: dict[str, None] = {}
     for code in _codes_of(modules, agents):
-        handles = any(name in _HANDLERS for name in (code.co_name, *code.co_names, *code.co_varnames))
+        is_function = bool(code.co_flags & inspect.CO_OPTIMIZED)  # the bodies of classes and modules are code, too
+        handles = is_function and any(n in _HANDLERS for n in (code.co_name, *code.co_names, *code.co_varnames))
         texts = list(_texts_in(code.co_consts))
         special = [text for text in texts if text in key_codes()]
         found.update(dict.fromkeys(special))

@@ -12,7 +12,9 @@ from retro.input import ProgrammaticInput
 from retro.views.headless import HeadlessView
 
 from retro_gamer.games.drawing import BoardEncoder
+from retro_gamer.games.loading import find_source, load_factory
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.session import GameSession
 
 CHARACTERS = ["@", "*", "█", "é", "猫", "🐍"]
 UNKNOWN = ["?", "ß", "☃"]
@@ -90,6 +92,21 @@ def test_the_frameworks_examples_look_as_it_shows_them(name: str) -> None:
             game.step()
             turns += 1
             assert_same_board(encoder, game)
+
+
+@pytest.mark.parametrize(("name", "turns"), [("simple", 60), ("debug", 60), ("virus", 60), ("labyrinth", 2)])
+def test_the_examples_that_are_only_played_look_as_the_framework_shows_them(name: str, turns: int) -> None:
+    source = find_source(f"retro.examples.{name}")
+    metadata = GameMetadata(actions=("KEY_RIGHT", "KEY_DOWN", "KEY_LEFT", "KEY_UP", " ", "KEY_ENTER"), reward="@turns")
+    session = GameSession(load_factory(source), metadata, source)
+    session.seed(3)
+    session.start()
+    encoder = BoardEncoder(["*", "$", "█"], session.game.board_size)
+    assert_same_board(encoder, session.game)
+    while not session.is_over and session.turns < turns:
+        session.step(random.randrange(7))
+        assert_same_board(encoder, session.game)
+    assert session.turns > 0
 
 
 def test_the_labyrinth_looks_as_the_framework_shows_it() -> None:

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retro_gamer.cli import run
+from retro_gamer.cli.check_text import Check, find_remarks, to_json, to_lines
+from retro_gamer.games.findings import Findings, KeyTrials, StateKey
+from retro_gamer.games.metadata import GameMetadata
+
+GAMES = Path(__file__).parents[1] / "games"
+QUICK = ["--turns", "200", "--seconds", "0.5"]
+
+
+@pytest.fixture
+def game(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(GAMES / "old_style", tmp_path / "old style"))
+
+
+def test_a_game_without_a_description_is_told_of_and_described(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(game), *QUICK, "--write"]) == 0
+    shown = capsys.readouterr().out
+    for piece in ("running nav_game.py", "10 x 12 cells", "ship", "KEY_LEFT, KEY_RIGHT changed something", "'score'"):
+        assert piece in shown
+    assert "weights" in shown
+    assert f"retro-gamer create --game '{game}' --output runs/old-style" in shown
+    values = tomllib.loads((game / "pyproject.toml").read_text())["tool"]["retro-gamer"]
+    assert set(values["actions"]) == {"KEY_LEFT", "KEY_RIGHT"}
+    assert (values["reward"], values["character_set"]) == ("score", ["O", "^"])
+    GameMetadata.from_pyproject(game)
+
+    before = (game / "pyproject.toml").read_bytes()
+    assert run(["check", str(game), *QUICK, "--write"]) == 0
+    assert "lacks nothing" in capsys.readouterr().out
+    assert (game / "pyproject.toml").read_bytes() == before
+
+
+def test_json_is_for_programs(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(game), *QUICK, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["board_size"] == [10, 12]
+    assert told["rewards"][0] == "score"
+    assert told["suggested"]["reward"] == "score"
+    assert told["keys"]["effective"] == ["KEY_LEFT", "KEY_RIGHT"]
+    assert told["repeats_for_a_seed"] is True
+    assert told["cost"]["inputs"] == 240
+    assert told["written"] is None
+    assert not (game / "pyproject.toml").exists()
+
+
+def test_a_description_that_does_not_fit_is_a_problem(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["right"]\nreward = "score"\n')
+    assert run(["check", str(game), *QUICK]) == 1
+    assert "'right'" in capsys.readouterr().out
+    (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_LEFT"]\nreward = "points"\n')
+    assert run(["check", str(game), *QUICK]) == 1
+    assert 'try: reward = "score"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import os\nos._exit(7)\n", "ended its whole process (exit status 7)"),
+        ("while True:\n    pass\n", "did not come back"),
+        ("1 / 0\n", "game.py:1: ZeroDivisionError"),
+    ],
+)
+def test_a_game_that_takes_its_process_along_is_told_of(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "game.py").write_text(text)
+    assert run(["check", str(tmp_path / "game.py"), *QUICK]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_create_points_to_check(game: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["create", "--game", str(game), "--output", str(tmp_path / "run")]) == 2
+    assert f"retro-gamer check '{game}' --write" in capsys.readouterr().err
+
+
+def make_check(described: dict[str, Any] | None = None, **values: Any) -> Check:
+    findings = Findings(how="main()", turns=100, seconds=0.1, board_size=(9, 9), view_size=(9, 9), **values)
+    return Check(
+        game="game.py",
+        findings=findings,
+        described=described or {},
+        origin="the test" if described else None,
+        suggested={},
+        problems=(),
+        cost=None,
+        seconds=1.0,
+    )
+
+
+def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
+    return KeyTrials(trials=9, changed=changed, ended=ended, outcomes=dict(enumerate(outcomes)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("check", "remark"),
+    [
+        (make_check({"actions": ["a"]}, keys={"a": trials(0)}), "a never changed anything in 9 trials"),
+        (
+            make_check({"actions": [" ", "w"]}, keys={" ": trials(3, *"xyz"), "w": trials(3, *"xyz")}),
+            "The keys space, w always did the same",
+        ),
+        (make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)}), '"score" did not change in 100'),
+        (make_check({"reward": "@end"}, cut_short=4), "none of 4 did"),
+        (make_check({"character_set": ["@"]}, characters={"@": 3, "#": 1}), "also showed #"),
+        (make_check(repeats=False), "went different ways"),
+        (make_check(ignores_seed=True), "nothing in it is left to chance"),
+        (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
+        (make_check(keys={"q": trials(4, *"abcd", ended=4)}, listened=("q",)), "q only ended the game"),
+    ],
+)
+def test_what_is_remarked(check: Check, remark: str) -> None:
+    (found,) = list(find_remarks(check))
+    assert remark in found
+    assert f"! {found}" in list(to_lines(check))
+    assert found in json.loads(json.dumps(to_json(check)))["remarks"]
+
+
+def test_the_window_is_recommended_where_the_board_is_large() -> None:
+    check = make_check()
+    check.findings.board_size = (90, 90)
+    assert 'observe = "view"' in " ".join(find_remarks(check))
+    check = make_check({"observe": "view"})
+    check.findings.board_size = (90, 90)
+    assert list(find_remarks(check)) == []

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.errors import GameFailedError
+from retro_gamer.games.source import find_source
+from retro_gamer.games.trial import Trial, TrialPlan, fingerprint
+
+Project = Callable[[dict[str, str]], Path]
+GAMES = Path(__file__).parents[1] / "games"
+
+
+def find_out(game: str, **plan: object) -> Trial:
+    values = {"turns": 300, "play_seconds": 5.0, "key_seconds": 1.5, **plan}
+    return Trial(TrialPlan(source=find_source(game), **values))  # type: ignore[arg-type]
+
+
+def test_what_snake_is_like() -> None:
+    told: list[int] = []
+    trial = find_out("retro.examples.snake")
+    trial._report = told.append
+    found = trial.run()
+    assert (found.board_size, found.view_size, found.how) == ((32, 16), (32, 16), "create_game()")
+    assert set(found.characters) <= set("@*<>^v")
+    assert {"@", ">", "v"} <= set(found.characters)
+    assert found.player == "Snake head"
+    assert found.turns == 300
+    assert found.state["apple_dx"].types == {"float"}
+    assert found.state["energy"].high == 150
+    assert sum(found.episode_turns) <= 300
+    assert (found.repeats, found.ignores_seed, found.n_failures) == (True, False, 0)
+    arrows = {"KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"}
+    assert {key for key, trials in found.keys.items() if trials.changed} == arrows
+    assert told == sorted(told)
+    assert told[-1] > 200
+
+
+def test_keys_are_compared_with_doing_nothing_from_the_same_turn() -> None:
+    found = find_out(str(GAMES / "still_score")).run()
+    assert found.keys["a"].outcomes == found.keys["KEY_LEFT"].outcomes
+    assert found.keys["a"].outcomes != found.keys["d"].outcomes
+    assert (found.keys["h"].changed, found.keys[" "].changed) == (0, found.keys[" "].trials)
+    assert found.keys[" "].trials > 3
+    assert found.ignores_seed
+
+
+def test_crashes_are_told_with_seed_turn_and_line() -> None:
+    found = find_out(str(GAMES / "crashing"), seed=5).run()
+    assert found.n_failures > 3
+    failure = found.failures[0]
+    assert failure.seed >= 5
+    assert failure.turn > 0
+    assert f"failed at turn {failure.turn}: game.py:" in failure.text
+    assert any("iterable argument is empty" in failure.text or "max()" in failure.text for failure in found.failures)
+
+
+def test_a_game_that_is_different_each_time_has_its_keys_left_untried(make_project: Project) -> None:
+    text = (
+        "import secrets\nfrom retro.game import Game\nfrom retro.agent import ArrowKeyAgent\n"
+        "Game([ArrowKeyAgent()], {'luck': secrets.randbits(60)}).play()\n"
+    )
+    found = find_out(str(make_project({"game.py": text}))).run()
+    assert (found.repeats, found.keys) == (False, {})
+
+
+def test_a_game_that_cannot_be_built_is_an_error() -> None:
+    with pytest.raises(GameFailedError, match="a_package_nobody_has"):
+        find_out(str(GAMES / "needs_package"))
+
+
+def test_a_fingerprint_tells_moments_apart_but_not_what_is_logged() -> None:
+    from retro.agent import ArrowKeyAgent
+    from retro.game import Game
+
+    agent = ArrowKeyAgent()
+    game = Game([agent], {"score": 0})
+    game.start()
+    first = fingerprint(game)
+    game.log("hello")
+    assert fingerprint(game) == first
+    seen = {first}
+    for change in (
+        lambda: game.state.__setitem__("score", 1),
+        lambda: setattr(agent, "position", (1, 0)),
+        lambda: setattr(agent, "character", "x"),
+        lambda: setattr(agent, "display", False),
+        lambda: setattr(game, "view_position", (1, 1)),
+        game.end,
+    ):
+        change()
+        seen.add(fingerprint(game))
+    assert len(seen) == 7
