@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,6 +193,7 @@ class RunDirectory:
     def _those_there(self) -> str:
         names = [file.name for file in self.checkpoints()]
         if not names:
-            return printable(f"{self.path} has no checkpoint yet. Train it with: retro-gamer train {self.path}")
+            place = shlex.quote(str(self.path))
+            return printable(f"{self.path} has no checkpoint yet. Train it with: retro-gamer train {place}")
         first = names if len(names) <= 8 else [*names[:3], "…", *names[-4:]]
         return printable(f"{self.path} has: {', '.join(first)}")

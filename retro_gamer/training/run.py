@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def _prepare(
     if point is None and directory.has_checkpoints:
         raise RunExistsError(
             f"{directory.path} holds checkpoints of an earlier training, which is not trained over.\n"
-            f"Go on from the last one:  retro-gamer train {directory.path} --resume latest\n"
+            f"Go on from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
             "or make a new run with:   retro-gamer create --game MODULE --output DIR"
         )
     prepared = prepare_run(directory, factory, tuple(point.state["characters"]) if point else None)

@@ -187,6 +187,12 @@ def test_a_checkpoint_from_elsewhere_leaves_the_final_one_to_be_moved(run: RunDi
     assert _names(run) == ["ep_0100"]
 
 
+def test_a_run_without_checkpoints_says_what_to_type(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "my run")
+    with pytest.raises(CheckpointNotFoundError, match=f"retro-gamer train '{tmp_path}/my run'"):
+        run.default_checkpoint()
+
+
 def test_a_new_run_gets_its_directory(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path / "a" / "b")
     assert run.checkpoints_dir.is_dir()

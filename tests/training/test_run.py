@@ -202,10 +202,10 @@ def test_a_finished_run_resumed_has_nothing_left_to_do(tmp_path: Path) -> None:
 
 
 def test_a_run_with_checkpoints_is_not_trained_over(tmp_path: Path) -> None:
-    run = make_corridor_run(tmp_path, training_episodes=5)
+    run = make_corridor_run(tmp_path, run_name="my run", training_episodes=5)
     train_here(run)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    with pytest.raises(RunExistsError, match="--resume latest"):
+    with pytest.raises(RunExistsError, match=r"train '.*/my run' --resume latest"):
         train_here(run)
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
 
