@@ -7,7 +7,7 @@ import numpy as np
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.replay.batch import Batch
 from retro_gamer.training.memory import Memory
-from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.runtime import Event, Reported
 from retro_gamer.training.work import Work
 
 ACTOR = 0
@@ -39,7 +39,7 @@ class InlineRuntime:
         assert self._grant is None
         self._grant = grant
 
-    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
+    def poll(self, timeout_seconds: float) -> list[Event]:
         """Play the grant, if there is one."""
         if self._grant is None:
             return []

@@ -18,6 +18,7 @@ from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.loop import Start, TrainingLoop
+from retro_gamer.training.need import foresee_need
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.recorder import LearnerRecorder
@@ -93,7 +94,7 @@ def run_learner(
         # Nothing that was there is touched before everything else has started.
         writer.begin(text)
         start, remembered = restore_memory(runtime, task)
-        for remark in (*task.remarks, *remembered):
+        for remark in (*task.remarks, *foresee_need(work), *remembered):
             writer.write_note(remark)
             reporter.note(remark)
         recorder = LearnerRecorder(writer, learner, task.metadata, task.settings)

@@ -19,7 +19,7 @@ from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ratio import TurnsPerUpdate
 from retro_gamer.training.recorder import Position, Recorder
-from retro_gamer.training.runtime import Lost, Reported, Runtime
+from retro_gamer.training.runtime import Event, Lost, ReplayLost, Runtime
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.tickets import TicketOffice
@@ -27,6 +27,7 @@ from retro_gamer.training.watch import Watch
 
 UPDATES_AT_A_TIME = 8
 LOSSES_IN_A_ROW = 5
+REPLAY_LOSSES_IN_A_ROW = 3
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
@@ -84,6 +85,7 @@ class TrainingLoop:
         self._unknown: Counter[str] = Counter()
         self._faults = FaultBook()
         self._losses_in_a_row = 0
+        self._replay_losses_in_a_row = 0
         self._published: tuple[int, int] | None = None
         self._next_report = 0.0
 
@@ -163,7 +165,10 @@ class TrainingLoop:
             self._runtime.publish(self._learner.publish())
             self._published = version
 
-    def _take(self, event: Reported | Lost) -> None:
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ReplayLost):
+            self._take_replay_loss(event)
+            return
         if event.actor in self._waiting:
             return  # said twice, or late: whatever it had was taken back
         self._outstanding.pop(event.actor)
@@ -197,6 +202,20 @@ class TrainingLoop:
                 f"{printable(event.reason)}\nIf the game ends the process or uses much memory, try "
                 "'retro-gamer train RUN_DIR --actors 0' to see what happens."
             )
+
+    def _take_replay_loss(self, event: ReplayLost) -> None:
+        self._replay_losses_in_a_row += 1
+        if self._replay_losses_in_a_row > REPLAY_LOSSES_IN_A_ROW:
+            raise EngineError(
+                f"the replay process was lost {self._replay_losses_in_a_row} times without an update in between, the "
+                f"last time with: {printable(event.reason)}\n"
+                "If memory ran out, lower memory_capacity. Go on with: --resume latest"
+            )
+        self._ratio.refill()
+        self._note(
+            f"The replay process was lost ({event.reason}). A new one begins empty and is filled before learning goes "
+            "on; what was learned stays."
+        )
 
     def _note_fault(self, what: str, fault: str) -> None:
         text = self._faults.describe(what, fault)
@@ -241,13 +260,18 @@ class TrainingLoop:
         for _ in range(min(share, UPDATES_AT_A_TIME)):
             if self._must_stop():
                 return
-            self._update(due)
+            if not self._update(due):
+                return
             due -= 1
         if self._finished and share <= UPDATES_AT_A_TIME:
             self._complete(self._finished.popleft())
 
-    def _update(self, due: int) -> None:
+    def _update(self, due: int) -> bool:
+        """Do one update, or none and return False if replay was lost."""
         batch = self._runtime.next_batch(due)
+        if batch is None:
+            return False
+        self._replay_losses_in_a_row = 0
         result = self._learner.update(batch)
         self._ratio.updates += 1
         self._figures.add_update(result.loss)
@@ -263,12 +287,14 @@ class TrainingLoop:
                 )
         elif self._settings.prioritize_experiences:
             self._runtime.update_priorities(batch.ids, result.errors)
+        return True
 
     def _finish_updates(self) -> None:
         while self._finished and not self._is_complete():
             self._advance()
         while not self._is_out_of_time() and not self._stop.is_made and self._ratio.updates_due:
-            self._update(self._ratio.updates_due)
+            if not self._update(self._ratio.updates_due):
+                return
 
     def _complete(self, episode: Episode) -> None:
         """Log an episode, then move on the schedules that decay with it."""

@@ -27,6 +27,16 @@ class Lost:
     reason: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplayLost:
+    """The replay memory was lost; an empty one is in its place and counts on from the turns known of."""
+
+    reason: str
+
+
+Event = Reported | Lost | ReplayLost
+
+
 class Runtime(Protocol):
     """Actors, numbered from 0, and one replay. All calls come from the learner's thread."""
 
@@ -41,11 +51,11 @@ class Runtime(Protocol):
     def grant(self, actor: int, grant: Grant) -> None:
         """Set a waiting actor to work."""
 
-    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
-        """Return what happened to actors, once for each grant; wait at most so long for something to happen."""
+    def poll(self, timeout_seconds: float) -> list[Event]:
+        """Return what happened to actors, once for each grant, and to replay; wait at most so long for something."""
 
-    def next_batch(self, wanted: int) -> Batch:
-        """Return the next batch; up to `wanted` may be fetched ahead."""
+    def next_batch(self, wanted: int) -> Batch | None:
+        """Return the next batch, None if replay was lost (`poll` tells); up to `wanted` may be fetched ahead."""
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Hand the errors of a batch's records back to replay."""

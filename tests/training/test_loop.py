@@ -12,7 +12,7 @@ from retro_gamer.errors import EngineError, GameFailedError
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training import figures
 from retro_gamer.training.loop import Start
-from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.runtime import Lost, ReplayLost, Reported
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 
 from .stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
@@ -407,3 +407,43 @@ def test_an_actor_that_has_no_place_yet_gets_nothing_and_one_that_joins_later_do
     assert stage.run()
     assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
     assert {actor for actor, _ in stage.runtime.grants} == {0, 1}
+
+
+def test_a_lost_replay_is_told_and_filled_before_the_next_update() -> None:
+    stage = make_stage(2, training_episodes=200)
+    poll, events, turns_seen = stage.runtime.poll, [ReplayLost(reason="it was killed\x1b[2J")], list[int]()
+
+    def poll_with_loss(timeout_seconds: float) -> list[Any]:
+        if stage.loop.episodes >= 50 and events:
+            turns_seen.append(stage.loop.turns)
+            return [events.pop()]
+        return poll(timeout_seconds)
+
+    def check_update() -> None:
+        if len(turns_seen) == 1:
+            turns_seen.append(stage.loop.turns)
+
+    stage.runtime.poll = poll_with_loss  # type: ignore[method-assign]
+    stage.learner.on_update = check_update
+    assert stage.run()
+    at_loss, at_next_update = turns_seen
+    assert at_next_update - at_loss >= LEARNING_STARTS
+    (note,) = [note for note in stage.recorder.notes if "replay process was lost" in note]
+    assert "\x1b" not in note
+
+
+def test_a_batch_that_cannot_be_had_is_no_update() -> None:
+    stage = make_stage(2)
+    next_batch, gone = stage.runtime.next_batch, [True] * 5
+    stage.runtime.next_batch = (  # type: ignore[method-assign]
+        lambda wanted: None if gone and gone.pop() else next_batch(wanted)
+    )
+    assert stage.run()
+    assert stage.learner.calls == (stage.loop.turns - LEARNING_STARTS) // 4
+
+
+def test_a_replay_lost_again_and_again_ends_the_run() -> None:
+    stage = make_stage(2, training_episodes=10_000)
+    stage.runtime.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="memory_capacity"):
+        stage.run()

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import ray
 
@@ -22,6 +22,7 @@ from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.scratch import NEUTRAL_PREFIX
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
+START_SECONDS = 120.0
 DEFAULT_TEMPORARY = Path("/tmp/ray")
 
 
@@ -43,7 +44,7 @@ class LocalRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         temporary = self._choose_temporary()
         try:
-            with self._neutral_directory(), _importable_package(), _same_handler_of_sigterm():
+            with self._neutral_directory(), _importable_package(), _same_handler_of_sigterm(), _deadline(START_SECONDS):
                 ray.init(
                     address="local",
                     num_cpus=self._n_cpus,
@@ -54,6 +55,7 @@ class LocalRay:
                     _temp_dir=temporary,
                 )
         except (ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
+            ray.shutdown()
             self._remove_scratch()
             raise EngineError(
                 f"Ray could not be started on this machine: {printable(str(error))}\n"
@@ -117,6 +119,25 @@ def _importable_package() -> Iterator[None]:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError if what is within takes longer. Outside the main thread nothing can be raised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it did not answer within {seconds:g} seconds; another try may find the machine less busy")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

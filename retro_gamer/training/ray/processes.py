@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
 from retro_gamer.dqn.threads import set_threads
@@ -25,9 +25,7 @@ class PlayingProcess:
     takes the process with it; what is known of such an end stands in `last_words`.
     """
 
-    def __init__(
-        self, work: Work, replay: ActorHandle, last_words: LastWords, *, n_games: int, block_turns: int, seed: int
-    ) -> None:
+    def __init__(self, work: Work, last_words: LastWords, *, n_games: int, block_turns: int, seed: int) -> None:
         set_threads(1)
         silence_output()
         self._watch = HangWatch(work.settings.hang_seconds, last_words.open())
@@ -36,12 +34,13 @@ class PlayingProcess:
         if work.source is not None:
             stay_in_scratch(work.source)
         self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
-        self._replay = replay
+        self._replay: Any = None
         self._pushed: ray.ObjectRef[int] | None = None
         self._growth = Growth(work.settings.actor_growth_megabytes)
 
-    def play(self, grant: Grant, weights: Weights) -> Report:
-        """Play a grant; return once replay has taken everything played."""
+    def play(self, grant: Grant, weights: Weights, replay: Any) -> Report:
+        """Play a grant; return once `replay`, the handle of its process, has taken everything played."""
+        self._replay = replay
         report = self._actor.play(grant, weights, self._push)
         report = dataclasses.replace(report, replay_turns=max(report.replay_turns, self._wait_for_push()))
         outgrown = self._growth.find_excess()

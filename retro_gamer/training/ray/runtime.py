@@ -20,7 +20,7 @@ from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
-from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.runtime import Event, Lost, ReplayLost, Reported
 from retro_gamer.training.work import Work
 
 BATCHES_AT_A_TIME = 8
@@ -46,7 +46,10 @@ class RayRuntime:
         self._token = secrets.token_hex(8)
         self._last_words: dict[int, LastWords] = {}
         self._placement = placement
-        self._replay: Any = ray.remote(ReplayProcess).options(**placement.replay).remote(self._work, seed=seed)
+        self._replay = self._make_replay()
+        self._turns = 0
+        self._losses: list[ReplayLost] = []
+        self._takes_errors = True
         self._starting: dict[ray.ObjectRef, int] = {}
         self._actors = [self._make_actor(number) for number in range(plan.n_actors)]
         self._playing: dict[ray.ObjectRef, int] = {}
@@ -56,13 +59,16 @@ class RayRuntime:
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
         self._piece: ray.ObjectRef | None = None
 
+    def _make_replay(self) -> Any:
+        process: Any = ray.remote(ReplayProcess).options(**self._placement.replay)
+        return process.remote(self._work, seed=self._seed)
+
     def _make_actor(self, number: int) -> Any:
         self._made += 1
         self._last_words[number] = LastWords(self._token, self._made)
         process: Any = ray.remote(PlayingProcess).options(**self._placement.actor)
         actor = process.remote(
             self._work,
-            self._replay,
             self._last_words[number],
             n_games=self._plan.games_per_actor,
             block_turns=self._plan.block_turns,
@@ -82,24 +88,26 @@ class RayRuntime:
 
     def grant(self, actor: int, grant: Grant) -> None:
         """Set an actor to work."""
-        self._playing[self._actors[actor].play.remote(grant, self._weights)] = actor
+        self._playing[self._actors[actor].play.remote(grant, self._weights, self._replay)] = actor
 
-    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
+    def poll(self, timeout_seconds: float) -> list[Event]:
         """Return the reports that are ready, and which actors were lost."""
         waiting = [*self._playing, *self._starting]
-        if not waiting:
-            return []
+        if not waiting or self._losses:
+            return self._take_losses()
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready and timeout_seconds > 0:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
         for reference in ready:
             self._starting.pop(reference, None)
-        return [self._collect(reference) for reference in ready if reference in self._playing]
+        events: list[Event] = [self._collect(reference) for reference in ready if reference in self._playing]
+        return self._take_losses() + events
 
     def _collect(self, reference: ray.ObjectRef) -> Reported | Lost:
         actor = self._playing.pop(reference)
         try:
             report = ray.get(reference)
+            self._turns = max(self._turns, report.replay_turns)
             if report.worn_out is not None:
                 self._replace(actor)
             return Reported(actor=actor, report=report)
@@ -108,7 +116,7 @@ class RayRuntime:
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
                 raise type(error.cause)(str(error.cause)) from None
             if isinstance(error.cause, RayActorError):
-                raise _replay_lost(error.cause) from error  # the actor lives, but could not push
+                self._lose_replay(error.cause)  # the actor lives, but could not push
             reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _first_line(error)
@@ -121,14 +129,19 @@ class RayRuntime:
         self._actors[actor] = self._make_actor(actor)
         return said
 
-    def next_batch(self, wanted: int) -> Batch:
-        """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`."""
+    def next_batch(self, wanted: int) -> Batch | None:
+        """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`.
+
+        Return None if replay was lost: the new one is empty, and nothing is sampled from it before that was told.
+        """
+        if self._losses:
+            return None
         self._send_errors(at_least=PRIORITY_UPDATES_AT_A_TIME)
         self._request(wanted)
         if not self._batches:
             reference, _ = self._requests.popleft()
             self._batches.extend(self._get(reference))
-        return self._batches.popleft()
+        return self._batches.popleft() if self._batches else None
 
     def _request(self, wanted: int) -> None:
         coming = len(self._batches) + sum(count for _, count in self._requests)
@@ -138,14 +151,39 @@ class RayRuntime:
             coming += count
 
     def _get(self, reference: ray.ObjectRef) -> list[Batch]:
+        """Return the batches asked for, none if replay was lost."""
         try:
-            return ray.get(reference)
+            batches = ray.get(reference)
+        except RayTaskError as error:
+            raise EngineError(f"replay failed: {type(error.cause).__name__}: {_first_line(error.cause)}") from error
         except RayError as error:
-            raise _replay_lost(error) from error
+            self._lose_replay(error)
+            return []
+        self._takes_errors = True
+        return batches
+
+    def _lose_replay(self, error: RayError) -> None:
+        """Let an empty replay take the place of one that was lost. Several may find that out, of the same one."""
+        lost = getattr(error, "actor_id", None)
+        if lost is not None and lost != self._replay._actor_id.hex():
+            return
+        ray.kill(self._replay)
+        self._replay = self._make_replay()
+        self._replay.restore.remote(self._turns)
+        self._requests.clear()
+        self._batches.clear()
+        self._errors, self._takes_errors, self._piece = [], False, None
+        self._losses.append(ReplayLost(reason=_first_line(error)))
+
+    def _take_losses(self) -> list[Event]:
+        losses: list[Event] = [*self._losses]
+        self._losses.clear()
+        return losses
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
-        """Keep the errors until there are enough for one message."""
-        self._errors.append((ids, errors))
+        """Keep the errors until there are enough for one message; those of a memory that was lost name nothing."""
+        if self._takes_errors:
+            self._errors.append((ids, errors))
 
     def _send_errors(self, at_least: int) -> None:
         if len(self._errors) < at_least:
@@ -176,6 +214,7 @@ class RayRuntime:
         """Send a copy to replay piece by piece and have it put back."""
         for start in range(0, len(snapshot), PIECE_BYTES):
             self._replay.add_piece.remote(snapshot[start : start + PIECE_BYTES])
+        self._turns = turns
         try:
             return ray.get(self._replay.restore.remote(turns))
         except RayTaskError as error:
@@ -199,13 +238,6 @@ def _share(work: Work) -> ray.ObjectRef:
             f"the function that builds the game cannot be sent to other processes ({_first_line(error)}).\n"
             "Put it into a module of its own, or train in this process with actors=0."
         ) from error
-
-
-def _replay_lost(error: RayError) -> EngineError:
-    return EngineError(
-        f"the replay process was lost: {_first_line(error)}\n"
-        "If memory ran out, lower memory_capacity. Go on with: --resume latest"
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,15 @@ def test_a_start_that_fails_says_how_to_do_without(
     assert "\x1b" not in str(raised.value)
     assert os.getcwd() == before
     assert not Path(scratch[0]).exists()
+
+
+def test_a_ray_that_does_not_answer_is_given_up_with_advice(
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(engine, "START_SECONDS", 0.1)
+    monkeypatch.setattr(engine.ray, "init", lambda **given: threading.Event().wait())
+    with pytest.raises(EngineError, match="did not answer within") as raised, LocalRay(n_cpus=1):
+        pass
+    assert "--actors 0" in str(raised.value)
+    assert signal.getsignal(signal.SIGALRM) == before

@@ -47,16 +47,16 @@ def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> 
     work = make_work(tmp_path, prioritize_experiences=True)
     replay = ReplayNearby(ReplayProcess(work, seed=1))
     words = LastWords(tmp_path.parent.name + tmp_path.name, 1)
-    playing = PlayingProcess(work, replay, words, n_games=2, block_turns=8, seed=1)
+    playing = PlayingProcess(work, words, n_games=2, block_turns=8, seed=1)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()
     total = 0
     for _ in range(3):
-        report = playing.play(Grant(turns=50, seconds=60, epsilon=1.0, tickets=tuple(range(20))), weights)
+        report = playing.play(Grant(turns=50, seconds=60, epsilon=1.0, tickets=tuple(range(20))), weights, replay)
         total += report.turns
         assert report.replay_turns == total == sum(block.turns for block in replay.blocks)
     assert len(replay.blocks) > 6
     assert words.take() is None
-    assert playing.play(Grant(turns=0, seconds=60, epsilon=1.0, tickets=()), weights).replay_turns == 0
+    assert playing.play(Grant(turns=0, seconds=60, epsilon=1.0, tickets=()), weights, replay).replay_turns == 0
     torch.set_num_threads(threads)
 
 

@@ -17,7 +17,7 @@ from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
 from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
-from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.runtime import Lost, ReplayLost, Reported
 from retro_gamer.training.work import Work
 
 from ..test_work import make_work
@@ -32,18 +32,17 @@ REPORT = Report(
 class PlayingLight:
     """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
 
-    def __init__(self, work: Work, replay: Any, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, work: Work, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         self.seed = seed
-        self.replay = replay
 
-    def play(self, grant: Grant, weights: Any) -> Report:
+    def play(self, grant: Grant, weights: Any, replay: Any) -> Report:
         match grant.tickets:
             case ("fail",):
                 raise GameFailedError("game.py:3: ZeroDivisionError")
             case ("raise",):
                 raise IndexError("no such row\nin any block")
             case ("push to a dead replay",):
-                ray.get(self.replay.push.remote(None))
+                ray.get(replay.push.remote(None))
             case ("wear out",):
                 return dataclasses.replace(REPORT, worn_out="it has grown", turns=self.seed)
             case ("return what cannot travel",):
@@ -108,12 +107,35 @@ def test_a_report_that_cannot_travel_is_a_loss(runtime: RayRuntime) -> None:
     assert isinstance(play(runtime, "return what cannot travel"), Lost)
 
 
-def test_without_replay_neither_batches_nor_pushes_go_on(runtime: RayRuntime) -> None:
+def lose_replay(runtime: RayRuntime) -> None:
     ray.kill(runtime._replay)
-    with pytest.raises(EngineError, match="replay process was lost"):
-        play(runtime, "push to a dead replay")
-    with pytest.raises(EngineError, match="--resume latest"):
+
+
+def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampled(
+    runtime: RayRuntime,
+) -> None:
+    assert isinstance(play(runtime), Reported)
+    lose_replay(runtime)
+    assert runtime.next_batch(1) is None
+    runtime.update_priorities(np.array([0]), np.ones(1, np.float32))
+    assert runtime._errors == []  # they name records of the memory that is gone
+    assert runtime.next_batch(1) is None
+    (event,) = runtime.poll(0.0)
+    assert isinstance(event, ReplayLost)
+    assert event.reason
+    assert isinstance(play(runtime), Reported)
+    with pytest.raises(EngineError, match="empty"):
         runtime.next_batch(1)
+
+
+def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayRuntime) -> None:
+    lose_replay(runtime)
+    runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=("push to a dead replay",)))  # type: ignore[arg-type]
+    events: list[Any] = []
+    while len(events) < 2:
+        events += runtime.poll(5.0)
+    assert {type(event) for event in events} == {Lost, ReplayLost}
+    assert isinstance(play(runtime), Reported)
 
 
 class ReplayCounts:

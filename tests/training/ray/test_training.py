@@ -11,7 +11,6 @@ import ray
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.errors import EngineError
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
@@ -84,7 +83,7 @@ class ReplayKiller(ListReporter):
             os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
 
 
-def test_without_replay_training_ends_with_a_checkpoint_of_what_was_learned(
+def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtimes: list[RayRuntime] = []
@@ -96,12 +95,12 @@ def test_without_replay_training_ends_with_a_checkpoint_of_what_was_learned(
 
     monkeypatch.setattr(runtime_module, "RayRuntime", Remembered)
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
-    run = make_corridor_run(tmp_path, training_episodes=100_000)
-    with pytest.raises(EngineError, match="replay process was lost") as raised:
-        train_here(run, n_actors=1, reporter=ReplayKiller(runtimes))
-    assert "--resume latest" in str(raised.value)
-    lines = episodes_of(run)
-    assert len(lines) >= 20
-    latest = read_checkpoint(run, "latest")
-    assert latest["episode"] == len(lines)
-    assert latest["total_steps"] > 0
+    run = make_corridor_run(tmp_path, training_episodes=150, prioritize_experiences=True)
+    outcome = train_here(run, n_actors=1, reporter=ReplayKiller(runtimes))
+    assert outcome.complete
+    assert len(episodes_of(run)) == 150
+    assert run.log_path.read_text().count("The replay process was lost") == 1
+    # The memory was filled once more as far as before the first update.
+    assert outcome.updates <= (outcome.turns - 2 * 50) // 4
+    assert read_checkpoint(run, "final")["total_steps"] == outcome.updates
+    assert count_greedy_turns(run) == 6

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.training import machine, need
+from retro_gamer.training.need import foresee_need
+from retro_gamer.training.work import Work
+
+from .test_work import make_work
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return make_work(tmp_path)
+
+
+def large(work: Work, width: int = 400, height: int = 200) -> Work:
+    return dataclasses.replace(work, spec=dataclasses.replace(work.spec, width=width, height=height))
+
+
+def test_a_small_board_needs_no_word(work: Work) -> None:
+    assert foresee_need(work) == []
+
+
+def test_the_memory_of_a_large_board_is_said_with_what_fits(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(need, "available_bytes", lambda: 2 * 10**9)
+    (said,) = foresee_need(large(work))
+    # 10,000 transitions and the rows that blocks share, 80,000 bytes each.
+    assert "1.2 GB" in said
+    assert "400x200" in said
+    assert "2.0 GB are free" in said
+    advised = int(said.split("Try memory_capacity = ")[1].split(",")[0])
+    fitting = dataclasses.replace(large(work), settings=dataclasses.replace(work.settings, memory_capacity=advised))
+    assert fitting.make_replay(0).memory_bytes < 0.45 * 2e9
+
+
+@pytest.mark.parametrize("free", [10**12, None])
+def test_where_there_is_room_it_is_only_said(work: Work, monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
+    monkeypatch.setattr(need, "available_bytes", lambda: free)
+    (said,) = foresee_need(large(work))
+    assert "1.2 GB" in said
+    assert "Try" not in said
+
+
+def test_what_is_free_is_read_from_machine_and_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  8000 kB\nMemAvailable:   4000 kB\n")
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CGROUP_MEMORY", (tmp_path / "max", tmp_path / "current"))
+    assert machine.available_bytes() == 4000 * 1024
+    for limit, used, free in (("max", "5", 4000 * 1024), ("3000000", "1000000", 2_000_000), ("5", "9", 0)):
+        (tmp_path / "max").write_text(limit + "\n")
+        (tmp_path / "current").write_text(used + "\n")
+        assert machine.available_bytes() == free
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "nothing")
+    assert machine.available_bytes() is None
