@@ -70,7 +70,7 @@ class _Pieces(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         self._held += data
-        if len(self._held) >= PIECE_BYTES:
+        while len(self._held) >= PIECE_BYTES:
             self._put()
         return len(data)
 
@@ -81,8 +81,8 @@ class _Pieces(io.RawIOBase):
         self._queue.put(b"")
 
     def _put(self) -> None:
-        self._queue.put(bytes(self._held))
-        self._held.clear()
+        self._queue.put(bytes(self._held[:PIECE_BYTES]))
+        del self._held[:PIECE_BYTES]
 
 
 def write_snapshot(state: Mapping[str, Any], file: Any) -> None:

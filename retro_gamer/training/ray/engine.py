@@ -23,6 +23,8 @@ from retro_gamer.games.scratch import NEUTRAL_PREFIX
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 START_SECONDS = 120.0
+THIS_MACHINE_ONLY = "127.0.0.1"
+"""Told that this is its address, Ray listens to no other machine."""
 DEFAULT_TEMPORARY = Path("/tmp/ray")
 
 
@@ -49,6 +51,7 @@ class LocalRay:
                     address="local",
                     num_cpus=self._n_cpus,
                     include_dashboard=False,
+                    _node_ip_address=THIS_MACHINE_ONLY,
                     object_store_memory=OBJECT_STORE_BYTES,
                     log_to_driver=False,
                     logging_level=logging.ERROR,

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.messages import Grant
+from retro_gamer.replay.snapshot import write_snapshot
+from retro_gamer.training.memory import Memory
+from retro_gamer.training.work import Work
+
+from .test_work import make_work
+
+
+def filled(work: Work, turns: int = 120) -> Memory:
+    memory = Memory(work, seed=1)
+    actor = work.make_actor(n_games=1, block_turns=32, seed=1)
+    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    actor.play(Grant(turns=turns, seconds=60, epsilon=1.0, tickets=tuple(range(60))), weights, memory.push)
+    return memory
+
+
+def copy(memory: Memory, limit_bytes: int = 10**9) -> bytes:
+    memory.begin_snapshot(limit_bytes)
+    pieces: list[bytes] = []
+    while (piece := memory.next_piece(60.0)) != b"":
+        assert piece is not None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return make_work(tmp_path, prioritize_experiences=True)
+
+
+def test_a_copy_put_back_counts_on_from_the_turns_given(work: Work) -> None:
+    first, second = filled(work), Memory(work, seed=9)
+    second.add_piece(copy(first))
+    held = second.restore(5000)
+    assert held > 100
+    np.testing.assert_array_equal(first.sample(2, 16)[1].ids, second.sample(2, 16)[1].ids)
+    (block,) = blocks_of(work)
+    assert second.push(block) == 5000 + block.turns
+
+
+def blocks_of(work: Work) -> list[Any]:
+    blocks: list[Any] = []
+    actor = work.make_actor(n_games=1, block_turns=64, seed=2)
+    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+
+    def keep(block: Any) -> int:
+        blocks.append(block)
+        return 0
+
+    actor.play(Grant(turns=20, seconds=60, epsilon=1.0, tickets=(1, 2, 3)), weights, keep)
+    return blocks
+
+
+def test_a_copy_is_of_one_moment_and_the_newest_fit(work: Work) -> None:
+    memory = filled(work)
+    whole, part = copy(memory), copy(memory, 1000)
+    assert len(part) < len(whole)
+    restored = Memory(work, seed=1)
+    restored.add_piece(part)
+    assert 5 < restored.restore(0) < 60
+
+
+def test_without_a_copy_it_is_empty_and_counts_on(work: Work) -> None:
+    memory = Memory(work, seed=1)
+    assert memory.restore(700) == 0
+    (block,) = blocks_of(work)
+    assert memory.push(block) == 700 + block.turns
+
+
+def test_pieces_cannot_be_had_of_no_copy(work: Work) -> None:
+    with pytest.raises(ValueError, match="no snapshot"):
+        Memory(work, seed=1).next_piece(0.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.update(codes=np.full_like(state["codes"], 200)),
+        lambda state: state.update(action=np.full_like(state["action"], 99)),
+        lambda state: state.update(discounts=np.full_like(state["discounts"], 7)),
+        lambda state: state.update(returns=np.full_like(state["returns"], np.nan)),
+        lambda state: state.update(first=state["first"] + 10**6),
+        lambda state: state.update(codes=state["codes"][:, :, :3]),
+        lambda state: state.pop("codes"),
+        lambda state: state.update(turns="many"),
+        lambda state: state.update(random={"bit_generator": "MT19937"}),
+        lambda state: state.clear(),
+    ],
+)
+def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(work: Work, change: Any) -> None:
+    state = filled(work)._buffer.get_state()
+    change(state)
+    file = io.BytesIO()
+    write_snapshot(state, file)
+    memory = Memory(work, seed=1)
+    memory.add_piece(file.getvalue())
+    with pytest.raises(ValueError):
+        memory.restore(300)
+    assert memory.restore(300) == 0
