@@ -6,8 +6,11 @@ VENV ?= .venv
 # Two more measure, see benchmarks/README.md (PART=NAME for one part, LIST=1 for a list, OPTIONS for the rest):
 #   make bench   under 15 minutes: how fast, beside what else there is
 #   make learn   hours, part by part: how well
+# One disturbs a long run, see docs/reliability.md:
+#   make soak    half an hour (MINUTES=4 for less)
 # A build of torch other than pip's default, for example the CPU-only one: make demo TORCH_INDEX=URL
 TORCH_INDEX ?=
+MINUTES ?= 30
 DEMO_RUN ?= runs/snake
 DEMO_MINUTES ?= 4
 # More episodes than the minutes allow; exploration that ends early; a memory and a learning rate for all of them.
@@ -18,7 +21,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: setup demo test check bench learn clean
+.PHONY: setup demo test check bench learn soak clean
 
 setup: $(READY)
 
@@ -52,6 +55,9 @@ bench: $(READY)
 
 learn: $(READY)
 	TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python -m benchmarks.learn $(MEASURE)
+
+soak: $(READY)
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV)

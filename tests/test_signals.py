@@ -14,13 +14,20 @@ from retro_gamer.runs.log import TrainingLog
 
 from .trained_runs import WALK, make_run
 
+UNWRITABLE_HOME = {"HOME": "/dev/null"}
 ENDLESS = {"training_episodes": 1_000_000, "learning_starts": 50, "max_turns_per_episode": 20}
 
 
 class Training:
     """The command `train` in a process of its own."""
 
-    def __init__(self, run_dir: Path, *options: str, ignores_sigint: bool = False) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *options: str,
+        ignores_sigint: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.run = RunDirectory(run_dir)
         self.shown = ""
         self.process = subprocess.Popen(
@@ -28,7 +35,7 @@ class Training:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             # A shell starts what it runs in the background like this.
             preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignores_sigint else None,
         )
@@ -79,13 +86,15 @@ def is_alive(pid: int) -> bool:
 
 
 def test_in_the_background_of_a_shell_ctrl_c_ends_every_process_and_a_checkpoint_stays(tmp_path: Path) -> None:
-    training = Training(make_run(tmp_path, **ENDLESS), "--actors", "1", ignores_sigint=True)
+    training = Training(
+        make_run(tmp_path, **ENDLESS), "--actors", "1", ignores_sigint=True, environment=UNWRITABLE_HOME
+    )
     training.read_until("episode ")
     training.read_until("turns/update 4")
     started = processes_below(training.process.pid)
     assert len(started) >= 4  # Ray's own, replay and an actor
     assert training.end(signal.SIGINT) == 130, training.shown
-    (latest,) = training.run.checkpoints()
+    latest = training.run.checkpoints()[-1]
     assert latest.episode == training.episodes()
     assert f"--resume {latest.name}" in training.shown
     assert not [pid for pid in started if is_alive(pid)]

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import logging
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from retro_gamer.games.scratch import NEUTRAL_PREFIX
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 START_SECONDS = 120.0
+TOKEN_VARIABLES = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 THIS_MACHINE_ONLY = "127.0.0.1"
 """Told that this is its address, Ray listens to no other machine."""
 DEFAULT_TEMPORARY = Path("/tmp/ray")
@@ -44,6 +46,8 @@ class LocalRay:
             return self
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        if TOKEN_VARIABLES.isdisjoint(os.environ) and not _is_writable(Path.home()):
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would keep one of its own in the home folder
         temporary = self._choose_temporary()
         try:
             with self._neutral_directory(), _importable_package(), _same_handler_of_sigterm(), _deadline(START_SECONDS):
@@ -107,6 +111,11 @@ class LocalRay:
             yield
         finally:
             os.chdir(before)
+
+
+def _is_writable(home: Path) -> bool:
+    folder = home / ".ray" if (home / ".ray").exists() else home
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 @contextlib.contextmanager
