@@ -44,9 +44,9 @@ def check(
     seed: Seed = 0,
     debug: Debug = False,
 ) -> None:
-    """Play a game at random, tell what it is like, and suggest or write its description.
+    """Find out what a game is like, and describe it.
 
-    The game needs no description yet, and no change.
+    The game is played at random; it needs no description yet, and no change.
     """
     from retro_gamer.cli.check_text import to_json, to_lines
     from retro_gamer.runs.description_file import place_of_description, write_description
