@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from benchmarks.child import ChildFailedError
+from benchmarks.child import ChildFailedError, end_politely
 from benchmarks.documents import PERFORMANCE, keep_results, renew
 from benchmarks.machine import describe_machine, is_busy, measure_gflops, measure_quiet
 from benchmarks.peers.environments import PEERS, is_made, make_environment
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="leave out parts that have a result")
     parser.add_argument("--keep", action="store_true", help="move the results into the repository and the document")
     given = parser.parse_args()
+    end_politely()
     parts = choose_parts(given.part)
     if given.list:
         print_parts(parts)

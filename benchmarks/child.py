@@ -74,6 +74,15 @@ def end_session(process: subprocess.Popen[Any], patience_seconds: float = 20) ->
             continue
 
 
+def end_politely() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that what it started is ended too."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
 def run_module(module: str, *arguments: str, timeout_seconds: float) -> dict[str, Any]:
     """Return the result of one of our own modules, run with this Python."""
     return run_child([sys.executable, "-m", module, *arguments], timeout_seconds)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.child import ChildFailedError
+from benchmarks.child import ChildFailedError, end_politely
 from benchmarks.documents import LEARNING, keep_results, renew
 from benchmarks.learning.parts import PARTS, Budget, Part
 from benchmarks.learning.tables import TABLES
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, help="instead of the reference's 1,000 (a quick look)")
     parser.add_argument("--keep", action="store_true", help="copy the results into the repository and the document")
     given = parser.parse_args()
+    end_politely()
     budget = Budget(
         minutes=given.minutes,
         peer_minutes=given.peer_minutes,

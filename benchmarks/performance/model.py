@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 
-ACTOR_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+ACTOR_COUNTS = (1, 2, 4, 16, 64, 256)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

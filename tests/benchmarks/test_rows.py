@@ -74,7 +74,7 @@ def test_the_model_is_made_of_what_was_measured() -> None:
     assert rows.make_stations({}, "apex") is None
     table = rows.make_model_tables(make_model_records())
     assert "| learner | 10,000 | 1.00 |" in table
-    assert table.count("| 512 |") == 2
+    assert table.count("| 256 |") == 2
 
 
 def test_useful_actors_have_a_row_for_each_game_and_reuse() -> None:
