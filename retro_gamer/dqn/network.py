@@ -7,6 +7,7 @@ and return torch's Q-values float32 [B, A]. Each names the parameters that are l
 
 from __future__ import annotations
 
+import abc
 import itertools
 import math
 
@@ -23,7 +24,7 @@ Looked = tuple[np.ndarray, ...]
 """What a network makes of boards without using a weight: the same for every network of its spec."""
 
 
-class QNetwork(nn.Module):
+class QNetwork(nn.Module, abc.ABC):
     """Base of the networks: Q-values of every action for a batch of observations.
 
     `look` and `value` are the two halves of a forward pass. A learner looks at a batch once and lets both of its
@@ -34,13 +35,13 @@ class QNetwork(nn.Module):
         super().__init__()
         self.spec = spec
 
+    @abc.abstractmethod
     def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         """Return the inputs of the first layer."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abc.abstractmethod
     def value(self, *looked: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A] of boards that were looked at, on the network's device."""
-        raise NotImplementedError(type(self).__name__)
 
     def forward(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> torch.Tensor:
         """Return Q-values [B, A]."""
@@ -51,9 +52,9 @@ class QNetwork(nn.Module):
         device = next(self.parameters()).device
         return tuple(torch.from_numpy(array).to(device) for array in looked)
 
+    @abc.abstractmethod
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the parameters that are laid out per character, by name."""
-        raise NotImplementedError(type(self).__name__)
 
 
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
