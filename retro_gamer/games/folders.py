@@ -14,7 +14,7 @@ _USUAL_NAMES = ("__init__", "main", "game", "__main__")
 
 
 def find_game_file(folder: Path, factory: str | None) -> Path:
-    """Return the file that holds the game: the factory's, one that defines ``create_game``, or the only one.
+    """Return the file that holds the game: the factory's, one that defines ``create_game`` or plays, or the only one.
 
     Without a `factory`, that of the folder's description counts. No code is run.
 
@@ -50,7 +50,8 @@ def _module_files(folder: Path) -> list[Path]:
     own = sorted(folder.glob("*.py"))
     if (folder / "__init__.py").is_file():
         return own
-    below = [path for pattern in ("*/__init__.py", "src/*.py", "src/*/__init__.py") for path in folder.glob(pattern)]
+    patterns = ("*/__init__.py", "*/__main__.py", "*/main.py", "src/*.py", "src/*/*.py")
+    below = [path for pattern in patterns for path in folder.glob(pattern)]
     return own + sorted(set(below))
 
 
@@ -60,6 +61,10 @@ def _choose(folder: Path, files: list[Path], factory: str | None) -> Path | None
         if named.is_file():
             return named
     candidates = [file for file in files if _defines_factory(file)]
+    if not candidates:
+        imported = {name for file in files for name in _names_imported_by(file)}
+        entries = [file for file in files if file.stem not in imported]
+        candidates = [file for file in entries if _plays(file)] or [f for f in entries if f.parent == folder]
     candidates = candidates or [file for file in files if file.parent == folder]
     if len(candidates) == 1:
         return candidates[0]
@@ -71,11 +76,36 @@ def _choose(folder: Path, files: list[Path], factory: str | None) -> Path | None
 
 
 def _defines_factory(path: Path) -> bool:
+    tree = _parse(path)
+    return tree is not None and any(FACTORY_NAME in _names_bound_by(node) for node in tree.body)
+
+
+def _plays(path: Path) -> bool:
+    """Return whether a file calls something's ``play()``: games that have no factory end so."""
+    tree = _parse(path)
+    return tree is not None and any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "play"
+        for node in ast.walk(tree)
+    )
+
+
+def _names_imported_by(path: Path) -> set[str]:
+    """Return the last parts of the modules that a file imports: what others import is no game's beginning."""
+    tree = _parse(path)
+    names: set[str] = set()
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Import):
+            names.update(alias.name.rpartition(".")[2] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update([(node.module or "").rpartition(".")[2]] if node.module else [a.name for a in node.names])
+    return names
+
+
+def _parse(path: Path) -> ast.Module | None:
     try:
-        tree = ast.parse(path.read_bytes())
+        return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError, RecursionError):
-        return False  # importing it will say what is wrong
-    return any(FACTORY_NAME in _names_bound_by(node) for node in tree.body)
+        return None  # importing it will say what is wrong
 
 
 def _names_bound_by(node: ast.stmt) -> list[str]:

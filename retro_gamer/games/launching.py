@@ -89,7 +89,14 @@ class Launcher:
             self._space.unload()
 
     def _choose_way(self) -> None:
-        module = self._attempt(self._import)
+        try:
+            module = self._attempt(self._import)
+        except Exception:
+            # It may work only as what it is for its author: the program itself.
+            if self.source.factory is not None or not isinstance(self._attempt_script(), Game):
+                raise
+            self.how = f"running {self._find_script(None)}"
+            return
         game = module if isinstance(module, Game) else None
         if game is not None and self._space is not None:
             module = self._space.partial(self._module_name)  # as far as it got
@@ -111,6 +118,12 @@ class Launcher:
                 if isinstance(self(), Game):
                     return
         raise NothingToPlayError
+
+    def _attempt_script(self) -> Any:
+        try:
+            return self._attempt(self._run_script)
+        except Exception:
+            return None  # what failed first is what is told
 
     def _attempt(self, call: Callable[[], Any]) -> Any:
         """Run code of the game; return the Game that it sets out to play, or what it comes to if it plays none."""

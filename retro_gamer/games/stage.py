@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from retro_gamer.games.scratch import Scratch
 
 _MOST_EMPTY_ANSWERS = 100
 _LONGEST_QUESTION = 80
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
 class Nowhere(io.TextIOBase):
@@ -101,6 +103,7 @@ class Stage:
         self._before: tuple[Any, ...] = ()
         self._main_before: ModuleType | None = None
         self._building_before: tuple[list[str], list[str]] = ([], [])
+        self._handlers_before: dict[signal.Signals, Any] = {}
         _install_patches()
 
     def enter(self) -> None:
@@ -125,12 +128,16 @@ class Stage:
         self._end_threads()
         self._main_before = sys.modules.get("__main__")
         self._building_before = (sys.argv, list(sys.path))
+        self._handlers_before = _signal_handlers()
         sys.argv = [self._argument]
 
     def end_building(self) -> None:
-        """Undo what `begin_building` did. What the game put on the import path goes, too."""
+        """Undo what `begin_building` did. What the game put on the import path goes, and its signal handlers, too."""
         if self._main_before is not None:
             sys.modules["__main__"] = self._main_before
+        for number, handler in self._handlers_before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
         sys.argv, path = self._building_before
         sys.path[:] = path
 
@@ -155,6 +162,13 @@ _current = _Current()
 def _is_playing() -> bool:
     """Return whether the caller is a game's code in the thread that plays: threads of others go on as ever."""
     return interception.is_on and interception.thread in (0, threading.get_ident())
+
+
+def _signal_handlers() -> dict[signal.Signals, Any]:
+    """Return who handles the signals that end a program, where that can be put back: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) is not None}
 
 
 def _is_ours(thread: threading.Thread) -> bool:

@@ -9,6 +9,7 @@ from retro_gamer.errors import GameNotFoundError
 from retro_gamer.games.folders import file_of_module, find_game_file
 
 Project = Callable[[dict[str, str]], Path]
+PLAYS = "Game([], {}).play()"
 DEFINES = "def create_game(): ..."
 
 
@@ -28,6 +29,10 @@ DEFINES = "def create_game(): ..."
         ({"setup.py": "", "tower/__init__.py": DEFINES, "tests/__init__.py": ""}, "tower/__init__.py"),
         ({"setup.py": "", "docs.py": "", "src/tower/__init__.py": DEFINES}, "src/tower/__init__.py"),
         ({"broken.py": "def (", "world.py": DEFINES}, "world.py"),
+        ({"player.py": "", "apples.py": PLAYS, "wall.py": ""}, "apples.py"),
+        ({"game.py": "class P: ...", "start_here.py": f"from game import *\n{PLAYS}"}, "start_here.py"),
+        ({"game.py": "import helper\nhelper.go()", "helper.py": f"def go():\n    {PLAYS}"}, "game.py"),
+        ({"setup.py": "", "src/tower/__init__.py": "", "src/tower/run_it.py": PLAYS}, "src/tower/run_it.py"),
     ],
 )
 def test_the_file_that_builds_the_game_stands_out(files: dict[str, str], found: str, make_project: Project) -> None:

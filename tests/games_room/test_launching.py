@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -172,6 +173,25 @@ def test_own_folders_that_a_game_puts_on_the_path_stay_its_own(make_project: Pro
     assert load(folder)().state["score"] == 3
     assert sys.path == path
     assert "walls" not in sys.modules
+
+
+def test_a_game_that_works_only_as_the_program_itself(make_project: Project) -> None:
+    folder = make_project(
+        {
+            "game.py": f"import helper\n{HEAD}game = {GAME}\nhelper.go()\n",
+            "helper.py": "def go():\n    from __main__ import game\n    game.play()\n",
+        }
+    )
+    launcher = load(folder)
+    assert launcher.how == "running game.py"
+    assert launcher().board_size == (5, 4)
+
+
+def test_signals_are_handled_as_before(make_project: Project) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    text = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{HEAD}{GAME}.play()\n"
+    load(make_project({"game.py": text}))()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_game_that_seeds_its_generator_is_the_same_each_time() -> None:
