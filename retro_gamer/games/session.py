@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from collections.abc import Callable
@@ -148,14 +149,20 @@ class GameSession:
             raise ValueError(f"action {action_index} is outside 0..{len(self.metadata.actions)}")
         self._input.choose(action_index)
         self.turns += 1
-        game = self.game
+        game, stage = self.game, self._stage
         try:
-            self._enter()
+            interception.enter()
+            if stage is not None:
+                stage.enter()
             self._step()
         except IllegalMove:
             self.ended_illegally = True
             game.playing = False
-        except LeavingGameError:  # it began to play another game: for this one, that is the end
+        except LeavingGameError:  # it began to play another game, which is this one's end, or asked without end
+            try:
+                interception.take_game()
+            except GameFailedError as error:
+                self._fail(error)
             game.playing = False
         except SystemExit as error:
             if _is_failure(error):
@@ -164,7 +171,11 @@ class GameSession:
         except (Exception, HungGameError) as error:
             self._fail(error)
         finally:
-            self._exit()
+            if interception.is_leaving:
+                self._settle()
+            if stage is not None:
+                stage.exit()
+            interception.exit()
         return self._read_turn(game)
 
     def _read_turn(self, game: Any) -> Turn:
@@ -196,13 +207,18 @@ class GameSession:
             self._stage.enter()
 
     def _exit(self) -> None:
-        try:
-            if interception.is_leaving:
-                interception.take_game()
-        finally:
-            if self._stage is not None:
-                self._stage.exit()
-            interception.exit()
+        if interception.is_leaving:
+            self._settle()
+        if self._stage is not None:
+            self._stage.exit()
+        interception.exit()
+
+    def _settle(self) -> None:
+        """Stop leaving a game that was left in the middle of a turn, for whatever reason."""
+        with contextlib.suppress(GameFailedError):  # it went on asking: the turn is over, and so is the game
+            interception.take_game()
+        if self.game is not None:
+            self.game.playing = False
 
     @property
     def score(self) -> Any:

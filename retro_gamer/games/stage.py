@@ -59,6 +59,8 @@ class Answers(io.TextIOBase):
         self._answers = tuple(answers)
         self._screen = screen
         self.n_asked = 0
+        self.threads: list[threading.Thread] = []
+        """Those that the game has started: whoever stands at the keyboard ends them."""
 
     def begin(self) -> None:
         """Give the answers from the first one on: a new game is being built."""
@@ -99,20 +101,18 @@ class Stage:
         self.answers = Answers(answers, self.screen)
         self._argument = argument
         self._scratch = scratch
-        self.threads: list[threading.Thread] = []
-        self._before: tuple[Any, ...] = ()
+        self._before: tuple[Any, Any, Any] = (sys.stdin, sys.stdout, sys.stderr)
         self._main_before: ModuleType | None = None
         self._building_before: tuple[list[str], list[str]] = ([], [])
+        self._terminal_before: tuple[Any, Any] = (None, None)
         self._handlers_before: dict[signal.Signals, Any] = {}
         _install_patches()
 
     def enter(self) -> None:
         """Put the surroundings up."""
-        screen, answers = self.screen, self.answers
-        self._before = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__)
-        sys.stdin = sys.__stdin__ = answers  # type: ignore[misc, assignment]
-        sys.stdout = sys.stderr = sys.__stdout__ = screen  # type: ignore[misc, assignment]
-        _current.stage = self
+        self._before = (sys.stdin, sys.stdout, sys.stderr)
+        sys.stdin = self.answers
+        sys.stdout = sys.stderr = self.screen
         if self._scratch is not None:
             self._scratch.enter()
 
@@ -120,7 +120,7 @@ class Stage:
         """Take them down."""
         if self._scratch is not None:
             self._scratch.exit()
-        sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__ = self._before  # type: ignore[misc]
+        sys.stdin, sys.stdout, sys.stderr = self._before
 
     def begin_building(self) -> None:
         """Make it look like the start of a program of its own: its name in sys.argv, and no answer given yet."""
@@ -129,12 +129,15 @@ class Stage:
         self._main_before = sys.modules.get("__main__")
         self._building_before = (sys.argv, list(sys.path))
         self._handlers_before = _signal_handlers()
+        self._terminal_before = (sys.__stdin__, sys.__stdout__)
+        sys.__stdin__, sys.__stdout__ = self.answers, self.screen  # type: ignore[misc, assignment]
         sys.argv = [self._argument]
 
     def end_building(self) -> None:
         """Undo what `begin_building` did. What the game put on the import path goes, and its signal handlers, too."""
         if self._main_before is not None:
             sys.modules["__main__"] = self._main_before
+        sys.__stdin__, sys.__stdout__ = self._terminal_before  # type: ignore[misc]
         for number, handler in self._handlers_before.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
@@ -143,20 +146,11 @@ class Stage:
 
     def _end_threads(self) -> None:
         """Let the threads that the game before has started end at their next step."""
-        for thread in self.threads:
+        for thread in self.answers.threads:
             if thread.is_alive() and thread.ident is not None:
                 end = ctypes.py_object(SystemExit)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), end)
-        self.threads.clear()
-
-
-class _Current:
-    """The stage of the game that plays, or played last."""
-
-    stage: Stage | None = None
-
-
-_current = _Current()
+        self.answers.threads.clear()
 
 
 def _is_playing() -> bool:
@@ -194,9 +188,9 @@ def _install_patches() -> None:
             sleep(seconds)
 
     def asking_inkey(terminal: blessed.Terminal, *args: Any, **kwargs: Any) -> Keystroke:
-        if not _is_playing() or _current.stage is None:
+        if not _is_playing() or not isinstance(sys.stdin, Answers):
             return inkey(terminal, *args, **kwargs)
-        answer = _current.stage.answers.next_answer()
+        answer = sys.stdin.next_answer()
         return Keystroke(answer[0]) if answer else make_keystroke("KEY_ENTER")
 
     def asking_system(command: Any) -> int:
@@ -209,9 +203,9 @@ def _install_patches() -> None:
         popen(process, *args, **kwargs)
 
     def asking_start(thread: threading.Thread) -> None:
-        if _is_playing() and _current.stage is not None and not _is_ours(thread):
+        if _is_playing() and isinstance(sys.stdin, Answers) and not _is_ours(thread):
             thread.daemon = True  # or it would keep the process
-            _current.stage.threads.append(thread)
+            sys.stdin.threads.append(thread)
             thread.run = _ending_quietly(thread.run)  # type: ignore[method-assign]
         start(thread)
 

@@ -123,6 +123,21 @@ def test_a_game_that_asks_without_end_is_refused_with_its_question() -> None:
     assert load(GAMES / "asks_forever", answers=("Ada", "1"))().state["score"] == 0
 
 
+def test_questions_within_a_turn_are_answered_and_asking_without_end_is_a_failure(make_project: Project) -> None:
+    ask = "input('Again? ')"
+    text = (
+        f"{HEAD}class P(ArrowKeyAgent):\n    def play_turn(self, game):\n        if game.turn_number == 2:\n"
+        f"            game.state['score'] = len({ask})\n        while game.turn_number == 3:\n            {ask}\n"
+        'Game([P()], {"score": 0}, board_size=(5, 4)).play()\n'
+    )
+    session = GameSession(load(make_project({"game.py": text}), answers=("yes",)), METADATA)
+    session.start()
+    assert [session.step(0).reward for _ in range(2)] == [0, 3]
+    with pytest.raises(GameFailedError, match="asks again and again, last with 'Again"):
+        session.step(0)
+    assert session.is_over
+
+
 def test_files_are_read_from_beside_the_game_and_written_elsewhere() -> None:
     before = sorted(path.name for path in (GAMES / "writes_files").rglob("*"))
     session = GameSession(load(GAMES / "writes_files"), METADATA)
