@@ -12,7 +12,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.rationale import describe_network
 from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.dqn.threads import set_threads
-from retro_gamer.errors import EngineError, RetroGamerError, printable
+from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
@@ -145,9 +145,9 @@ def _run_to_a_checkpoint(loop: TrainingLoop) -> tuple[bool, str]:
     """Run the loop; write final.pt if it is complete, else a checkpoint of the exact episode reached."""
     try:
         complete = loop.run()
-    except RetroGamerError:
+    except Exception:  # whatever it is, what was learned is kept
         if loop.episodes:
-            with contextlib.suppress(EngineError):  # weights that are not finite are not kept
+            with contextlib.suppress(EngineError):  # weights that are not finite are not
                 loop.keeper.finish(loop.position, final=False)
         raise
     return complete, loop.keeper.finish(loop.position, final=complete)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import RetroGamerError, RunExistsError, StorageError, UsageError
+from retro_gamer.errors import RunExistsError, StorageError, UsageError
 from retro_gamer.games.hanging import HangWatch
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
@@ -115,7 +115,7 @@ def _patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
     patient = PatientWriter(writer, reporter.note)
     try:
         yield patient
-    except RetroGamerError:
+    except Exception:
         with contextlib.suppress(OSError):  # told already, and the error is the news
             patient.finish()
         raise

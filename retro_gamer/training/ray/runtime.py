@@ -83,8 +83,18 @@ class RayRuntime:
         return frozenset(range(self.n_actors)) - frozenset(self._starting.values())
 
     def publish(self, weights: Weights) -> None:
-        """Put `weights` into the object store, once for all actors."""
-        self._weights = ray.put(weights)
+        """Put `weights` into the object store, once for all actors.
+
+        Raises:
+            EngineError: if there is no room for them.
+        """
+        try:
+            self._weights = ray.put(weights)
+        except RayError as error:
+            raise EngineError(
+                f"Ray's memory for objects cannot take the weights: {_first_line(error)}\n"
+                "Close what else uses memory or disk here, then go on with: --resume latest"
+            ) from error
 
     def grant(self, actor: int, grant: Grant) -> None:
         """Set an actor to work."""

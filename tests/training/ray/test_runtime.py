@@ -184,6 +184,15 @@ def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(
     made.stop()
 
 
+def test_an_object_store_without_room_is_said(runtime: RayRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(value: Any) -> None:
+        raise ray.exceptions.ObjectStoreFullError("no room")
+
+    monkeypatch.setattr(ray, "put", put)
+    with pytest.raises(EngineError, match="--resume latest"):
+        runtime.publish(runtime._weights)  # type: ignore[arg-type]
+
+
 def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) -> None:
     lock = threading.Lock()
     work = dataclasses.replace(make_work(tmp_path), source=None, factory=lambda: lock)

@@ -83,9 +83,7 @@ class ReplayKiller(ListReporter):
             os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
 
 
-def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayRuntime]:
     runtimes: list[RayRuntime] = []
 
     class Remembered(RayRuntime):
@@ -94,6 +92,52 @@ def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
             runtimes.append(self)
 
     monkeypatch.setattr(runtime_module, "RayRuntime", Remembered)
+    return runtimes
+
+
+class Disturber(ListReporter):
+    """Kills every actor at once, and some episodes later asks the run to stop, as Ctrl-C does."""
+
+    def __init__(self, runtimes: list[RayRuntime]) -> None:
+        super().__init__()
+        self.runtimes = runtimes
+        self.has_stopped = False
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if progress.episodes >= 20 and self.runtimes:
+            for actor in self.runtimes.pop()._actors:
+                ray.kill(actor)
+        if progress.episodes >= 60 and not self.has_stopped:
+            self.has_stopped = True
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    run = make_corridor_run(tmp_path, training_episodes=130, prioritize_experiences=True)
+    stopped = train_here(run, n_actors=2, reporter=Disturber(remember_runtimes(monkeypatch)))
+    assert stopped.signal_number == signal.SIGINT
+    assert run.log_path.read_text().count("was lost") >= 2
+    at_stop = read_checkpoint(run, "latest")
+    assert at_stop["episode"] == stopped.episodes == len(episodes_of(run)) >= 60
+    resumed = train_here(run, n_actors=2, resume="latest")
+    assert resumed.complete
+    assert len(episodes_of(run)) == 130
+    assert "The memory goes on with" in run.log_path.read_text()
+    # It neither forgot nor caught up: over both sittings there is one update for every four turns.
+    assert resumed.updates == (resumed.turns - 50) // 4
+    assert at_stop["total_steps"] == stopped.updates
+    lines = episodes_of(run)
+    assert [line.epsilon for line in lines] == pytest.approx([max(0.05, 0.95**i) for i in range(130)], abs=1e-4)
+
+
+def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtimes = remember_runtimes(monkeypatch)
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=150, prioritize_experiences=True)
     outcome = train_here(run, n_actors=1, reporter=ReplayKiller(runtimes))
