@@ -391,3 +391,14 @@ def test_greedy_choices_and_the_largest_reward_are_those_of_the_grant() -> None:
     assert report.greedy_choices == {}
     assert report.largest_reward <= 1
     assert stage.play((), turns=0).largest_reward == 0
+
+
+def test_games_given_up_give_their_tickets_back_and_later_ones_are_whole() -> None:
+    stage = Stage(walks(ends_after(7)), n_games=3, n_step=3)
+    report = stage.play((1, 2, 3, 4), turns=9)
+    assert report.unused_tickets == (4,)
+    assert stage.actor.abandon_games() == (1, 2, 3)
+    assert stage.actor.abandon_games() == ()
+    stage.blocks.clear()
+    assert sorted(tickets_of(stage.play((1, 2, 3)))) == [1, 2, 3]
+    assert sorted(stage.ends("first")) == sorted([*range(7)] * 3)

@@ -13,6 +13,7 @@ from retro_gamer.runs.checkpoints import (
     find_inside,
     is_checkpoint_name,
     list_files,
+    prunable,
 )
 
 
@@ -104,3 +105,13 @@ def test_what_is_inside_is_found_also_if_the_folder_itself_is_a_link(tmp_path: P
 def test_what_can_name_no_file_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no name of a checkpoint"):
         check_name(text)
+
+
+def test_of_those_between_the_hundreds_the_newest_stay_and_nothing_else_goes(tmp_path: Path) -> None:
+    kept = ["ep_0100", "ep_0200", "ep_0257", "ep_0261", "final"]
+    for name in (*kept, "ep_0001", "ep_0099", "ep_0101", "ep_0255"):
+        (tmp_path / f"{name}.pt").write_bytes(b"")
+    files = list_files(tmp_path)
+    gone = {file.name for file in prunable(files)}
+    assert [file.name for file in files if file.name not in gone] == kept
+    assert prunable(list_files(tmp_path / "nowhere")) == []

@@ -77,3 +77,45 @@ def test_neither_side_gets_away_and_neither_gets_stuck(train_every: int) -> None
         assert ratio.updates * train_every <= max(0, ratio.turns - 50)
         assert ratio.turns <= 50 + ratio.updates * train_every + dead_band
     assert ratio.achieved == pytest.approx(train_every, abs=dead_band / ratio.updates)
+
+
+def play_on(ratio: TurnsPerUpdate, turns: int) -> None:
+    """Receive turns and do every update they allow."""
+    ratio.receive(ratio.turns + turns)
+    ratio.updates += ratio.updates_due
+
+
+@pytest.mark.parametrize("played", [10, 50, 53, 54, 1000, 1003])
+def test_a_resumed_ratio_allows_what_the_first_would_have(played: int) -> None:
+    first = make_ratio()
+    play_on(first, played)
+    first.receive(first.turns + 9)
+    second = make_ratio()
+    second.resume(first.turns, first.slack_turns)
+    for _ in range(20):
+        assert (second.updates_due, second.turns_allowed(0)) == (first.updates_due, first.turns_allowed(0))
+        for ratio in (first, second):
+            play_on(ratio, 7)
+
+
+def test_another_number_of_turns_an_update_brings_no_burst() -> None:
+    first = make_ratio(train_every=100)
+    play_on(first, 100_000)
+    second = make_ratio(train_every=1)
+    second.resume(first.turns, first.slack_turns)
+    assert second.updates_due < 100
+
+
+@pytest.mark.parametrize("played", [10, 1000])
+def test_a_memory_that_was_lost_is_filled_before_the_next_update(played: int) -> None:
+    ratio = make_ratio()
+    play_on(ratio, played)
+    ratio.refill()
+    updates = ratio.updates
+    play_on(ratio, 53)
+    assert ratio.updates == updates
+    assert ratio.turns_allowed(0) == 97
+    play_on(ratio, 1)
+    assert ratio.updates == updates + 1
+    play_on(ratio, 40)
+    assert ratio.updates == updates + 11

@@ -57,11 +57,11 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 )
 def test_a_corridor_is_solved(tmp_path: Path, spatial: str, settings: dict[str, Any]) -> None:
     run = make_corridor_run(
-        tmp_path, description=f"{DESCRIPTION}spatial = {spatial}\n", training_episodes=80, **settings
+        tmp_path, description=f"{DESCRIPTION}spatial = {spatial}\n", training_episodes=160, **settings
     )
     outcome = train_here(run)
     assert count_greedy_turns(run) == 6
-    assert (outcome.complete, outcome.episodes, outcome.checkpoint) == (True, 80, "final")
+    assert (outcome.complete, outcome.episodes, outcome.checkpoint) == (True, 160, "final")
     # In front of the door the next step is worth the ten points.
     policy = TrainedPolicy(run.path)
     game = next_to_the_door(run)
