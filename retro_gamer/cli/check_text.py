@@ -126,6 +126,11 @@ def find_remarks(check: Check) -> Iterator[str]:
 
 
 def _remarks_on_repeating(findings: Findings) -> Iterator[str]:
+    if findings.repeats is None and not findings.n_failures:
+        yield (
+            f"Building the game takes {findings.start_seconds:.1f} seconds, so its keys were not tried and nothing was "
+            "measured. An episode costs as much before its first turn."
+        )
     if findings.repeats is False:
         yield (
             "Two games with one seed went different ways: it depends on the clock, on threads or on a generator of its "

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from retro_gamer.games.metadata import GameMetadata
 
 SEEDS_APART = 1_000_003
-HANG_SECONDS = 5.0
-SILENCE_SECONDS = 20.0
+SILENCE_SECONDS = 30.0
+"""Waited for a process beyond the time after which it interrupts a game that hangs."""
+SLOW_START_SECONDS = 2.0
+"""A game that takes longer to be built is not measured: that builds one for each slot of an actor."""
 REPORT_SECONDS = 0.1
 
 Report = Callable[[int], None]
@@ -63,21 +65,21 @@ def play_everywhere(plan: TrialPlan, n_processes: int, report: Report) -> Findin
         theirs.close()
         workers[ours] = process
     try:
-        return add_up(_collect(workers, report))
+        return add_up(_collect(workers, report, plan.hang_seconds + SILENCE_SECONDS))
     finally:
         for process in workers.values():
             process.kill()
             process.join()
 
 
-def _collect(workers: dict[Connection, BaseProcess], report: Report) -> list[Findings]:
+def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_seconds: float) -> list[Findings]:
     turns = dict.fromkeys(workers, 0)
     results: dict[Connection, Findings] = {}
     while len(results) < len(workers):
-        ready = wait([connection for connection in workers if connection not in results], SILENCE_SECONDS)
+        ready = wait([connection for connection in workers if connection not in results], silence_seconds)
         if not ready:
             raise GameFailedError(
-                f"the game does not come back: nothing was heard of it for {SILENCE_SECONDS:g} seconds. A turn, or "
+                f"the game does not come back: nothing was heard of it for {silence_seconds:g} seconds. A turn, or "
                 "building the game, takes too long or never ends."
             )
         for connection in ready:
@@ -117,7 +119,7 @@ def _play_share(plan: TrialPlan, connection: Connection) -> None:
             connection.send(turns)
 
     try:
-        with HangWatch(HANG_SECONDS):
+        with HangWatch(plan.hang_seconds):
             connection.send(Trial(plan, report).run())
     except RetroGamerError as error:
         connection.send(error)
@@ -134,7 +136,7 @@ def _silence() -> None:
 
 def play_here(plan: TrialPlan, report: Report) -> Findings:
     """Return what this process finds by itself."""
-    with HangWatch(HANG_SECONDS):
+    with HangWatch(plan.hang_seconds):
         return Trial(plan, report).run()
 
 
@@ -150,8 +152,10 @@ class Cost:
     seconds: float
 
 
-def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost:
-    """Return the size of the network and what training takes, from a second of measuring."""
+def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost | None:
+    """Return the size of the network and what training takes, from a second of measuring; None for a slow start."""
+    if findings.start_seconds > SLOW_START_SECONDS:
+        return None
     import math
 
     from retro_gamer.dqn.learner import Learner

@@ -44,6 +44,7 @@ class TrialPlan:
     play_seconds: float = 3.0
     key_seconds: float = 3.0
     most_turns_per_episode: int = 2000
+    hang_seconds: float = 60.0
 
 
 class Trial:
@@ -76,8 +77,9 @@ class Trial:
     def run(self) -> Findings:
         """Play, try the keys, and return what was found."""
         self._play()
-        self._compare_seeds()
-        self._try_keys()
+        if self.findings.start_seconds < self._plan.key_seconds:  # both build the game anew many times
+            self._compare_seeds()
+            self._try_keys()
         self.findings.sharing = self._launcher.sharing
         choice = self._mover.choose()
         self.findings.movers = [] if choice is None else [choice]
@@ -173,6 +175,7 @@ class Trial:
                 if session.is_over:
                     break
                 session.step(action)
+                self._report(self.findings.turns)
                 trace.append(fingerprint(session.game))
         except GameFailedError:
             return None
@@ -211,6 +214,7 @@ class Trial:
     def _outcome(self, seed: int, prefix: list[int], index: int, deadline: float) -> tuple[str, bool] | None:
         """Return what follows a key after some turns, and whether it ends the game at once; None if it fails."""
         session = self._session
+        self._report(self.findings.turns)
         try:
             session.seed(seed)
             session.start()

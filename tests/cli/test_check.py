@@ -10,8 +10,12 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.cli.check_text import Check, find_remarks, to_json, to_lines
+from retro_gamer.cli.checking import play_everywhere
+from retro_gamer.errors import GameFailedError
 from retro_gamer.games.findings import Findings, KeyTrials, StateKey
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.source import find_source
+from retro_gamer.games.trial import TrialPlan
 
 GAMES = Path(__file__).parents[1] / "games"
 QUICK = ["--turns", "200", "--seconds", "0.5"]
@@ -66,7 +70,6 @@ def test_a_description_that_does_not_fit_is_a_problem(game: Path, capsys: pytest
     ("text", "message"),
     [
         ("import os\nos._exit(7)\n", "ended its whole process (exit status 7)"),
-        ("while True:\n    pass\n", "did not come back"),
         ("1 / 0\n", "game.py:1: ZeroDivisionError"),
     ],
 )
@@ -78,12 +81,20 @@ def test_a_game_that_takes_its_process_along_is_told_of(
     assert message in capsys.readouterr().err
 
 
+def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
+    (tmp_path / "game.py").write_text("while True:\n    pass\n")
+    plan = TrialPlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
+    with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not come back"):
+        play_everywhere(plan, 1, lambda turns: None)
+
+
 def test_create_points_to_check(game: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["create", "--game", str(game), "--output", str(tmp_path / "run")]) == 2
     assert f"retro-gamer check '{game}' --write" in capsys.readouterr().err
 
 
 def make_check(described: dict[str, Any] | None = None, **values: Any) -> Check:
+    values = {"repeats": True, **values}
     findings = Findings(how="main()", turns=100, seconds=0.1, board_size=(9, 9), view_size=(9, 9), **values)
     return Check(
         game="game.py",
@@ -112,6 +123,7 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         (make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)}), '"score" did not change in 100'),
         (make_check({"reward": "@end"}, cut_short=4), "none of 4 did"),
         (make_check({"character_set": ["@"]}, characters={"@": 3, "#": 1}), "also showed #"),
+        (make_check(repeats=None, start_seconds=9.0), "takes 9.0 seconds"),
         (make_check(repeats=False), "went different ways"),
         (make_check(ignores_seed=True), "nothing in it is left to chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
