@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.records import ROOT
 
 MARK = "RESULT "
+_RUNNING: set[subprocess.Popen[str]] = set()
 
 
 class ChildFailedError(RuntimeError):
@@ -46,6 +47,7 @@ def run_child(
         text=True,
         start_new_session=True,
     )
+    _RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout_seconds)
     except subprocess.TimeoutExpired:
@@ -55,6 +57,8 @@ def run_child(
     except BaseException:
         end_session(process)
         raise
+    finally:
+        _RUNNING.discard(process)
     said = [line for line in output.splitlines() if line.startswith(MARK)]
     if not said:
         raise ChildFailedError(f"exit status {process.returncode}\n{output[-2000:]}")
@@ -72,6 +76,12 @@ def end_session(process: subprocess.Popen[Any], patience_seconds: float = 20) ->
             process.wait(timeout=patience_seconds)
         except subprocess.TimeoutExpired:
             continue
+
+
+def end_children() -> None:
+    """End every child that other threads wait for; their results are failures then."""
+    for process in list(_RUNNING):
+        end_session(process)
 
 
 def end_politely() -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.child import ChildFailedError, end_politely
+from benchmarks.child import ChildFailedError, end_children, end_politely
 from benchmarks.documents import LEARNING, keep_results, renew
 from benchmarks.learning.parts import PARTS, Budget, Part
 from benchmarks.learning.tables import TABLES
@@ -94,8 +94,14 @@ def run_parts(parts: Sequence[Part], budget: Budget, jobs: int) -> None:
 
     for part in (part for part in left if not part.is_parallel):
         run(part)
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         list(pool.map(run, [part for part in left if part.is_parallel]))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_children()
+        raise
+    pool.shutdown()
 
 
 def make_report() -> str:

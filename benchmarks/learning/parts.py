@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.child import run_module
 from benchmarks.learning import variants
-from benchmarks.learning.games import GAMES, MAX_TURNS, TASKS, Task, evaluation_seeds, measure_yardsticks
+from benchmarks.learning.games import GAMES, MAX_TURNS, TASKS, Task, evaluation_seeds
 from benchmarks.learning.trainings import (
     CHECKPOINT_MINUTES,
     MANY,
@@ -132,7 +133,10 @@ def _peer(task: Task) -> Part:
 
 def _yardsticks(task: Task) -> Part:
     def run(budget: Budget, folder: Path) -> dict[str, Any]:
-        return {"task": task.name, **measure_yardsticks(task, budget.games)}
+        found = run_module(
+            "benchmarks.learning.yardsticks", task.name, "--games", str(budget.games), timeout_seconds=7200.0
+        )
+        return {"task": task.name, **found}
 
     return Part(name=f"yardsticks/{task.name}", minutes=lambda b: 2, run=run, is_parallel=True)
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from benchmarks.child import ChildFailedError, run_child
+from benchmarks.child import ChildFailedError, end_children, run_child
 from benchmarks.processes import descendants, read_parents, sum_pss
 
 
@@ -34,3 +36,23 @@ def test_descendants_are_found_through_generations() -> None:
 def test_memory_of_this_process_is_counted() -> None:
     size = sum_pss(os.getpid())
     assert size is None or size > 1_000_000
+
+
+def test_children_that_other_threads_wait_for_can_be_ended(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    script = f"open({str(begun)!r}, 'w').close()\nwhile True: pass"
+    failures: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            run_child([sys.executable, "-c", script], 60)
+        except ChildFailedError as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    begun.read_text()  # returns once the child has opened it
+    end_children()
+    thread.join()
+    assert "exit status -15" in str(failures[0])
