@@ -9,6 +9,7 @@ import torch
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.spec import make_spec
+from retro_gamer.errors import EngineError
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
@@ -96,3 +97,17 @@ def test_what_must_match_is_plain_and_complete() -> None:
         "layer_size": 64,
     }
     assert set(fit) == {*MUST_MATCH, *MUST_MATCH_SETTINGS}
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_never_take_a_good_checkpoints_place(recording: Recording, poison: float) -> None:
+    position = Position(episodes=3, turns=450, slack_turns=0)
+    recording.recorder.write_checkpoint(position)
+    recording.recorder.write_final(position)
+    before = {path.name: path.read_bytes() for path in recording.run.checkpoints_dir.iterdir()}
+    with torch.no_grad():
+        next(recording.learner.network.parameters()).view(-1)[0] = poison
+    for write in (recording.recorder.write_checkpoint, recording.recorder.write_final):
+        with pytest.raises(EngineError, match="not finite"):
+            write(position)
+    assert {path.name: path.read_bytes() for path in recording.run.checkpoints_dir.iterdir()} == before
