@@ -14,6 +14,7 @@
     ├── CheckpointError           a checkpoint that is damaged, foreign or does not fit
     ├── StorageError              the run directory cannot be written
     ├── TerminalError             no terminal, or one too small to play in
+    ├── ClusterError              a cluster or storage that cannot be reached, refuses us or has no room
     └── EngineError               Ray did not start, or a process that training needs was lost
 """
 
@@ -100,6 +101,10 @@ class StorageError(RetroGamerError):
 
 class TerminalError(RetroGamerError):
     """The terminal cannot show the game."""
+
+
+class ClusterError(RetroGamerError):
+    """A cluster or storage cannot be reached, does not let us in, has no room, or is of another version."""
 
 
 class EngineError(RetroGamerError):

@@ -30,11 +30,14 @@ class Commands(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the command line."""
+    from retro_gamer.cli.attach import attach
     from retro_gamer.cli.check import check
     from retro_gamer.cli.create import create
     from retro_gamer.cli.evaluate import evaluate
     from retro_gamer.cli.info import info
+    from retro_gamer.cli.job import job
     from retro_gamer.cli.play import play
+    from retro_gamer.cli.submit import submit
     from retro_gamer.cli.train import train
 
     app = typer.Typer(
@@ -47,8 +50,9 @@ def make_app() -> typer.Typer:
         help=_about.__doc__,
     )
     app.callback()(_about)
-    for command in (check, create, train, play, evaluate, info):
+    for command in (check, create, train, play, evaluate, info, submit, attach):
         app.command()(command)
+    app.command(hidden=True)(job)
     return app
 
 

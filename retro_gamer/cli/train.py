@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retro_gamer.cli.cluster_options import RETRIES, WAIT_SECONDS, Gpus, LearnerCpus, Retries, StorageUri, WaitSeconds
 from retro_gamer.cli.options import Debug, RunDir
 from retro_gamer.errors import UsageError
 
@@ -39,6 +40,15 @@ Minutes = Annotated[
     float | None,
     typer.Option("--minutes", metavar="M", show_default=False, help="Stop after so long, at the end of an episode."),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        show_default=False,
+        help="Train on the Ray cluster there: auto for the one this machine belongs to, or HOST:6379.",
+    ),
+]
 
 
 def train(
@@ -46,20 +56,37 @@ def train(
     resume: Resume = None,
     actors: Actors = None,
     minutes: Minutes = None,
+    address: Address = None,
+    gpus: Gpus = 0,
+    learner_cpus: LearnerCpus = None,
+    retries: Retries = RETRIES,
+    wait_seconds: WaitSeconds = WAIT_SECONDS,
+    storage: StorageUri = None,
     debug: Debug = False,
 ) -> None:
     """Train an agent, or go on training it.
 
-    Ctrl-C stops cleanly and keeps what was learned.
+    Ctrl-C stops cleanly and keeps what was learned. With --address the learner, replay and actors run on a cluster.
     """
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes}: must be more than 0, such as --minutes 10")
     from retro_gamer.cli.display import make_reporter
+    from retro_gamer.training.cluster.options import ClusterOptions
     from retro_gamer.training.run import train as train_run
 
+    cluster = None
+    if address is not None:
+        cluster = ClusterOptions(
+            address=address, learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
+        )
+    elif gpus or learner_cpus is not None:
+        raise UsageError("--gpus and --learner-cpus reserve parts of a cluster: name it with --address")
     reporter = make_reporter()
     try:
-        outcome = train_run(run_dir, resume=resume, n_actors=actors, minutes=minutes, reporter=reporter)
+        outcome = train_run(
+            run_dir, resume=resume, n_actors=actors, minutes=minutes, reporter=reporter, cluster=cluster,
+            storage=storage,
+        )  # fmt: skip
     finally:
         reporter.close()
     typer.echo(summarise(outcome, run_dir))

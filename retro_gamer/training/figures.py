@@ -15,6 +15,8 @@ from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 
 RECENT_EPISODES = 100
 RATE_SECONDS = 10.0
+SMOOTHING = 0.1
+"""Weight of the latest look at the actors in the average of those that wait."""
 
 
 class Figures:
@@ -30,7 +32,12 @@ class Figures:
         self._loss_sum = 0.0
         self._loss_count = 0
         self._began = time.monotonic()
-        self._marks: deque[tuple[float, int, int]] = deque([(self._began, turns, updates)])
+        self._waited_seconds = 0.0
+        self._marks: deque[tuple[float, int, int, float]] = deque([(self._began, turns, updates, 0.0)])
+        self._present_actors = 0
+        self._lost_actors = 0
+        self._lag_updates = 0
+        self._actor_wait_share = 0.0
 
     @property
     def elapsed_seconds(self) -> float:
@@ -49,6 +56,24 @@ class Figures:
         """Take one completed episode."""
         self._rewards.append(episode.total_reward)
 
+    def add_wait(self, seconds: float) -> None:
+        """Take so many seconds in which the learner had to wait."""
+        self._waited_seconds += seconds
+
+    def add_report(self, lag_updates: int) -> None:
+        """Take the report of an actor whose weights were so many updates old."""
+        self._lag_updates = lag_updates
+
+    def add_loss_of_actor(self) -> None:
+        """Take the loss of an actor."""
+        self._lost_actors += 1
+
+    def look_at_actors(self, present: int, idle: int) -> None:
+        """Take how many actors are there, and how many of them have no grant."""
+        self._present_actors = present
+        share = idle / present if present else 1.0
+        self._actor_wait_share += SMOOTHING * (share - self._actor_wait_share)
+
     def take_mean_loss(self) -> float:
         """Return the mean loss of the updates since this was last asked, nan if there were none."""
         mean = self._loss_sum / self._loss_count if self._loss_count else math.nan
@@ -58,10 +83,10 @@ class Figures:
     def snapshot(self, episodes: int, turns: int, ratio: TurnsPerUpdate, limit_seconds: float) -> Progress:
         """Return where the run stands now."""
         now = time.monotonic()
-        self._marks.append((now, turns, self._updates))
+        self._marks.append((now, turns, self._updates, self._waited_seconds))
         while len(self._marks) > 2 and now - self._marks[1][0] > RATE_SECONDS:
             self._marks.popleft()
-        then, turns_then, updates_then = self._marks[0]
+        then, turns_then, updates_then, waited_then = self._marks[0]
         seconds = max(now - then, 1e-9)
         return Progress(
             episodes=episodes,
@@ -79,6 +104,12 @@ class Figures:
             elapsed_seconds=self.elapsed_seconds,
             seconds_left=self._seconds_left(episodes, limit_seconds),
             n_actors=self._plan.n_actors,
+            present_actors=self._present_actors,
+            lost_actors=self._lost_actors,
+            policy_lag_updates=self._lag_updates,
+            learner_wait_share=min(1.0, (self._waited_seconds - waited_then) / seconds),
+            actor_wait_share=self._actor_wait_share,
+            replay_turns=ratio.turns,
         )
 
     def _seconds_left(self, episodes: int, limit_seconds: float) -> float:

@@ -112,7 +112,11 @@ class TrainingLoop:
         while not self._is_complete() and not self._must_stop() and not self._is_out_of_time():
             self._hand_out_work()
             busy = bool(self._finished) or self._ratio.updates_due > 0
-            for event in self._runtime.poll(0.0 if busy else IDLE_SECONDS):
+            asked = time.monotonic()
+            events = self._runtime.poll(0.0 if busy else IDLE_SECONDS)
+            if not busy:
+                self._figures.add_wait(time.monotonic() - asked)
+            for event in events:
                 self._take(event)
             self._advance()
             self.keeper.advance()
@@ -178,6 +182,7 @@ class TrainingLoop:
             return
         report = event.report
         self._losses_in_a_row = 0
+        self._figures.add_report(self._learner.total_updates - report.version)
         self._ratio.receive(report.replay_turns)
         for episode in report.episodes:
             if self._tickets.complete(event.actor, episode.ticket):
@@ -195,6 +200,7 @@ class TrainingLoop:
     def _take_loss(self, event: Lost) -> None:
         tickets = self._tickets.lose(event.actor)
         self._losses_in_a_row += 1
+        self._figures.add_loss_of_actor()
         self._note(f"Actor {event.actor} was lost ({event.reason}); {tickets} episodes are granted again.")
         if self._losses_in_a_row >= LOSSES_IN_A_ROW * max(1, self._runtime.n_actors):
             raise EngineError(
@@ -268,7 +274,9 @@ class TrainingLoop:
 
     def _update(self, due: int) -> bool:
         """Do one update, or none and return False if replay was lost."""
+        asked = time.monotonic()
         batch = self._runtime.next_batch(due)
+        self._figures.add_wait(time.monotonic() - asked)
         if batch is None:
             return False
         self._replay_losses_in_a_row = 0
@@ -332,6 +340,8 @@ class TrainingLoop:
         if not always and now < self._next_report:
             return
         self._next_report = now + REPORT_SECONDS
+        present = self._runtime.present()
+        self._figures.look_at_actors(len(present), len(present & self._waiting))
         self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
 
 

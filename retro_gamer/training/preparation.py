@@ -35,11 +35,15 @@ class PreparedRun:
 
 
 def prepare_run(
-    directory: RunDirectory, factory: Callable[[], Any] | None = None, characters: tuple[str, ...] | None = None
+    directory: RunDirectory,
+    factory: Callable[[], Any] | None = None,
+    characters: tuple[str, ...] | None = None,
+    source: GameSource | None = None,
 ) -> PreparedRun:
     """Return the run in `directory`, its game played at random for a moment and its config.toml updated.
 
-    `characters` is the set of the checkpoint that is resumed, used where the configuration names none.
+    `characters` is the set of the checkpoint that is resumed, used where the configuration names none. `source` is
+    where the game is now, if that is not where the configuration has it: on a machine it was sent to.
 
     Raises:
         ConfigurationError: if config.toml is wrong or does not fit the game.
@@ -47,7 +51,8 @@ def prepare_run(
     """
     config = load_config(directory.path)
     settings, metadata = config.hyperparameters, config.metadata
-    source = config.require_source() if factory is None else None
+    if factory is None and source is None:
+        source = config.require_source()
     make_game = factory if source is None else load_factory(source)
     assert make_game is not None
     session = GameSession(make_game, metadata, source)

@@ -32,6 +32,18 @@ class Progress:
     seconds_left: float
     """By episodes or by --minutes, whichever is first; nan while unknown."""
     n_actors: int
+    present_actors: int = 0
+    """Actors that have a process; the others wait for a place."""
+    lost_actors: int = 0
+    """Actors lost and replaced in this sitting."""
+    policy_lag_updates: int = 0
+    """Updates done between the weights that the latest report was played with and that report."""
+    learner_wait_share: float = 0.0
+    """Share of the last seconds in which the learner waited for turns or batches."""
+    actor_wait_share: float = 0.0
+    """Share of the actors present that had no grant, averaged over the last looks."""
+    replay_turns: int = 0
+    """Turns that replay received in this sitting."""
 
 
 class Reporter(Protocol):

@@ -5,24 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import shlex
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import RunExistsError, StorageError, UsageError
+from retro_gamer.errors import UsageError
 from retro_gamer.games.hanging import HangWatch
+from retro_gamer.games.source import GameSource
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.lock import RunLock
-from retro_gamer.runs.patience import PatientWriter
-from retro_gamer.runs.snapshots import SnapshotFolder
-from retro_gamer.runs.writer import DirectoryWriter, RunWriter
-from retro_gamer.training.learning import LearnerTask, TrainingOutcome, run_learner
-from retro_gamer.training.preparation import PreparedRun, prepare_run
+from retro_gamer.training.cluster.options import ClusterOptions
+from retro_gamer.training.cluster.package import plan_package
+from retro_gamer.training.learning import TrainingOutcome, run_learner
+from retro_gamer.training.parts import Parts
+from retro_gamer.training.patience import patience
 from retro_gamer.training.progress import Reporter
-from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
+from retro_gamer.training.serving import ServingReporter, failures_told, mirrored
 from retro_gamer.training.site import LocalSite
 from retro_gamer.training.stopping import StopRequest
 
@@ -37,116 +39,81 @@ def train(
     minutes: float | None = None,
     reporter: Reporter,
     factory: Callable[[], Any] | None = None,
+    cluster: ClusterOptions | None = None,
+    storage: str | None = None,
+    packed_game: GameSource | None = None,
 ) -> TrainingOutcome:
     """Train the run in `run_dir` and return how it ended.
 
+    With `cluster` learner, replay and actors run there, and this process only writes what they send. `storage` is
+    where a copy of the run is kept as it grows. `packed_game` says that this process is the entry point of a job,
+    and where in its working directory, which every node has, the game is.
+
     Raises:
-        RetroGamerError: whatever is wrong with the run, the game or the machine; see retro_gamer.errors.
+        RetroGamerError: whatever is wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
     """
     started = time.monotonic()
-    _check_options(n_actors, minutes)
+    _check_options(n_actors, minutes, cluster)
     directory = RunDirectory.open(run_dir)
     hang_seconds = load_config(directory.path).hyperparameters.hang_seconds
-    with RunLock(directory.path), StopRequest() as stop, HangWatch(hang_seconds):
-        prepared, point = _prepare(directory, resume, factory)
-        task = _make_task(prepared, point, n_actors, minutes)
-        with _patience(_make_writer(directory, point), reporter) as writer:
-            outcome = run_learner(task, writer, reporter, stop, LocalSite())
-    return dataclasses.replace(outcome, seconds=time.monotonic() - started)
+    with (
+        RunLock(directory.path),
+        StopRequest() as stop,
+        HangWatch(hang_seconds),
+        contextlib.ExitStack() as stack,
+    ):
+        served = None
+        if storage is not None or packed_game is not None:
+            served = reporter = ServingReporter(reporter, directory)
+            stack.enter_context(mirrored(served, directory, storage))
+            stack.enter_context(failures_told(served))
+        source = packed_game.located(os.getcwd()) if packed_game else None
+        parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes, factory=factory, source=source)
+        if cluster is None:
+            part = parts.first()
+            with patience(part.writer, reporter) as writer:
+                outcome = run_learner(part.task, writer, reporter, stop, LocalSite())
+        else:
+            outcome = _train_on_cluster(parts, cluster, packed_game, reporter, stop)
+        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
+        if served is not None:
+            served.write("ended", outcome)
+    return outcome
 
 
-def _check_options(n_actors: int | None, minutes: float | None) -> None:
+def _check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:
     if n_actors is not None and n_actors < 0:
         raise UsageError(f"--actors = {n_actors}: must be 0 (this process) or more; try --actors 1")
     if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
         raise UsageError(f"--minutes = {minutes}: must be more than 0; try --minutes 5")
+    if cluster is not None and n_actors == 0:
+        raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
 
 
-def _prepare(
-    directory: RunDirectory, resume: str | None, factory: Callable[[], Any] | None
-) -> tuple[PreparedRun, ResumePoint | None]:
-    """Return the run with its game opened and, if it is to go on, the checkpoint that it fits."""
-    point = find_resume_point(directory, resume) if resume is not None else None
-    if point is None and directory.has_checkpoints:
-        raise RunExistsError(
-            f"{directory.path} holds checkpoints of an earlier training, which is not trained over.\n"
-            f"Go on from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
-            "or make a new run with:   retro-gamer create --game MODULE --output DIR"
-        )
-    prepared = prepare_run(directory, factory, tuple(point.state["characters"]) if point else None)
-    return (prepared if point is None else fit_to_checkpoint(prepared, point)), point
+def _train_on_cluster(
+    parts: Parts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+) -> TrainingOutcome:
+    # Ray takes most of a second to import, and training in this process does not need it.
+    from retro_gamer.training.ray.cluster import JoinedRay
+    from retro_gamer.training.ray.supervisor import Supervisor
 
-
-def _make_task(
-    prepared: PreparedRun, point: ResumePoint | None, n_actors: int | None, minutes: float | None
-) -> LearnerTask:
-    return LearnerTask(
-        source=prepared.source,
-        factory=prepared.factory,
-        metadata=prepared.metadata,
-        settings=prepared.settings,
-        has_player=prepared.discovery.has_player,
-        state=point.state if point else None,
-        snapshot=_read_snapshot(prepared.directory, point) if point else b"",
-        remarks=tuple(_make_remarks(prepared, point)),
-        n_actors=n_actors,
-        seconds=math.inf if minutes is None else minutes * 60,
-    )
-
-
-def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:
-    name = point.state.get("replay_snapshot")
-    return (SnapshotFolder(directory.path).read(name) or b"") if isinstance(name, str) else b""
-
-
-def _make_writer(directory: RunDirectory, point: ResumePoint | None) -> DirectoryWriter:
-    if point is None:
-        return DirectoryWriter(directory)
-    return DirectoryWriter(directory, resumed_from=point.file, episodes=point.episodes)
+    if packed_game is not None:
+        with JoinedRay(cluster.address):
+            return Supervisor(cluster, parts, packed_game, reporter, stop).run()
+    with (
+        _packed(parts.prepared.source, reporter) as (game, package),
+        JoinedRay(cluster.address, {"working_dir": str(package)}),
+    ):
+        return Supervisor(cluster, parts, game, reporter, stop).run()
 
 
 @contextlib.contextmanager
-def _patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
-    """Let what cannot be written wait, at the latest until the end.
-
-    Raises:
-        StorageError: if it still cannot be written then.
-    """
-    patient = PatientWriter(writer, reporter.note)
-    try:
-        yield patient
-    except Exception:
-        with contextlib.suppress(OSError):  # told already, and the error is the news
-            patient.finish()
-        raise
-    try:
-        patient.finish()
-    except OSError as error:
-        raise StorageError(
-            f"the last of the run could not be written: {error.strerror or error} ({error.filename or 'a file'})."
-            "\nEverything written before is whole. Make room, then go on from there: --resume latest"
-        ) from error
-
-
-def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[str]:
-    """Yield what a user should know before the first episode."""
-    if point is not None:
-        for wrong in point.passed_over:
-            yield f"A newer checkpoint was passed over: {wrong}"
-        yield f"Resumed from {point.file.name} at episode {point.episodes}."
-        yield from describe_changes(prepared, point)
-        if point.episodes >= prepared.settings.training_episodes:
-            yield (
-                f"All {prepared.settings.training_episodes} episodes are done, so nothing is left to train. "
-                "To go on, raise training_episodes in config.toml."
-            )
-    found = prepared.discovery
-    if found.first_failure is not None:
-        yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
-    if prepared.sharing is not None:
-        yield f"Each actor plays one game at a time, because {prepared.sharing}."
-    if prepared.factory is not None:
-        yield (
-            "The game was given as a function that cannot be imported. It trains, but to watch the agent with "
-            "'retro-gamer play' put the function into a module and name that under [game] in config.toml."
-        )
+def _packed(source: GameSource | None, reporter: Reporter) -> Iterator[tuple[GameSource | None, Path]]:
+    """Write what every node is to be sent into a file, and say where in it the game is."""
+    package = plan_package(source)
+    if package.left_out:
+        reporter.note(f"Not sent to the cluster, because they are large: {', '.join(package.left_out)}.")
+    with tempfile.TemporaryDirectory(prefix="retro-gamer-") as folder:
+        path = Path(folder) / "package.zip"
+        package.write(path)
+        yield package.source, path

@@ -24,6 +24,10 @@ class StopRequest:
         """Whether a signal has come."""
         return self.signal_number is not None
 
+    def make(self, signal_number: int) -> None:
+        """Ask for a stop as that signal does. It is for those who pass one on from another process."""
+        self.signal_number = signal_number
+
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):

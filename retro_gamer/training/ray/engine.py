@@ -50,7 +50,7 @@ class LocalRay:
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would keep one of its own in the home folder
         temporary = self._choose_temporary()
         try:
-            with self._neutral_directory(), _importable_package(), _same_handler_of_sigterm(), _deadline(START_SECONDS):
+            with self._neutral_directory(), _importable_package(), same_handler_of_sigterm(), _deadline(START_SECONDS):
                 ray.init(
                     address="local",
                     num_cpus=self._n_cpus,
@@ -153,7 +153,7 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _same_handler_of_sigterm() -> Iterator[None]:
+def same_handler_of_sigterm() -> Iterator[None]:
     """Put back what SIGTERM did before: Ray replaces it by one that exits at once, without a checkpoint."""
     before = signal.getsignal(signal.SIGTERM)
     try:

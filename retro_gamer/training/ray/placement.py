@@ -17,3 +17,35 @@ class Placement:
 
 THIS_MACHINE = Placement(replay={"num_cpus": 0}, actor={"num_cpus": 1})
 """Replay shares the learner's processor, whose batches it makes while the learner waits for them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What the learner and replay reserve together on one node."""
+
+    learner_cpus: int
+    replay_cpus: int
+    learner_gpus: int = 0
+
+    def describe(self) -> str:
+        """Return the requests of all roles in a sentence for the log."""
+        gpus = f" and {self.learner_gpus} GPU" if self.learner_gpus else ""
+        return (
+            f"Reserved on one node: {self.learner_cpus} CPU{gpus} for the learner, {self.replay_cpus} CPU for replay; "
+            "1 CPU for each actor, spread over the nodes; none for the supervisor."
+        )
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The reservation as Ray takes it."""
+        cpus = {"CPU": float(self.learner_cpus + self.replay_cpus)}
+        return {**cpus, "GPU": float(self.learner_gpus)} if self.learner_gpus else cpus
+
+
+def choose_resources(largest_node_cpus: int, learner_cpus: int | None, gpus: int) -> Resources:
+    """Return what to reserve: without a wish, half of the largest node for the learner, at most 4 CPUs.
+
+    Replay has a CPU of its own beside it, unless no node has two.
+    """
+    wanted = max(1, min(4, largest_node_cpus // 2)) if learner_cpus is None else learner_cpus
+    return Resources(learner_cpus=wanted, replay_cpus=1 if largest_node_cpus > 1 else 0, learner_gpus=gpus)

@@ -1,0 +1,64 @@
+"""``retro-gamer attach``: follow a job that was submitted, or fetch what it left."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.errors import ClusterError
+
+if TYPE_CHECKING:
+    from retro_gamer.runs.directory import RunDirectory
+    from retro_gamer.training.cluster.jobs import JobServer
+    from retro_gamer.training.cluster.record import JobRecord
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="URL", show_default=False,
+        help="The cluster's dashboard, if it is at another address than when the run was submitted.",
+    ),
+]  # fmt: skip
+
+
+def attach(run_dir: RunDir, address: Address = None, debug: Debug = False) -> None:
+    """Follow a submitted run, and bring it home.
+
+    When it has ended, fetch what is missing here and say how it ended. Ctrl-C stops the job cleanly.
+    """
+    from retro_gamer.runs.directory import RunDirectory
+    from retro_gamer.training.cluster.jobs import JobServer
+    from retro_gamer.training.cluster.record import load_record
+
+    directory = RunDirectory.open(run_dir)
+    record = load_record(directory.path)
+    follow(directory, record, JobServer(address or record.address))
+
+
+def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> None:
+    """Follow a job to its end, show it, and exit as `train` does."""
+    from retro_gamer.cli.display import make_reporter
+    from retro_gamer.cli.train import summarise
+    from retro_gamer.runs.lock import RunLock
+    from retro_gamer.training.cluster.attachment import Attachment
+    from retro_gamer.training.cluster.following import outcome_of
+    from retro_gamer.training.stopping import StopRequest
+
+    reporter = make_reporter()
+    with RunLock(directory.path), StopRequest() as stop:
+        try:
+            ending = Attachment(directory, record, server, reporter, stop).follow()
+        finally:
+            reporter.close()
+    failure = ending.explain_failure()
+    if failure is not None:
+        raise ClusterError(failure)
+    outcome = outcome_of(ending.status) if ending.status is not None else None
+    if outcome is None:
+        raise ClusterError(f"the job {record.submission_id} left no word of how it ended")
+    typer.echo(summarise(outcome, directory.path))
+    if outcome.signal_number is not None:
+        raise typer.Exit(128 + (signal.SIGINT if stop.is_made else outcome.signal_number))

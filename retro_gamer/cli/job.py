@@ -1,0 +1,59 @@
+"""``retro-gamer job``: what a submitted job runs on the cluster. It is no command for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from retro_gamer.cli.cluster_options import (
+    RETRIES,
+    WAIT_SECONDS,
+    Gpus,
+    LearnerCpus,
+    Retries,
+    StorageUri,
+    WaitSeconds,
+)
+from retro_gamer.cli.options import Debug
+from retro_gamer.cli.train import Actors, Minutes, Resume
+
+
+def job(
+    name: Annotated[str, typer.Argument(help="Name of the job.")],
+    game_source: Annotated[str, typer.Argument(help="Where in the package the game is, as JSON.")],
+    actors: Actors = None,
+    gpus: Gpus = 0,
+    learner_cpus: LearnerCpus = None,
+    storage: StorageUri = None,
+    resume: Resume = None,
+    minutes: Minutes = None,
+    retries: Retries = RETRIES,
+    wait_seconds: WaitSeconds = WAIT_SECONDS,
+    debug: Debug = False,
+) -> None:
+    """Train the run that came with this job's package."""
+    from retro_gamer.cli.display import make_reporter
+    from retro_gamer.games.source import GameSource
+    from retro_gamer.training.cluster.options import ClusterOptions
+    from retro_gamer.training.ray.job import run_job
+
+    reporter = make_reporter()
+    try:
+        outcome = run_job(
+            name,
+            GameSource(**json.loads(game_source)),
+            ClusterOptions(
+                address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
+            ),
+            resume=resume,
+            n_actors=actors,
+            minutes=minutes,
+            storage=storage,
+            reporter=reporter,
+        )
+    finally:
+        reporter.close()
+    if outcome.signal_number is not None:
+        raise typer.Exit(128 + outcome.signal_number)

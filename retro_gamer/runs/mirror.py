@@ -1,0 +1,121 @@
+"""Keeping a copy of a run in a storage as it grows. A storage that fails for a while loses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from retro_gamer.errors import ClusterError
+from retro_gamer.runs.status import STATUS_NAME, FileIndex, FileMark
+from retro_gamer.runs.storage import Storage
+
+EVERY_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 60.0
+CLOSING_SECONDS = 120.0
+
+
+class Mirror:
+    """Copies what is new in a run directory to a storage, in a thread of its own, so that training never waits for it.
+
+    What is to be copied is found by looking at the directory, not remembered: after any failure the next look finds
+    all of it. The state of the run is written last, so that every file it names is there.
+    """
+
+    def __init__(
+        self, directory: Path, storage: Storage, note: Callable[[str], None], every_seconds: float = EVERY_SECONDS
+    ) -> None:
+        self._directory = directory
+        self._storage = storage
+        self._note = note
+        self._every_seconds = every_seconds
+        self._index = FileIndex(directory)
+        self._copied: dict[str, FileMark] = {}
+        self._copied_status: bytes | None = None
+        self._closing = threading.Event()
+        self._notes: list[str] = []
+        self._failed_since: float | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Mirror:
+        """Write once, to find out at once whether the storage can be written, and start.
+
+        Raises:
+            ClusterError: if it cannot.
+        """
+        self.copy_new()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Copy what is left, trying for two minutes.
+
+        Raises:
+            ClusterError: if the storage fails to the end and nothing else has gone wrong.
+        """
+        self._closing.set()
+        self._thread.join(timeout=CLOSING_SECONDS)
+        deadline = time.monotonic() + CLOSING_SECONDS
+        pause = 0.5
+        while True:
+            try:
+                self.copy_new()
+                self.say_notes()
+                return
+            except ClusterError as failure:
+                if time.monotonic() + pause > deadline:
+                    if error is None:
+                        raise ClusterError(f"{failure}\nThe run itself is complete in {self._directory}.") from failure
+                    return
+            time.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
+    def copy_new(self) -> None:
+        """Copy all that is new since the last time.
+
+        Raises:
+            ClusterError: if the storage fails; what was copied until then is not copied again.
+        """
+        status = _read(self._directory / STATUS_NAME)
+        for name, mark in self._index.look().items():
+            if self._copied.get(name) != mark:
+                data = _read(self._directory / name)
+                if data is not None:
+                    self._storage.write(name, data)
+                    self._copied[name] = mark
+        if status is not None and status != self._copied_status:
+            self._storage.write(STATUS_NAME, status)
+            self._copied_status = status
+
+    def say_notes(self) -> None:
+        """Say what happened in the thread; called from the thread that writes the run."""
+        while self._notes:
+            self._note(self._notes.pop(0))
+
+    def _run(self) -> None:
+        pause = self._every_seconds
+        while not self._closing.wait(pause):
+            try:
+                self.copy_new()
+            except ClusterError as error:
+                if self._failed_since is None:
+                    self._failed_since = time.monotonic()
+                    self._notes.append(f"{error}\nTraining goes on; what is missing there is copied when it is back.")
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            if self._failed_since is not None:
+                seconds = time.monotonic() - self._failed_since
+                self._notes.append(f"The storage {self._storage.label} is back after {seconds:.0f} seconds.")
+                self._failed_since = None
+            pause = self._every_seconds
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

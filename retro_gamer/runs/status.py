@@ -1,0 +1,135 @@
+"""The state of a run in one small file, by which another machine brings the run home: figures, remarks and files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retro_gamer.errors import ClusterError
+
+STATUS_NAME = "status.json"
+FORMAT_VERSION = 1
+MOST_NOTES = 200
+_FILES = (
+    r"config\.toml",
+    r"training\.log(\.\d+)?",
+    r"checkpoints/(abandoned-\d+/)?(ep_\d{4,}|final)\.pt",
+    r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz",
+)
+_FILE = re.compile("|".join(f"(?:{pattern})" for pattern in _FILES), re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileMark:
+    """What a file held when the state was written: its first `size_bytes` bytes have this SHA-256."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """Where a run stands that is trained somewhere else."""
+
+    state: str
+    """``running``, ``ended`` or ``failed``."""
+    text: str
+    """The description of network and work, empty before training begins."""
+    notes: tuple[str, ...]
+    """The latest remarks."""
+    first_note: int
+    """Remarks before those, which are left out."""
+    progress: Mapping[str, Any] | None
+    outcome: Mapping[str, Any] | None
+    error: str | None
+    files: Mapping[str, FileMark]
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return json.dumps(_encode({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)})).encode()
+
+
+def is_run_file(name: str) -> bool:
+    """Return whether `name` is that of a file of a run, below its directory. Nothing else is ever brought home."""
+    return _FILE.fullmatch(name) is not None
+
+
+def parse_status(data: bytes) -> RunStatus:
+    """Return the state that `RunStatus.to_bytes` wrote.
+
+    Raises:
+        ClusterError: if it is something else, or names a file outside a run.
+    """
+    try:
+        values = _decode(json.loads(data))
+        if values.pop("format_version") != FORMAT_VERSION:
+            raise ValueError("another format")
+        files = {name: FileMark(**mark) for name, mark in values.pop("files").items()}
+        status = RunStatus(**{**values, "notes": tuple(values["notes"])}, files=files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ClusterError(f"what the cluster keeps as {STATUS_NAME} is no state of a run ({error})") from error
+    strange = [name for name in files if not is_run_file(name)]
+    if strange:
+        raise ClusterError(f"the cluster names {strange[0]!r} as a file of the run, which it cannot be")
+    return status
+
+
+class FileIndex:
+    """The files of a run directory with their marks; what has not changed is not read again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[str, tuple[tuple[int, int], FileMark]] = {}
+
+    def look(self) -> dict[str, FileMark]:
+        """Return the files there are now."""
+        marks: dict[str, FileMark] = {}
+        for path in sorted(self._directory.rglob("*")):
+            name = path.relative_to(self._directory).as_posix()
+            if is_run_file(name) and path.is_file():
+                mark = self._mark(name, path)
+                if mark is not None:
+                    marks[name] = mark
+        self._known = {name: known for name, known in self._known.items() if name in marks}
+        return marks
+
+    def _mark(self, name: str, path: Path) -> FileMark | None:
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+            known = self._known.get(name)
+            if known is None or known[0] != stamp:
+                data = path.read_bytes()
+                known = (stamp, FileMark(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))
+                self._known[name] = known
+        except FileNotFoundError:  # pruned meanwhile
+            return None
+        return known[1]
+
+
+def matches(data: bytes, mark: FileMark) -> bool:
+    """Return whether `data` begins with what the mark was made of. A log that has grown since then does."""
+    return hashlib.sha256(data[: mark.size_bytes]).hexdigest() == mark.sha256
+
+
+def _encode(value: Any) -> Any:
+    """Spell numbers that JSON cannot."""
+    if isinstance(value, Mapping):
+        return {key: _encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    return {"number": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"number"}:
+            return float(value["number"])
+        return {key: _decode(item) for key, item in value.items()}
+    return [_decode(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,118 @@
+"""Being attached to a job: following it until it ends, through lost connections and requests to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+
+from retro_gamer.errors import ClusterError, printable
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.status import RunStatus
+from retro_gamer.runs.storage import Storage
+from retro_gamer.training.cluster.following import Follower
+from retro_gamer.training.cluster.jobs import JobInfo, JobServer, UnreachableError
+from retro_gamer.training.cluster.record import JobRecord
+from retro_gamer.training.cluster.sources import ClusterSource, RunSource, StorageSource
+from retro_gamer.training.progress import Reporter
+from retro_gamer.training.stopping import StopRequest
+
+LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 600.0
+"""How long a lost connection is waited for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a job ended: what the job server says (None if it is gone) and the last state of the run (None if none)."""
+
+    info: JobInfo | None
+    status: RunStatus | None
+
+    def explain_failure(self) -> str | None:
+        """Return what went wrong, None if nothing did."""
+        if self.status is not None and self.status.state == "failed":
+            return self.status.error or "the training failed"
+        if self.status is not None and self.status.state == "ended":
+            return None
+        if self.info is not None and self.info.status == "STOPPED":
+            return "the job was stopped before its last checkpoint was written"
+        said = self.info.message.strip() if self.info is not None else ""
+        found = [line for line in said.splitlines() if line.startswith("Error: ")]
+        last = "\n".join(found[-1:] or said.splitlines()[-5:])
+        return printable(f"the job ended without a result.\n{last.removeprefix('Error: ')}")
+
+
+class Attachment:
+    """One process following one job."""
+
+    def __init__(
+        self, directory: RunDirectory, record: JobRecord, server: JobServer, reporter: Reporter, stop: StopRequest,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:  # fmt: skip
+        self._record = record
+        self._server = server
+        self._reporter = reporter
+        self._stop = stop
+        self._patience_seconds = patience_seconds
+        self._follower = Follower(directory, record, _choose_source(record, server), reporter)
+        self._status: RunStatus | None = None
+        self._stop_passed_on = False
+        self._lost_since: float | None = None
+
+    def follow(self) -> Ending:
+        """Follow the job until it has ended and all it left is here.
+
+        Raises:
+            ClusterError: if the cluster does not know the job, or does not answer for ten minutes.
+        """
+        while True:
+            try:
+                info = self._look_at_job()
+                self._pass_stop_on()
+                has_ended = info.has_ended if info is not None else self._is_over_in_storage()
+                self._status = self._follower.step(whole=has_ended) or self._status
+                if has_ended:
+                    return Ending(info=info, status=self._status)
+                self._note_return()
+            except UnreachableError as error:
+                self._wait_for_return(error)
+            threading.Event().wait(LOOK_SECONDS)
+
+    def _look_at_job(self) -> JobInfo | None:
+        """Ask the job server; where a storage holds the run, it may be gone."""
+        try:
+            return self._server.info(self._record.submission_id)
+        except ClusterError:
+            if self._record.storage is None:
+                raise
+            return None
+
+    def _is_over_in_storage(self) -> bool:
+        self._status = self._follower.step() or self._status
+        return self._status is not None and self._status.state != "running"
+
+    def _pass_stop_on(self) -> None:
+        if self._stop.is_made and not self._stop_passed_on:
+            self._server.stop(self._record.submission_id)
+            self._stop_passed_on = True
+            self._reporter.note("Asked the job to stop; it writes a checkpoint first. Ctrl-C again leaves it to that.")
+
+    def _wait_for_return(self, error: UnreachableError) -> None:
+        now = time.monotonic()
+        if self._lost_since is None:
+            self._lost_since = now
+            self._reporter.note(f"The connection is lost ({error.args[0].splitlines()[0]}); trying again.")
+        if now - self._lost_since > self._patience_seconds:
+            raise ClusterError(f"{error}\nThe job goes on. Come back to it with: retro-gamer attach RUN_DIR") from error
+
+    def _note_return(self) -> None:
+        if self._lost_since is not None:
+            self._lost_since = None
+            self._reporter.note("The connection is back.")
+
+
+def _choose_source(record: JobRecord, server: JobServer) -> RunSource:
+    if record.storage is not None:
+        return StorageSource(Storage(record.storage))
+    return ClusterSource(server, record.submission_id)

@@ -1,0 +1,95 @@
+"""Following a run that is trained elsewhere: its figures are shown, its files brought home as they appear."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from retro_gamer.runs.atomic import write_atomic
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
+from retro_gamer.training.cluster.record import JobRecord
+from retro_gamer.training.cluster.sources import RunSource
+from retro_gamer.training.learning import TrainingOutcome
+from retro_gamer.training.progress import Progress, Reporter
+
+LOG = "training.log"
+SNAPSHOTS = "replay/"
+
+
+class Follower:
+    """Brings the run in `directory` up to what `source` has, again and again.
+
+    Each file is compared by its hash, so that it makes no difference what was brought home before, or by whom.
+    """
+
+    def __init__(self, directory: RunDirectory, record: JobRecord, source: RunSource, reporter: Reporter) -> None:
+        self._directory = directory
+        self._record = record
+        self._source = source
+        self._reporter = reporter
+        self._text = ""
+        self._told = 0
+
+    def step(self, *, whole: bool = False) -> RunStatus | None:
+        """Show and fetch what is new; return the state, or None if there is none yet.
+
+        Copies of the replay memory are large and are fetched only with `whole`, which is for the end.
+
+        Raises:
+            UnreachableError: if the source does not answer.
+            ClusterError: if what it holds is no run.
+        """
+        data = self._source.read(STATUS_NAME)
+        if data is None:
+            return None
+        status = parse_status(data)
+        self._show(status)
+        self._fetch(status, whole)
+        return status
+
+    def _show(self, status: RunStatus) -> None:
+        if status.text and status.text != self._text:
+            self._text = status.text
+            self._reporter.begin(status.text)
+        for number, note in enumerate(status.notes, start=status.first_note):
+            if number >= self._told:
+                self._reporter.note(note)
+        self._told = max(self._told, status.first_note + len(status.notes))
+        if status.progress is not None:
+            self._reporter.progress(Progress(**status.progress))
+
+    def _fetch(self, status: RunStatus, whole: bool) -> None:
+        wanted = {name: mark for name, mark in status.files.items() if whole or not name.startswith(SNAPSHOTS)}
+        missing = {name: mark for name, mark in wanted.items() if not self._has(name, mark)}
+        if missing and status.text:
+            self._rewind()
+        for name, mark in missing.items():
+            data = self._source.read(name)
+            if data is not None and matches(data, mark):  # else it has changed since, and the next state will tell
+                path = self._directory.path / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, data[: mark.size_bytes])
+
+    def _has(self, name: str, mark: FileMark) -> bool:
+        path = self._directory.path / name
+        if not path.is_file() or path.stat().st_size != mark.size_bytes:
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == mark.sha256
+
+    def _rewind(self) -> None:
+        """Once the job has begun, move what came after the checkpoint it went on from out of the way here, too."""
+        record = self._record
+        if record.resumed_from is None or record.is_rewound:
+            return
+        file = self._directory.resolve_checkpoint(record.resumed_from)
+        self._directory.abandon_after(record.episodes, file)
+        self._record = dataclasses.replace(record, is_rewound=True)
+        self._record.save(self._directory.path)
+
+
+def outcome_of(status: RunStatus) -> TrainingOutcome | None:
+    """Return how the training ended, None if it has not, or not well."""
+    values: Any = status.outcome
+    return TrainingOutcome(**values) if values else None

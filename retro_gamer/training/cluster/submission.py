@@ -1,0 +1,169 @@
+"""Submitting a run to a cluster as a Ray job: checked here, sent, and remembered beside the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import secrets
+import shlex
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from retro_gamer.errors import UsageError
+from retro_gamer.games.source import GameSource
+from retro_gamer.runs.checkpoints import CheckpointFile
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.storage import hide_secrets
+from retro_gamer.training.cluster.jobs import JobServer, UnreachableError
+from retro_gamer.training.cluster.options import ClusterOptions
+from retro_gamer.training.cluster.package import Package, plan_package
+from retro_gamer.training.cluster.record import JobRecord
+from retro_gamer.training.parts import Parts
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9]+")
+START_SECONDS = 60.0
+RETRY_SECONDS = 2.0
+STOP_SECONDS = 120
+"""What a job is given to write its last checkpoint when it is stopped."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """A job as it would be sent."""
+
+    submission_id: str
+    run_dir: Path
+    package: Package
+    entrypoint: str
+    env_vars: dict[str, str]
+    resume: CheckpointFile | None
+    episodes: int
+    options: ClusterOptions
+    n_actors: int | None
+    minutes: float | None
+    storage: str | None
+
+    def describe(self) -> str:
+        """Return the job in words."""
+        files = sorted(self.package.files, key=lambda file: file.name)
+        own = [file for file in files if not file.name.startswith("retro_gamer/")]
+        lines = [
+            f"Job:        {self.submission_id}",
+            f"Command:    {self.entrypoint}",
+            *(f"Set there:  {name}={value}" for name, value in self.env_vars.items()),
+            f"Sent:       {len(files)} files, {self.package.size_bytes / 1e6:.1f} MB: this program and",
+            *(f"  {file.name}  {file.size_bytes:,} B" for file in own),
+            *(f"Left here:  {name}, because it is large" for name in self.package.left_out),
+        ]
+        return "\n".join(lines)
+
+
+def plan_job(
+    directory: RunDirectory,
+    *,
+    options: ClusterOptions,
+    n_actors: int | None = None,
+    minutes: float | None = None,
+    resume: str | None = None,
+    storage: str | None = None,
+) -> JobPlan:
+    """Return the job for a run, its game opened and played for a moment here, so that most faults are found before.
+
+    Raises:
+        RetroGamerError: whatever `retro-gamer train` would refuse.
+    """
+    if storage is not None and hide_secrets(storage) != storage:
+        raise UsageError(
+            f"--storage {hide_secrets(storage)}: a user, password or query in it would be seen by everybody who sees "
+            "the job. Give the cluster's nodes the right to it instead (for S3: AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
+        )
+    parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
+    file = directory.resolve_resume(resume) if resume is not None else None
+    task = parts.first().task
+    snapshot = (task.state or {}).get("replay_snapshot")
+    package = plan_package(parts.prepared.source, directory, file, snapshot if isinstance(snapshot, str) else None)
+    assert package.source is not None
+    name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]
+    submission_id = f"retro-gamer-{name}-{secrets.token_hex(4)}"
+    return JobPlan(
+        submission_id=submission_id,
+        run_dir=directory.path.resolve(),
+        package=package,
+        entrypoint=make_entrypoint(submission_id, package.source, options, n_actors, minutes, file, storage),
+        env_vars={"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+        resume=file,
+        episodes=task.start.episodes,
+        options=options,
+        n_actors=n_actors,
+        minutes=minutes,
+        storage=storage,
+    )
+
+
+def make_entrypoint(
+    submission_id: str,
+    game: GameSource,
+    options: ClusterOptions,
+    n_actors: int | None,
+    minutes: float | None,
+    resume: CheckpointFile | None,
+    storage: str | None,
+) -> str:
+    """Return the command a job runs in its unpacked package."""
+    arguments = ["python", "-m", "retro_gamer", "job", submission_id, json.dumps(dataclasses.asdict(game))]
+    given = {
+        "--actors": n_actors,
+        "--minutes": minutes,
+        "--learner-cpus": options.learner_cpus,
+        "--gpus": options.gpus or None,
+        "--retries": options.retries,
+        "--wait-seconds": f"{options.wait_seconds:g}",
+        "--resume": resume.path.name if resume else None,
+        "--storage": storage,
+    }
+    for name, value in given.items():
+        arguments += [] if value is None else [name, str(value)]
+    return f"exec {shlex.join(arguments)}"
+
+
+def send_job(server: JobServer, plan: JobPlan, directory: RunDirectory) -> JobRecord:
+    """Upload the package, start the job and note it in the run directory.
+
+    Raises:
+        ClusterError: if the cluster cannot be reached or refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="retro-gamer-") as folder:
+        path = Path(folder) / "package.zip"
+        digest = plan.package.write(path)
+        uri = server.upload(f"_ray_pkg_{digest[:32]}.zip", path.read_bytes())
+    runtime_env = {"working_dir": uri, "env_vars": plan.env_vars}
+    _submit(server, plan, runtime_env)
+    record = JobRecord(
+        address=server.address,
+        submission_id=plan.submission_id,
+        storage=plan.storage,
+        resumed_from=plan.resume.name if plan.resume else None,
+        episodes=plan.episodes,
+    )
+    record.save(directory.path)
+    return record
+
+
+def _submit(server: JobServer, plan: JobPlan, runtime_env: dict[str, Any]) -> None:
+    """Start the job; a cluster that has just come up is given a minute, and a job that it has is not sent twice."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.submit(plan.submission_id, plan.entrypoint, runtime_env, {"run": plan.run_dir.name})
+            return
+        except UnreachableError:
+            if server.knows(plan.submission_id):
+                return
+            if time.monotonic() > deadline:
+                raise
+        threading.Event().wait(RETRY_SECONDS)

@@ -1,0 +1,45 @@
+"""A node of a cluster as the place a learner works in."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import ray
+
+from retro_gamer.training.measure import measure_service_times
+from retro_gamer.training.plan import WorkPlan, make_cluster_plan
+from retro_gamer.training.ray.placement import Placement, Resources
+from retro_gamer.training.ray.runtime import RayRuntime
+from retro_gamer.training.runtime import Runtime
+from retro_gamer.training.work import Work
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusterSite:
+    """Divides work among the nodes: replay beside the learner, actors spread."""
+
+    resources: Resources
+    placement: Placement
+
+    @property
+    def device(self) -> str:
+        """``cuda`` where a GPU is reserved."""
+        return "cuda" if self.resources.learner_gpus else "cpu"
+
+    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+        """Measure turns and updates here, on the learner's node, and plan as many actors as it can use."""
+        times = measure_service_times(work, self.resources.learner_cpus, self.device)
+        free = int(ray.available_resources().get("CPU", 0))
+        plan = make_cluster_plan(work.settings, times, self.resources.learner_cpus, free, n_actors)
+        return dataclasses.replace(plan, reasons=(self.resources.describe(), *plan.reasons))
+
+    @contextlib.contextmanager
+    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
+        """Start replay and the actors."""
+        runtime = RayRuntime(work, plan, seed=seed, placement=self.placement)
+        try:
+            yield runtime
+        finally:
+            runtime.stop()
