@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
 
 from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
@@ -56,9 +58,12 @@ class Figures:
         """Take one completed episode."""
         self._rewards.append(episode.total_reward)
 
-    def add_wait(self, seconds: float) -> None:
-        """Take so many seconds in which the learner had to wait."""
-        self._waited_seconds += seconds
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time within as time in which the learner waits."""
+        began = time.monotonic()
+        yield
+        self._waited_seconds += time.monotonic() - began
 
     def add_report(self, lag_updates: int) -> None:
         """Take the report of an actor whose weights were so many updates old."""

@@ -112,10 +112,8 @@ class TrainingLoop:
         while not self._is_complete() and not self._must_stop() and not self._is_out_of_time():
             self._hand_out_work()
             busy = bool(self._finished) or self._ratio.updates_due > 0
-            asked = time.monotonic()
-            events = self._runtime.poll(0.0 if busy else IDLE_SECONDS)
-            if not busy:
-                self._figures.add_wait(time.monotonic() - asked)
+            with self._figures.waiting():
+                events = self._runtime.poll(0.0 if busy else IDLE_SECONDS)
             for event in events:
                 self._take(event)
             self._advance()
@@ -274,9 +272,8 @@ class TrainingLoop:
 
     def _update(self, due: int) -> bool:
         """Do one update, or none and return False if replay was lost."""
-        asked = time.monotonic()
-        batch = self._runtime.next_batch(due)
-        self._figures.add_wait(time.monotonic() - asked)
+        with self._figures.waiting():
+            batch = self._runtime.next_batch(due)
         if batch is None:
             return False
         self._replay_losses_in_a_row = 0

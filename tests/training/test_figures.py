@@ -102,3 +102,19 @@ def test_a_snapshot_says_where_the_run_stands() -> None:
     assert found.loss == 4.0
     assert found.target_turns_per_update == 4
     assert math.isnan(found.turns_per_update)
+
+
+def test_waits_lags_and_losses_are_counted(clock: Clock) -> None:
+    made = make_figures()
+    with made.waiting():
+        clock.now += 3
+    clock.now += 1
+    made.add_report(7)
+    for _ in range(3):
+        made.add_loss_of_actor()
+    for _ in range(200):
+        made.look_at_actors(present=4, idle=1)
+    shown = snapshot(made, 0, 0)
+    assert (shown.present_actors, shown.lost_actors, shown.policy_lag_updates) == (4, 3, 7)
+    assert shown.learner_wait_share == pytest.approx(0.75)
+    assert shown.actor_wait_share == pytest.approx(0.25)

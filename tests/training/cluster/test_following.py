@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retro_gamer.errors import ClusterError, UsageError
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.status import STATUS_NAME
+from retro_gamer.training.cluster import attachment
+from retro_gamer.training.cluster.attachment import Attachment, Ending
+from retro_gamer.training.cluster.following import Follower, outcome_of
+from retro_gamer.training.cluster.jobs import JobInfo, UnreachableError
+from retro_gamer.training.cluster.record import JobRecord, load_record
+from retro_gamer.training.learning import TrainingOutcome
+from retro_gamer.training.progress import Progress
+from retro_gamer.training.serving import ServingReporter
+from retro_gamer.training.stopping import StopRequest
+
+from ..corridors import make_corridor_run
+from ..stand_ins import ListReporter
+
+RECORD = JobRecord(address="http://h:1", submission_id="job", storage=None, resumed_from=None, episodes=0)
+OUTCOME = TrainingOutcome(
+    episodes=3, training_episodes=3, turns=9, updates=1, seconds=1.0, complete=True, signal_number=None,
+    checkpoint="final",
+)  # fmt: skip
+PROGRESS = Progress(
+    episodes=1, training_episodes=3, turns=5, updates=0, turns_per_second=1, updates_per_second=0, mean_reward=1.5,
+    epsilon=1, learning_rate=0.1, loss=math.nan, turns_per_update=math.nan, target_turns_per_update=4,
+    elapsed_seconds=2, seconds_left=math.nan, n_actors=2,
+)  # fmt: skip
+
+
+class FolderSource:
+    """A run in another folder of this machine, which may not answer for a while."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        self.silent = 0
+
+    def read(self, name: str) -> bytes | None:
+        self.asked.append(name)
+        if self.silent:
+            self.silent -= 1
+            raise UnreachableError("no answer")
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+
+@dataclasses.dataclass
+class Pair:
+    home: RunDirectory
+    away: RunDirectory
+    served: ServingReporter
+    source: FolderSource
+    reporter: ListReporter
+    follower: Follower
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    home, away = (make_corridor_run(tmp_path, run_name=name) for name in ("home", "away"))
+    (away.path / "config.toml").write_bytes(home.config_path.read_bytes())
+    source, reporter = FolderSource(away.path), ListReporter()
+    served = ServingReporter(ListReporter(), away)
+    return Pair(home, away, served, source, reporter, Follower(home, RECORD, source, reporter))
+
+
+def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
+    assert pair.follower.step() is None
+
+
+def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> None:
+    pair.served.begin("Architecture")
+    pair.away.log_path.write_text("Architecture\n")
+    pair.served.note("a remark")
+    pair.served.progress(PROGRESS)
+    pair.served.write("running")
+    for _ in range(2):
+        pair.follower.step()
+    assert pair.home.log_path.read_text() == "Architecture\n"
+    assert (pair.reporter.texts, pair.reporter.notes) == (["Architecture"], ["a remark"])
+    assert pair.reporter.progresses[-1].mean_reward == 1.5
+    assert math.isnan(pair.reporter.progresses[-1].loss)
+    assert pair.source.asked.count("training.log") == 1
+    pair.away.log_path.write_text("Architecture\n[EP 0001] and more\n")
+    pair.away.write_checkpoint("ep_0100", b"weights")
+    pair.served.write("running")
+    pair.follower.step()
+    assert pair.home.log_path.read_bytes() == pair.away.log_path.read_bytes()
+    assert pair.home.resolve_checkpoint("latest").path.read_bytes() == b"weights"
+
+
+def test_a_log_that_has_grown_since_is_taken_up_to_what_the_state_says(pair: Pair) -> None:
+    pair.away.log_path.write_text("one\n")
+    pair.served.begin("text")
+    pair.away.log_path.write_text("one\ntwo\n")
+    pair.follower.step()
+    assert pair.home.log_path.read_text() == "one\n"
+    pair.away.log_path.write_text("another log\n")
+    pair.follower.step()
+    assert pair.home.log_path.read_text() == "one\n"
+
+
+def test_the_memory_is_fetched_at_the_end_only(pair: Pair) -> None:
+    name = "replay/ep_0100-0123abcd.npz"
+    (pair.away.path / "replay").mkdir()
+    (pair.away.path / name).write_bytes(b"memory")
+    pair.served.begin("text")
+    pair.follower.step()
+    assert not (pair.home.path / name).exists()
+    pair.follower.step(whole=True)
+    assert (pair.home.path / name).read_bytes() == b"memory"
+
+
+def test_what_came_after_the_checkpoint_it_goes_on_from_moves_aside_here_too(pair: Pair) -> None:
+    for episode in (100, 200):
+        pair.home.write_checkpoint(f"ep_{episode:04d}", b"old")
+    pair.away.write_checkpoint("ep_0100", b"old")
+    record = dataclasses.replace(RECORD, resumed_from="ep_0100", episodes=100)
+    follower = Follower(pair.home, record, pair.source, pair.reporter)
+    pair.served.write("running")  # not begun yet: nothing here is touched
+    follower.step()
+    assert len(pair.home.checkpoints()) == 2
+    pair.away.log_path.write_text("rewound\n")
+    pair.served.begin("text")
+    follower.step()
+    assert [file.name for file in pair.home.checkpoints()] == ["ep_0100"]
+    assert (pair.home.checkpoints_dir / "abandoned-1" / "ep_0200.pt").exists()
+    assert load_record(pair.home.path).is_rewound
+    pair.away.write_checkpoint("ep_0200", b"new")
+    pair.served.write("running")
+    Follower(pair.home, load_record(pair.home.path), pair.source, pair.reporter).step()
+    assert pair.home.resolve_checkpoint("ep_0200").path.read_bytes() == b"new"
+
+
+class Server:
+    """Stands in for the job server: says what it is told to, in order, the last for ever."""
+
+    def __init__(self, *statuses: str) -> None:
+        self.statuses = list(statuses)
+        self.stopped: list[str] = []
+
+    def info(self, submission_id: str) -> JobInfo:
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return JobInfo(status=status, message="line\nError: no module there", node_id="n1")
+
+    def stop(self, submission_id: str) -> None:
+        self.stopped.append(submission_id)
+
+
+def attach(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest | None = None) -> Ending:
+    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
+    made = Attachment(pair.home, RECORD, server, pair.reporter, stop or StopRequest(), patience_seconds=0.0)
+    made._patience_seconds = 60.0
+    return made.follow()
+
+
+def test_a_job_is_followed_to_its_end_through_a_lost_connection(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.served.begin("text")
+    pair.away.write_checkpoint("final", b"weights")
+    pair.served.write("ended", OUTCOME)
+    pair.source.silent = 2
+    ending = attach(pair, Server("PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"), monkeypatch)
+    assert ending.explain_failure() is None
+    assert ending.status is not None
+    assert outcome_of(ending.status) == OUTCOME
+    assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
+    lost, back = pair.reporter.notes
+    assert "connection is lost" in lost
+    assert back == "The connection is back."
+
+
+def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, server = StopRequest(), Server("RUNNING", "RUNNING", "RUNNING", "STOPPED")
+    stop.make(2)
+    pair.served.write("ended", dataclasses.replace(OUTCOME, complete=False, signal_number=15))
+    ending = attach(pair, server, monkeypatch, stop)
+    assert server.stopped == ["job"]
+    assert ending.explain_failure() is None
+
+
+def test_failures_are_told_in_the_words_of_where_they_happened(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = attach(pair, Server("FAILED"), monkeypatch)
+    assert ending.explain_failure() == "the job ended without a result.\nno module there"
+    pair.served.write("failed", error="no node had room")
+    assert attach(pair, Server("FAILED"), monkeypatch).explain_failure() == "no node had room"
+    (pair.away.path / STATUS_NAME).unlink()
+    assert "before its last checkpoint" in str(attach(pair, Server("STOPPED"), monkeypatch).explain_failure())
+
+
+def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
+    pair.source.silent = 10**6
+    made = Attachment(
+        pair.home,
+        RECORD,
+        Server("RUNNING"),
+        pair.reporter,
+        StopRequest(),
+        patience_seconds=0.05,  # type: ignore[arg-type]
+    )
+    with pytest.raises(ClusterError, match="retro-gamer attach"):
+        made.follow()
+
+
+def test_a_run_that_was_not_submitted_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="retro-gamer submit"):
+        load_record(tmp_path)
+    (tmp_path / ".job.json").write_text("{")
+    with pytest.raises(UsageError, match="damaged"):
+        load_record(tmp_path)
+    RECORD.save(tmp_path)
+    assert load_record(tmp_path) == RECORD

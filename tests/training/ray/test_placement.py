@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from retro_gamer.errors import ClusterError, UsageError
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training.plan import ServiceTimes, make_cluster_plan, useful_actors
+from retro_gamer.training.ray.cluster import JoinedRay, explain
+from retro_gamer.training.ray.placement import Resources, choose_resources
+
+TIMES = ServiceTimes(turn=1e-3, update=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("largest", "wish", "learner", "replay"),
+    [(1, None, 1, 0), (2, None, 1, 1), (8, None, 4, 1), (96, None, 4, 1), (4, 3, 3, 1)],
+)
+def test_the_learner_gets_half_of_the_largest_node_and_replay_a_processor(
+    largest: int, wish: int | None, learner: int, replay: int
+) -> None:
+    resources = choose_resources(largest, wish, gpus=0)
+    assert (resources.learner_cpus, resources.replay_cpus) == (learner, replay)
+    assert resources.bundle == {"CPU": learner + replay}
+
+
+def test_a_gpu_is_reserved_with_them_and_said() -> None:
+    resources = Resources(learner_cpus=2, replay_cpus=1, learner_gpus=1)
+    assert resources.bundle == {"CPU": 3, "GPU": 1}
+    assert "2 CPU and 1 GPU for the learner" in resources.describe()
+
+
+def test_the_plan_of_a_cluster_counts_what_this_learner_can_use_and_says_who_waits() -> None:
+    settings = Hyperparameters(train_every=4)
+    useful = useful_actors(settings, TIMES)
+    plan = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=2, n_actors=None)
+    assert plan.n_actors == useful == 6
+    assert plan.learner_threads == 3
+    assert f"2 actors can start now. The other {useful - 2} wait" in "\n".join(plan.reasons)
+    roomy = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=50, n_actors=9)
+    assert roomy.n_actors == 9
+    assert "9 actors can start now." in roomy.reasons
+    assert roomy.dead_band_turns == 2 * 9 * roomy.grant_turns + 8
+
+
+@pytest.mark.parametrize("address", ["here", "http://head:8265", "head:99999", "head:", ""])
+def test_an_address_of_another_form_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        JoinedRay(address).__enter__()
+
+
+def test_versions_that_differ_are_named_on_both_sides() -> None:
+    said = explain(
+        RuntimeError(
+            "Version mismatch: The cluster was started with:\n    Ray: 2.59.0\n    Python: 3.12.1\n"
+            "This process on node 1.2.3.4 was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+        ),
+        "1.2.3.4:6379",
+    )
+    assert isinstance(said, ClusterError)
+    assert "There: Ray 2.59.0, Python 3.12.1. Here: Ray 2.60.0, Python 3.11.7." in str(said)
