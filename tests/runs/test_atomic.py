@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,7 @@ import pytest
 from retro_gamer.runs import atomic
 from retro_gamer.runs.atomic import first_free, write_atomic
 from retro_gamer.runs.checkpoints import list_files
-
-
-@pytest.fixture
-def little_disk() -> Iterator[int]:
-    """Let this process write no file beyond 4,096 bytes, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield 4096
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import no_room_beyond
 
 
 def test_it_writes_and_replaces(tmp_path: Path) -> None:
@@ -31,11 +21,11 @@ def test_it_writes_and_replaces(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, little_disk: int) -> None:
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "final.pt"
     write_atomic(path, b"old")
-    with pytest.raises(OSError, match="too large"):
-        write_atomic(path, b"n" * (little_disk + 1))
+    with no_room_beyond(4096), pytest.raises(OSError, match="too large"):
+        write_atomic(path, b"n" * 4097)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["final.pt"]
     write_atomic(path, b"new")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +16,7 @@ from retro_gamer.runs.log import TrainingLog
 from retro_gamer.runs.patience import RETRY_SECONDS, PatientWriter
 from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.runs.writer import DirectoryWriter
-
-
-@contextlib.contextmanager
-def no_room_beyond(size_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import no_room_beyond
 
 
 class Desk:
