@@ -22,7 +22,8 @@ export RAY_AUTH_TOKEN_PATH RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH"
 trap 'rm -f "$RAY_AUTH_TOKEN_PATH"' EXIT
 
-head_node="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head_node="${nodes[0]}"
 port=$((20000 + SLURM_JOB_ID % 20000))
 
 # One Ray on all nodes for as long as the command on the first one runs.
