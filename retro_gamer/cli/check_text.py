@@ -15,6 +15,8 @@ from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, v
 from retro_gamer.games.validation import SIGNALS
 
 MOST_LISTED = 12
+ENOUGH_TURNS = 100
+"""With fewer, that something did not change says nothing."""
 MEGABYTE = 1024 * 1024
 
 
@@ -106,7 +108,8 @@ def find_remarks(check: Check) -> Iterator[str]:
         if verdict.quitting:
             yield f"{_list(verdict.quitting)} only ended the game."
     reward = described.get("reward")
-    if isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes:
+    steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
+    if steady and findings.turns >= ENOUGH_TURNS:
         yield (
             f'reward = "{reward}" did not change in {findings.turns:,} random turns. A signal can stand in for it: '
             '"@turns" (each turn survived) or "@end" (how the game ends).'
@@ -129,7 +132,8 @@ def _remarks_on_repeating(findings: Findings) -> Iterator[str]:
     if findings.repeats is None and not findings.n_failures:
         yield (
             f"Building the game takes {findings.start_seconds:.1f} seconds, so its keys were not tried and nothing was "
-            "measured. An episode costs as much before its first turn."
+            f"measured; what is said here was seen in {_count(findings.turns, 'turn')} of "
+            f"{_count(findings.episodes, 'game')}. An episode costs as much before its first turn."
         )
     if findings.repeats is False:
         yield (
@@ -210,6 +214,10 @@ def _key_json(key: StateKey, turns: int) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _size(size: tuple[int, int]) -> str:

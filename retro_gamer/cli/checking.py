@@ -17,6 +17,7 @@ from retro_gamer.games.findings import Findings, add_up
 from retro_gamer.games.hanging import HangWatch
 from retro_gamer.games.scratch import stay_in_scratch
 from retro_gamer.games.source import GameSource, describe_source, find_source
+from retro_gamer.games.starvation import starved_seconds
 from retro_gamer.games.trial import Trial, TrialPlan
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0
-"""Waited for a process beyond the time after which it interrupts a game that hangs."""
+"""Waited for a process beyond the time after which it interrupts a game that hangs. Being starved is extra."""
 SLOW_START_SECONDS = 2.0
 """A game that takes longer to be built is not measured: that builds one for each slot of an actor."""
 REPORT_SECONDS = 0.1
@@ -76,7 +77,7 @@ def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_sec
     turns = dict.fromkeys(workers, 0)
     results: dict[Connection, Findings] = {}
     while len(results) < len(workers):
-        ready = wait([connection for connection in workers if connection not in results], silence_seconds)
+        ready = _wait([connection for connection in workers if connection not in results], workers, silence_seconds)
         if not ready:
             raise GameFailedError(
                 f"the game does not come back: nothing was heard of it for {silence_seconds:g} seconds. A turn, or "
@@ -93,6 +94,20 @@ def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_sec
                 turns[connection] = told
                 report(sum(turns.values()))
     return [results[connection] for connection in workers]
+
+
+def _wait(silent: list[Connection], workers: dict[Connection, BaseProcess], seconds: float) -> list[Any]:
+    """Return those that have something to tell, none if nothing came in time; a process kept waiting is given more."""
+    processes = [workers[connection].pid or "self" for connection in silent]
+    started, before = time.monotonic(), [starved_seconds(process) for process in processes]
+    remaining = seconds
+    while remaining > 0:
+        ready = wait(silent, remaining)
+        if ready:
+            return ready
+        excused = max(starved_seconds(process) - was for process, was in zip(processes, before, strict=True))
+        remaining = started + seconds + excused - time.monotonic()
+    return []
 
 
 def _receive(connection: Connection, process: BaseProcess) -> Any:

@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any
 
 from retro_gamer.games.interception import interception
+from retro_gamer.games.starvation import starved_seconds
 
 _LONGEST_PAUSE_SECONDS = 1.0
 _PAUSES_IN_A_DEADLINE = 4
@@ -29,6 +30,7 @@ class HangWatch:
     other languages that never returns is not. With `last_words`, an open file, the process then ends a while
     later, whoever holds the interpreter, and the file says in which lines its threads were; a crash is told there, too.
 
+    Time in which a busy machine gave the main thread no processor does not count, where the system tells of it.
     Outside the main thread nothing can be raised, and without `last_words` nothing is watched there.
     """
 
@@ -48,6 +50,7 @@ class HangWatch:
             self._handler_before = signal.signal(signal.SIGALRM, self._interrupt)
         if self._last_words is not None:
             faulthandler.enable(self._last_words)
+        self._put_off_the_end()  # before the thread: it may not get the interpreter any more
         if self._main is not None or self._last_words is not None:
             self._thread = threading.Thread(target=self._watch, daemon=True, name="hang watch")
             self._thread.start()
@@ -65,16 +68,20 @@ class HangWatch:
             signal.signal(signal.SIGALRM, self._handler_before)
 
     def _watch(self) -> None:
-        beats, since = -1, time.monotonic()
-        self._put_off_the_end()
+        beats, since, starved = -1, time.monotonic(), starved_seconds()
         while not self._stopped.wait(self._pause_seconds):
             now = interception.beats
             if now != beats or now % 2 == 0:
-                beats, since = now, time.monotonic()
+                beats, since, starved = now, time.monotonic(), starved_seconds()
                 self._put_off_the_end()
-            elif time.monotonic() - since >= self._seconds and self._main is not None:
-                self._hung_at = beats
-                signal.pthread_kill(self._main, signal.SIGALRM)
+            elif time.monotonic() - since >= self._seconds:
+                excused = starved_seconds() - starved
+                if time.monotonic() - since - excused < self._seconds:
+                    since, starved = since + excused, starved + excused
+                    self._put_off_the_end()
+                elif self._main is not None:
+                    self._hung_at = beats
+                    signal.pthread_kill(self._main, signal.SIGALRM)
 
     def _put_off_the_end(self) -> None:
         # The thread behind this needs no interpreter: it ends the process even if one thread keeps that to itself.

@@ -43,7 +43,7 @@ class Scratch:
         """The folder."""
         if self._path is None or not os.path.isdir(self._path):
             self._path = tempfile.mkdtemp(prefix="retro-gamer-game-", dir=_neutral_folder())
-            atexit.register(shutil.rmtree, self._path, ignore_errors=True)
+            atexit.register(_remove, self._path, os.getpid())
             self._copy()
         return self._path
 
@@ -51,10 +51,7 @@ class Scratch:
         """Stand in the folder."""
         if self._stays:
             return
-        try:
-            self._before = os.getcwd()
-        except FileNotFoundError:  # it was removed under us
-            self._before = None
+        self._before = _here()
         os.chdir(self.path)
 
     def exit(self) -> None:
@@ -90,10 +87,24 @@ class Scratch:
                 self.left_out = True
 
 
+def _remove(folder: str, maker: int) -> None:
+    """Remove a folder at the end of the process that made it, and not of one that a game forked off."""
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _neutral_folder() -> str | None:
     """Return the folder that our own Ray lets its processes stand in, which goes when that Ray goes."""
-    here = os.getcwd()
-    return here if os.path.basename(here).startswith(NEUTRAL_PREFIX) else None
+    here = _here()
+    return here if here is not None and os.path.basename(here).startswith(NEUTRAL_PREFIX) else None
+
+
+def _here() -> str | None:
+    """Return the folder that this process stands in, None if it was removed meanwhile."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _files_below(base: str) -> Iterator[str]:

@@ -45,8 +45,12 @@ class ActionInput(ProgrammaticInput):
 
     def __init__(self, metadata: GameMetadata) -> None:
         super().__init__()
-        self._keystrokes = tuple(make_keystroke(key) for key in metadata.actions)
         self._action_index: int | None = None
+        self.name_actions(metadata)
+
+    def name_actions(self, metadata: GameMetadata) -> None:
+        """Let an action press the key that `metadata` names."""
+        self._keystrokes = tuple(make_keystroke(key) for key in metadata.actions)
 
     def choose(self, action_index: int) -> None:
         """Press the key of that action next turn; the last action presses nothing."""
@@ -83,6 +87,11 @@ class GameSession:
         self._input = ActionInput(metadata)
         self._raw_value: Any = None
         self._value = 0.0
+
+    def name_actions(self, keys: tuple[str, ...]) -> None:
+        """Let the actions be these keys from now on, in the game being played too."""
+        self.metadata = dataclasses.replace(self.metadata, actions=keys)
+        self._input.name_actions(self.metadata)
 
     def seed(self, seed: int) -> None:
         """Let the next `start` begin by seeding Python's and numpy's global generators, which games draw on."""

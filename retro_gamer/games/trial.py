@@ -30,6 +30,7 @@ _LONGEST_PREFIX_TURNS = 25
 _AFTERMATH_TURNS = 3
 _MOST_TRIALS = 40
 _MOST_FAILURES = 5
+_LONGEST_SLOW_SECONDS = 20.0
 _EXTRA_KEYS = (" ", "KEY_ENTER", "KEY_ESCAPE")
 
 
@@ -72,7 +73,7 @@ class Trial:
         self.findings.view_size = read_board_size(game, view=True)
         self.findings.listened = find_keys(self._launcher.modules, game.agents)
         self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS))) or ARROWS
-        self._session = self._make_session(self.findings.listened or ARROWS)
+        self._session.name_actions(self.findings.listened or ARROWS)
 
     def run(self) -> Findings:
         """Play, try the keys, and return what was found."""
@@ -90,7 +91,8 @@ class Trial:
         return GameSession(self._launcher, metadata, self._plan.source)
 
     def _play(self) -> None:
-        deadline = time.monotonic() + self._plan.play_seconds
+        slow = min(self.findings.start_seconds, _LONGEST_SLOW_SECONDS)
+        deadline = time.monotonic() + max(self._plan.play_seconds, slow)
         seed, fruitless = self._plan.seed, 0
         while self.findings.turns < self._plan.turns and time.monotonic() < deadline and fruitless < _MOST_FAILURES:
             before = self.findings.turns
@@ -103,8 +105,9 @@ class Trial:
 
     def _play_episode(self, seed: int, deadline: float) -> None:
         session, findings = self._session, self.findings
-        session.seed(seed)
-        session.start()
+        if seed != self._plan.seed:  # the first game was built to see what it is, and is played now
+            session.seed(seed)
+            session.start()
         game = session.game
         encoder = BoardEncoder((), read_board_size(game))
         codes = np.zeros((encoder.height, encoder.width), dtype=np.uint8)

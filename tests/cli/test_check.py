@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from retro_gamer.cli import run
+from retro_gamer.cli import checking, run
 from retro_gamer.cli.check_text import Check, find_remarks, to_json, to_lines
 from retro_gamer.cli.checking import play_everywhere
 from retro_gamer.errors import GameFailedError
@@ -123,7 +125,8 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         (make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)}), '"score" did not change in 100'),
         (make_check({"reward": "@end"}, cut_short=4), "none of 4 did"),
         (make_check({"character_set": ["@"]}, characters={"@": 3, "#": 1}), "also showed #"),
-        (make_check(repeats=None, start_seconds=9.0), "takes 9.0 seconds"),
+        (make_check(repeats=None, start_seconds=9.0, cut_short=2), "takes 9.0 seconds"),
+        (make_check(repeats=None, start_seconds=9.0, cut_short=1), "was seen in 100 turns of 1 game."),
         (make_check(repeats=False), "went different ways"),
         (make_check(ignores_seed=True), "nothing in it is left to chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
@@ -144,3 +147,27 @@ def test_the_window_is_recommended_where_the_board_is_large() -> None:
     check = make_check({"observe": "view"})
     check.findings.board_size = (90, 90)
     assert list(find_remarks(check)) == []
+
+
+def test_in_a_few_turns_a_score_that_stands_still_says_nothing() -> None:
+    check = make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)})
+    check.findings.turns = 99
+    assert list(find_remarks(check)) == []
+
+
+def test_a_process_kept_from_a_processor_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    told = iter([0.0, 1000.0])
+
+    def starve(process: object) -> float:
+        seconds = next(told)
+        if seconds:
+            theirs.send(7)
+        return seconds
+
+    monkeypatch.setattr(checking, "starved_seconds", starve)
+    workers: dict[Any, Any] = {ours: SimpleNamespace(pid=1)}
+    assert checking._wait([ours], workers, 0.01) == [ours]
+    assert ours.recv() == 7
+    told = iter([0.0, 0.0])
+    assert checking._wait([ours], workers, 0.01) == []

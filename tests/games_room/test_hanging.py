@@ -12,6 +12,7 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games import hanging
 from retro_gamer.games.hanging import HangWatch, HungGameError
 from retro_gamer.games.interception import interception
 from retro_gamer.games.loading import find_source, load_factory
@@ -71,6 +72,21 @@ def test_a_game_that_is_never_imported_is_a_failure(tmp_path: Path) -> None:
     source = find_source(str(tmp_path / "endless.py"))
     with HangWatch(DEADLINE_SECONDS), pytest.raises(GameFailedError, match=r"endless\.py:2: HungGameError"):
         load_factory(source)
+
+
+def test_what_a_busy_machine_keeps_from_a_game_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([0.0, 0.0, *range(1, 50)])  # each time it is asked, a second more was spent waiting
+    excused: list[float] = []
+
+    def starve() -> float:
+        excused.append(next(told, 0.0) if len(excused) < 6 else 4.0)
+        return excused[-1]
+
+    monkeypatch.setattr(hanging, "starved_seconds", starve)
+    session = scripted(sleep)
+    with HangWatch(DEADLINE_SECONDS), pytest.raises(GameFailedError, match="HungGameError"):
+        session.step(NOTHING)
+    assert len(excused) > 6  # it was excused as long as that grew, and then no more
 
 
 def test_a_slow_game_and_what_is_no_game_are_let_be() -> None:

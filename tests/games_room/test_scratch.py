@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +62,26 @@ def test_a_process_has_one_for_each_folder_and_none_for_the_frameworks_examples(
     assert scratch_for(folder) is scratch_for(str(folder))
     assert scratch_of(find_source(str(folder / "game.py"))) is scratch_for(folder)
     assert scratch_of(find_source("retro.examples.snake")) is None
+
+
+def test_a_process_whose_folder_was_removed_still_finds_one(
+    make_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scratch = Scratch(str(make_project({"game.py": ""})))
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    scratch.enter()
+    assert str(Path.cwd()) == scratch.path
+    scratch.exit()
+    assert str(Path.cwd()) == scratch.path
+
+
+def test_the_folder_goes_with_the_process_that_made_it_and_no_other(make_project: Project) -> None:
+    path = Path(Scratch(str(make_project({"game.py": ""}))).path)
+    scratch_module._remove(str(path), os.getpid() + 1)
+    assert path.is_dir()
+    scratch_module._remove(str(path), os.getpid())
+    assert not path.exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games.scratch import scratch_of
 from retro_gamer.games.source import find_source
 from retro_gamer.games.trial import Trial, TrialPlan, fingerprint
 
@@ -69,6 +70,24 @@ def test_a_game_that_is_different_each_time_has_its_keys_left_untried(make_proje
 def test_a_game_that_cannot_be_built_is_an_error() -> None:
     with pytest.raises(GameFailedError, match="a_package_nobody_has"):
         find_out(str(GAMES / "needs_package"))
+
+
+def test_a_game_slow_to_be_built_is_built_once_and_played_as_long_as_that_took(make_project: Project) -> None:
+    text = (
+        "from retro.game import Game\nfrom retro.agent import ArrowKeyAgent\n"
+        "def create_game():\n    with open('built.txt', 'a') as file:\n        file.write('x')\n"
+        "    return Game([ArrowKeyAgent()], {'score': 0})\n"
+    )
+    source = find_source(str(make_project({"game.py": text})))
+    plan = TrialPlan(source=source, turns=10**6, most_turns_per_episode=10**6, play_seconds=0.0, key_seconds=0.0)
+    trial = Trial(plan)
+    trial.findings.start_seconds = 0.05
+    found = trial.run()
+    assert found.turns > 1
+    assert (found.repeats, found.keys, found.cut_short) == (None, {}, 1)
+    scratch = scratch_of(source)
+    assert scratch is not None
+    assert (Path(scratch.path) / "built.txt").read_text() == "x"
 
 
 def test_a_fingerprint_tells_moments_apart_but_not_what_is_logged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from retro_gamer.errors import printable
 from retro_gamer.games.code_places import is_library
 
 _LARGEST = 100_000
+_PREFIX = "retro-gamer"
 _ERROR = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 _TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
@@ -24,7 +26,7 @@ class LastWords:
     """
 
     def __init__(self, token: str, number: int) -> None:
-        self.path = Path(tempfile.gettempdir()) / f"retro-gamer-{token}-{number}.txt"
+        self.path = Path(tempfile.gettempdir()) / f"{_PREFIX}-{token}-{number}.txt"
 
     def open(self) -> IO[str]:
         """Return the file, new and empty, open for writing."""
@@ -39,6 +41,12 @@ class LastWords:
         except FileNotFoundError:
             return None
         return describe_end(text)
+
+
+def clear_away(token: str) -> None:
+    """Remove what processes of that token left on this machine: one killed at its start may have made one since."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-{glob.escape(token)}-*.txt"):
+        path.unlink(missing_ok=True)
 
 
 def describe_end(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import pickle
 import secrets
 from collections import deque
@@ -16,7 +17,7 @@ from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, 
 from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.plan import WorkPlan
-from retro_gamer.training.ray.last_words import LastWords
+from retro_gamer.training.ray.last_words import LastWords, clear_away
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
@@ -129,7 +130,7 @@ class RayRuntime:
                 self._lose_replay(error.cause)  # the actor lives, but could not push
             reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
-            reason = _first_line(error)
+            reason = _reason(error)
         return Lost(actor=actor, reason=self._replace(actor) or printable(reason))
 
     def _replace(self, actor: int) -> str | None:
@@ -236,8 +237,8 @@ class RayRuntime:
         """End the actors and replay."""
         for process in (*self._actors, self._replay):
             ray.kill(process)
-        for last_words in self._last_words.values():
-            last_words.take()
+        clear_away(self._token)
+        atexit.register(clear_away, self._token)  # one killed at its start may not have come to its end yet
 
 
 def _share(work: Work) -> ray.ObjectRef:
@@ -248,6 +249,12 @@ def _share(work: Work) -> ray.ObjectRef:
             f"the function that builds the game cannot be sent to other processes ({_first_line(error)}).\n"
             "Put it into a module of its own, or train in this process with actors=0."
         ) from error
+
+
+def _reason(error: RayError) -> str:
+    """Return what Ray says first, and the error itself, which comes last, if it was raised while a process began."""
+    first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return printable(f"{rest[-1]}, as its process began" if rest and "creation task" in first else first)
 
 
 def _first_line(error: BaseException) -> str:

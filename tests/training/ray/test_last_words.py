@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import retro
 
-from retro_gamer.training.ray.last_words import LastWords, describe_end
+from retro_gamer.training.ray.last_words import LastWords, clear_away, describe_end
 
 FRAMEWORK = Path(next(iter(retro.__path__))) / "game.py"
 CRASH = f"""Fatal Python error: Segmentation fault
@@ -42,3 +42,14 @@ def test_words_are_taken_once(tmp_path: Path) -> None:
         words.open()
     assert words.take() == "Bus error"
     assert not words.path.exists()
+
+
+def test_at_the_end_of_a_run_its_own_leftovers_go_and_no_others(tmp_path: Path) -> None:
+    mine, other = (LastWords(f"{tmp_path.name}{letter}", 1) for letter in "ab")
+    late = LastWords(f"{tmp_path.name}a", 12)
+    for words in (mine, other, late):
+        words.open().close()
+    clear_away(f"{tmp_path.name}a")
+    assert [words.path.exists() for words in (mine, late, other)] == [False, False, True]
+    clear_away(f"{tmp_path.name}b")
+    assert not other.path.exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
+from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
 from retro_gamer.training.runtime import Lost, ReplayLost, Reported
@@ -222,3 +224,30 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
             assert runtime.poll(5.0) == []
     finally:
         runtime.stop()
+
+
+class BrokenAtTheStart(PlayingLight):
+    """Makes its file of last words and fails then."""
+
+    def __init__(self, work: Work, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+        last_words.open().close()
+        raise FileNotFoundError("no folder to stand in")
+
+
+def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_module, "PlayingProcess", BrokenAtTheStart)
+    ends: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(runtime_module.atexit, "register", lambda *call: ends.append(call))
+    work = make_work(tmp_path)
+    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
+    event = play(made)
+    made.stop()
+    assert isinstance(event, Lost)
+    assert event.reason == "FileNotFoundError: no folder to stand in, as its process began"
+    LastWords(made._token, 99).open().close()  # as if one that was killed had come to it only now
+    ((clear, token),) = ends
+    clear(token)
+    assert list(Path(tempfile.gettempdir()).glob(f"*{token}*")) == []
