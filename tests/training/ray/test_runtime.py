@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
-from retro_gamer.training.ray.last_words import LastWords
+from retro_gamer.training.ray.last_words import LastWords, clear_away
 from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
 from retro_gamer.training.runtime import Lost, ReplayLost, Reported
@@ -239,7 +240,13 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
 ) -> None:
     monkeypatch.setattr(runtime_module, "PlayingProcess", BrokenAtTheStart)
     ends: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(runtime_module.atexit, "register", lambda *call: ends.append(call))
+    register = atexit.register
+
+    def note(function: Any, *values: Any, **named: Any) -> Any:
+        ends.append((function, *values))
+        return register(function, *values, **named)
+
+    monkeypatch.setattr(atexit, "register", note)
     work = make_work(tmp_path)
     made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
@@ -248,6 +255,6 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     assert isinstance(event, Lost)
     assert event.reason == "FileNotFoundError: no folder to stand in, as its process began"
     LastWords(made._token, 99).open().close()  # as if one that was killed had come to it only now
-    ((clear, token),) = ends
+    ((clear, token),) = [end for end in ends if end[0] is clear_away]
     clear(token)
     assert list(Path(tempfile.gettempdir()).glob(f"*{token}*")) == []
