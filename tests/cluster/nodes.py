@@ -77,6 +77,10 @@ class Cluster:
             "OMP_NUM_THREADS": "1",
         }
 
+    def host_of(self, name: str) -> list[str]:
+        """Return what a command begins with that runs on the host of that node: nothing where all share one."""
+        return []
+
     def start_head(self, **extra: str) -> None:
         self._start(
             "head", "--head", "--node-ip-address", "127.0.0.1", "--port", str(self.port), "--dashboard-host",
@@ -90,8 +94,8 @@ class Cluster:
     def _start(self, name: str, *arguments: str, extra: dict[str, str]) -> None:
         folder = self.folder / name
         log = open(self.home / f"{name}.log", "wb")  # noqa: SIM115  # the process keeps it
-        command = [RAY, "start", *arguments, "--block", "--disable-usage-stats", "--object-store-memory"]
-        command += [str(OBJECT_STORE_BYTES), "--resources", f'{{"{name}": 1}}']
+        command = [*self.host_of(name), RAY, "start", *arguments, "--block", "--disable-usage-stats"]
+        command += ["--object-store-memory", str(OBJECT_STORE_BYTES), "--resources", f'{{"{name}": 1}}']
         # Nodes usually have a machine to themselves; here each needs ports of its own.
         command += [part for option in NODE_PORTS for part in (option, str(free_port()))]
         # Hosts share no folder: what one unpacks is not the other's.
@@ -112,19 +116,24 @@ class Cluster:
 
     def node_of(self, class_name: str) -> str | None:
         """Return the name of the node on which an actor of that class lives, None if there is none."""
+        return next(iter(self.nodes_of(class_name)), None)
+
+    def nodes_of(self, class_name: str) -> list[str]:
+        """Return the names of the nodes on which actors of that class live, sorted."""
         actors = self.ask("/api/v0/actors?detail=1&limit=1000")
         nodes = self.ask("/api/v0/nodes?detail=1")
         if not actors or not nodes:
-            return None
+            return []
         homes = {
             actor["node_id"]
             for actor in actors["data"]["result"]["result"]
             if actor["class_name"] == class_name and actor["state"] == "ALIVE"
         }
-        for node in nodes["data"]["result"]["result"]:
-            if node["node_id"] in homes:
-                return next(name for name in node["resources_total"] if name in self.processes)
-        return None
+        return sorted(
+            next(name for name in node["resources_total"] if name in self.processes)
+            for node in nodes["data"]["result"]["result"]
+            if node["node_id"] in homes
+        )
 
     def count_nodes(self) -> int:
         """Return the nodes that the head knows to live."""
@@ -151,7 +160,7 @@ class Cluster:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the command line and leave it running."""
         return subprocess.Popen(
-            [sys.executable, "-m", "retro_gamer", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
+            [*self.host_of("head"), sys.executable, "-m", "retro_gamer", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, env=self.environment, start_new_session=True,
         )  # fmt: skip
 
