@@ -12,6 +12,7 @@ from retro_gamer.games.listening import ARROWS
 from retro_gamer.games.validation import END, TURNS
 
 _SCORE_NAMES = ("reward", "score", "points", "coins", "gold", "money", "apples", "level", "distance", "kills", "wins")
+_LOSS_NAMES = ("lost", "loss", "miss", "death", "damage", "error", "penalty", "wrong", "danger", "fail")
 _WORDS_OF_ENDS = ("win", "won", "victory", "lose", "lost", "game over", "dead", "died")
 _FEWEST_TRIALS = 3
 _NEARLY_ALL = 0.95
@@ -66,7 +67,7 @@ def suggest_actions(findings: Findings) -> list[str]:
 
 
 def rank_rewards(findings: Findings) -> list[str]:
-    """Return the candidates for `reward`, the best first; the signals come last, and always."""
+    """Return the candidates for `reward`, the best first; the signals always, and last but for what grows with losing."""
     numbers = [
         name for name, key in findings.state.items() if key.is_number and key.changes and not _is_clock(findings, name)
     ]
@@ -79,8 +80,9 @@ def rank_rewards(findings: Findings) -> list[str]:
     said = " ".join(findings.messages_at_end).casefold()
     signals = [END, TURNS] if any(word in said for word in _WORDS_OF_ENDS) else [TURNS, END]
     scores = [name for name in numbers if _score_rank(name) < len(_SCORE_NAMES)]
-    others = [name for name in numbers if name not in scores]
-    return [*scores, *named, *others, *signals]
+    others = [name for name in numbers if name not in scores and not _tells_of_loss(name)]
+    losses = [name for name in numbers if name not in scores and _tells_of_loss(name)]
+    return [*scores, *named, *others, *signals, *losses]
 
 
 def suggest_description(findings: Findings, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,3 +135,8 @@ def _score_rank(name: str) -> int:
     """Return the place of the first usual name of a score that `name` contains, the number of such names if none."""
     lower = name.casefold()
     return next((place for place, usual in enumerate(_SCORE_NAMES) if usual in lower), len(_SCORE_NAMES))
+
+
+def _tells_of_loss(name: str) -> bool:
+    """Return whether a key by its name counts what a player avoids: as a reward it would teach losing."""
+    return any(usual in name.casefold() for usual in _LOSS_NAMES)

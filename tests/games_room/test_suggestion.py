@@ -46,6 +46,11 @@ def test_rewards_are_ranked(state: dict[str, StateKey], messages: str, ranked: l
     assert rank_rewards(findings(state=state, messages_at_end=Counter([messages]))) == ranked
 
 
+def test_what_grows_with_losing_is_the_last_that_is_recommended() -> None:
+    state = {"lost": key(9, -1, 1), "harvest": key(3, -1, 1), "Misses": key(5, -1, 1)}
+    assert rank_rewards(findings(state=state)) == ["harvest", "@turns", "@end", "lost", "Misses"]
+
+
 def test_keys_are_judged() -> None:
     found = findings(
         listened=("KEY_LEFT", "a", "q", "h", "@"),
