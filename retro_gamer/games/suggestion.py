@@ -67,7 +67,7 @@ def suggest_actions(findings: Findings) -> list[str]:
 
 
 def rank_rewards(findings: Findings) -> list[str]:
-    """Return the candidates for `reward`, the best first; the signals always, and last but for what grows with losing."""
+    """Return the candidates for `reward`, the best first; last the signals and what grows with losing."""
     numbers = [
         name for name, key in findings.state.items() if key.is_number and key.changes and not _is_clock(findings, name)
     ]
