@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from retro_gamer.games.code_places import is_below
+from retro_gamer.games.leftovers import make_held
 from retro_gamer.games.source import FRAMEWORK, GameSource
 
 _MOST_FILES = 2000
@@ -42,7 +42,7 @@ class Scratch:
     def path(self) -> str:
         """The folder."""
         if self._path is None or not os.path.isdir(self._path):
-            self._path = tempfile.mkdtemp(prefix="retro-gamer-game-", dir=_neutral_folder())
+            self._path = make_held("retro-gamer-game-", _neutral_folder())
             atexit.register(_remove, self._path, os.getpid())
             self._copy()
         return self._path

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .nodes import Cluster, wait_until
+from .nodes import Cluster
 
 NEAR, FAR = "10.213.0.1", "10.213.0.2"
 NEAR_CPUS = 3
@@ -131,7 +131,7 @@ def two_hosts(home: Path) -> Iterator[TwoHosts]:
         hosts = TwoHosts(home, link)
         try:
             hosts.start_head()
-            wait_until("the job server", lambda: hosts.ask("/api/version") is not None, every=0.5)
+            hosts.wait_for_job_server()
             hosts.start_worker("far", n_cpus=1)
             hosts.wait_for_nodes(2)
             yield hosts

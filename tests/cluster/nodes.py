@@ -31,10 +31,18 @@ NODE_PORTS = (
 QUICK_TO_NOTICE = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "5"}
 
 
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on and that was not returned before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 class Cluster:
@@ -164,6 +172,21 @@ class Cluster:
             stderr=subprocess.STDOUT, text=True, env=self.environment, start_new_session=True,
         )  # fmt: skip
 
+    def wait_for_job_server(self) -> None:
+        """Wait for the head's job server.
+
+        Raises:
+            AssertionError: with what the head said, if it ended or does not answer.
+        """
+        try:
+            wait_until("the job server", lambda: self._head_ended() or self.ask("/api/version") is not None, every=0.5)
+            assert not self._head_ended(), "the head ended"
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said:\n{(self.home / 'head.log').read_text()}") from None
+
+    def _head_ended(self) -> bool:
+        return self.processes["head"].poll() is not None
+
     def kill_node(self, name: str) -> None:
         """End a node as a power cut does: all its processes at once."""
         process = self.processes.pop(name)
@@ -207,7 +230,7 @@ def running_cluster(home: Path, s3_endpoint: str) -> Iterator[Cluster]:
     cluster = Cluster(home, s3_endpoint)
     try:
         cluster.start_head()
-        wait_until("the job server", lambda: cluster.ask("/api/version") is not None, every=0.5)
+        cluster.wait_for_job_server()
         yield cluster
     finally:
         cluster.stop()
