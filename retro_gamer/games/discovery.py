@@ -49,30 +49,33 @@ def discover(
     seed: int | None,
     max_turns_per_episode: int = 2000,
     source: GameSource | None = None,
+    started: GameSession | None = None,
 ) -> Discovery:
     """Return what `turns` turns of random actions (the no-op among them) show.
 
-    With a `seed`, the global generators that games draw on are seeded, too.
+    With a `seed`, the global generators that games draw on are seeded, too, before the first game is built. `started`
+    is a session whose game was just built and is the first to be played: some games take seconds to build.
 
     Raises:
         GameFailedError: if the game cannot be built, or fails in the first turn of ten games in a row.
     """
-    exploration = _Exploration(factory, metadata, seed, source)
+    session = started
+    if session is None:
+        session = GameSession(factory, metadata, source)
+        if seed is not None:
+            session.seed(seed)
+    exploration = _Exploration(session, metadata, seed)
     while exploration.turns < turns:
         exploration.play_episode(min(max_turns_per_episode, turns - exploration.turns))
     return exploration.conclude()
 
 
 class _Exploration:
-    def __init__(
-        self, factory: Callable[[], Game], metadata: GameMetadata, seed: int | None, source: GameSource | None
-    ) -> None:
+    def __init__(self, session: GameSession, metadata: GameMetadata, seed: int | None) -> None:
         self.turns = 0
         self._metadata = metadata
         self._random = random.Random(seed)
-        self._session = GameSession(factory, metadata, source)
-        if seed is not None:
-            self._session.seed(seed)
+        self._session = session
         self._finder = PlayerFinder(metadata.player)
         self._mover = MoverCount()
         self._seen: Counter[str] = Counter()
@@ -86,7 +89,8 @@ class _Exploration:
         before = self.turns
         self._episodes += 1
         try:
-            self._session.start()
+            if self._session.is_over or self._session.turns:
+                self._session.start()
             encoder = BoardEncoder((), read_board_size(self._session.game))
             self._play(encoder, limit_turns)
         except GameFailedError as error:

@@ -69,6 +69,7 @@ def prepare_run(
         settings.seed,
         settings.max_turns_per_episode,
         source,
+        session,
     )
     metadata = _fill_gaps(metadata, discovery, characters)
     _write_resolved(directory, config.metadata, metadata, settings)

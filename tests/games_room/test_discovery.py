@@ -13,6 +13,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.discovery import discover
 from retro_gamer.games.loading import find_source, load_factory
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.session import GameSession
 
 METADATA = GameMetadata(actions=("KEY_RIGHT", "KEY_LEFT"), reward="score")
 
@@ -129,3 +130,18 @@ def test_a_game_that_always_fails_at_once_is_given_up() -> None:
         discover(flaky(1), METADATA, 30, seed=1)
     with pytest.raises(GameFailedError, match="not built"):
         discover(flaky(0, lambda number: number > 1), METADATA, 30, seed=1, max_turns_per_episode=10)
+
+
+def test_a_game_that_was_just_built_is_played_and_not_built_again() -> None:
+    built: list[Game] = []
+
+    def build() -> Game:
+        built.append(Game([ArrowKeyAgent()], {"score": 0}))
+        return built[-1]
+
+    session = GameSession(build, METADATA)
+    session.start()
+    found = discover(build, METADATA, 20, seed=1, started=session)
+    assert (found.turns, found.episodes, len(built)) == (20, 1, 1)
+    discover(build, METADATA, 20, seed=1, started=session)
+    assert len(built) == 2, "a game that was played already is not the first of another look"

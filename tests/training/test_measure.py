@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,6 +43,24 @@ def test_a_slow_game_is_measured_as_such(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     let_each_turn(work, "sum(range(60_000))")
     assert measure_service_times(work, most_threads=1).turn > 3e-4
+
+
+@pytest.mark.parametrize(("slow_seconds", "games"), [(0.0, [1]), (60.0, [1, 3])])
+def test_a_game_that_is_slow_to_build_is_built_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_seconds: float, games: list[int]
+) -> None:
+    made: list[int] = []
+    make_actor = Work.make_actor
+
+    def spy(work: Work, *, n_games: int, **rest: Any) -> Any:
+        made.append(n_games)
+        return make_actor(work, n_games=n_games, **rest)
+
+    monkeypatch.setattr(Work, "make_actor", spy)
+    monkeypatch.setattr(measure, "SLOW_SECONDS", slow_seconds)
+    times = measure_service_times(make_work(tmp_path, games_per_actor=3), most_threads=1)
+    assert made == games
+    assert 0 < times.turn < math.inf
 
 
 def test_a_game_of_which_no_turn_can_be_played_is_endlessly_slow(tmp_path: Path) -> None:
