@@ -200,7 +200,7 @@ class Hyperparameters:
     )  # fmt: skip
     crop_radius: int = setting(
         6, group=NETWORK, minimum=1, maximum=32, unit="cells",
-        help="The CNN sees this many cells in every direction from the player (spatial games with a player).",
+        help="The CNN sees this many cells, rounded up to even, in every direction from the player (spatial games).",
     )  # fmt: skip
 
     training_episodes: int = setting(

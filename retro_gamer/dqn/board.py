@@ -30,19 +30,15 @@ def one_hot_table(n_characters: int) -> torch.Tensor:
 class Surroundings:
     """Looks up the cells around a centre, in an order of one's own.
 
-    `places` int [N] numbers the cells of the square of 2 * radius + 1 cells a side, row by row; the number behind the
-    last stands for a cell that is always empty.
+    `places` int [N] numbers the cells of the square of 2 * radius + 1 cells a side, row by row.
     """
 
     def __init__(self, height: int, width: int, radius: int, places: np.ndarray, outside: int) -> None:
-        side = 2 * radius + 1
         self._radius = radius
         self._outside = outside
         self._size = (height + 2 * radius, width + 2 * radius)
-        line, column = np.divmod(places, side)
+        line, column = np.divmod(places, 2 * radius + 1)
         self._offsets = line * self._size[1] + column
-        self._never = np.flatnonzero(places == side * side)
-        self._offsets[self._never] = 0
         self._padded = np.zeros((0, *self._size), np.uint8)
 
     def look_up(self, codes: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -63,18 +59,21 @@ class Surroundings:
         absent = (x < 0) | (y < 0)
         if absent.any():
             seen[absent] = self._outside
-        seen[:, self._never] = 0
         return seen
 
 
-def window_places(side: int, kernel: int, stride: int) -> np.ndarray:
-    """Return int [P * kernel * kernel]: the cells under each of a convolution's P places on a square of `side` cells.
+def window_places(n_windows: int, block: int) -> np.ndarray:
+    """Return int [P * 9]: the cells of each of P = n_windows ** 2 windows of 3 x 3, two apart, on a square.
 
-    Cells are numbered row by row; side * side stands for the padding, which is kernel // 2 wide.
+    The square is just large enough, 2 * n_windows + 1 cells a side, numbered row by row. Windows come in blocks of
+    `block` x `block` neighbours, block by block, so that what is made of those of a block lies together.
     """
-    numbers = np.pad(np.arange(side * side).reshape(side, side), kernel // 2, constant_values=side * side)
-    windows = np.lib.stride_tricks.sliding_window_view(numbers, (kernel, kernel))[::stride, ::stride]
-    return windows.reshape(-1).copy()
+    side = 2 * n_windows + 1
+    numbers = np.arange(side * side).reshape(side, side)
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, (3, 3))[::2, ::2]
+    n_blocks = n_windows // block
+    in_blocks = windows.reshape(n_blocks, block, n_blocks, block, 9).swapaxes(1, 2)
+    return in_blocks.reshape(-1).copy()
 
 
 def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:

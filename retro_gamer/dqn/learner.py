@@ -13,7 +13,7 @@ from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.loss import double_q_errors, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import QNetwork
+from retro_gamer.dqn.network import QNetwork, to_device
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
@@ -76,15 +76,16 @@ class Learner:
 
     def update(self, batch: Batch) -> UpdateResult:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
-        looked_tm1 = self._to_device(self.network.look(batch.codes, batch.player, batch.state))
-        looked_t = self._to_device(self.network.look(batch.next_codes, batch.next_player, batch.next_state))
-        action, returns, discounts, weights = self._to_device(
-            (batch.action, batch.returns, batch.discounts, batch.weights)
+        network = self.network
+        seen_tm1 = network.prepare(network.look(batch.codes, batch.player, batch.state))
+        seen_t = network.prepare(network.look(batch.next_codes, batch.next_player, batch.next_state))
+        action, returns, discounts, weights = to_device(
+            (batch.action, batch.returns, batch.discounts, batch.weights), self._device
         )
         with torch.no_grad():
-            q_t_online = self.network.value(*looked_t)
-            q_t_target = self.target_network.value(*looked_t)
-        q_tm1 = self.network.value(*looked_tm1)
+            q_t_online = network.value(*seen_t)
+            q_t_target = self.target_network.value(*seen_t)
+        q_tm1 = network.value(*seen_tm1)
         errors = double_q_errors(q_tm1, action, returns, discounts, q_t_online, q_t_target)
         loss = weighted_huber(errors, weights)
         self._online.zero_gradient()
@@ -112,12 +113,6 @@ class Learner:
         if norm > self._settings.max_gradient_norm:
             gradient.mul_(self._settings.max_gradient_norm / norm)
         return norm
-
-    def _to_device(self, arrays: tuple[np.ndarray, ...]) -> tuple[torch.Tensor, ...]:
-        """Return arrays as tensors on the learner's device; those that Ray shares are read-only, which torch is not."""
-        return tuple(
-            torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device) for array in arrays
-        )
 
     def publish(self) -> Weights:
         """Return a copy of the current weights, their version the number of updates done."""

@@ -27,8 +27,8 @@ Looked = tuple[np.ndarray, ...]
 class QNetwork(nn.Module, abc.ABC):
     """Base of the networks: Q-values of every action for a batch of observations.
 
-    `look` and `value` are the two halves of a forward pass. A learner looks at a batch once and lets both of its
-    networks value what was seen.
+    A forward pass is `look`, `prepare` and `value`, of which only the last uses weights: a learner looks at a batch
+    and prepares it once, and lets both of its networks value it.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -37,24 +37,28 @@ class QNetwork(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        """Return the inputs of the first layer."""
+        """Return all that the network takes of the boards, as small as it can be sent to a device."""
+
+    def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
+        """Return what was looked at as the first layer takes it, on the network's device."""
+        return to_device(looked, next(self.parameters()).device)
 
     @abc.abstractmethod
-    def value(self, *looked: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A] of boards that were looked at, on the network's device."""
+    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] of boards that were prepared."""
 
     def forward(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        return self.value(*self.to_device(self.look(codes, player, state)))
-
-    def to_device(self, looked: Looked) -> tuple[torch.Tensor, ...]:
-        """Return what was looked at as tensors where the network's parameters are."""
-        device = next(self.parameters()).device
-        return tuple(torch.from_numpy(array).to(device) for array in looked)
+        return self.value(*self.prepare(self.look(codes, player, state)))
 
     @abc.abstractmethod
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the parameters that are laid out per character, by name."""
+
+
+def to_device(arrays: tuple[np.ndarray, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Return arrays as tensors on a device; those that Ray shares are read-only, which torch is not."""
+    return tuple(torch.from_numpy(array if array.flags.writeable else array.copy()).to(device) for array in arrays)
 
 
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
@@ -103,8 +107,8 @@ class ListNetwork(QNetwork):
         starts = np.searchsorted(board, np.arange(len(flat)))
         return rows, starts, compress(state)
 
-    def value(self, *looked: torch.Tensor) -> torch.Tensor:
+    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        rows, starts, state = looked
+        rows, starts, state = prepared
         seen = functional.embedding_bag(rows, self.cells, starts, mode="sum")
         return self.rest(seen + state @ self.values + self.bias)

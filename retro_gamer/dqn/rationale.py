@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import SURVEY_RADIUS, BoardNetwork, SceneNetwork
+from retro_gamer.dqn.scene import SURVEY_RADIUS, BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -32,15 +32,15 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
 
 
 def _describe_scene(network: SceneNetwork) -> list[str]:
-    spec = network.spec
-    side = 2 * spec.crop_radius + 1
-    if not isinstance(network, BoardNetwork):
+    if isinstance(network, PlayerNetwork):
+        side = 2 * network.radius + 1
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
             "board marked as such. What is learned in one place then holds in every other, which is worth far more "
             "on a large board than seeing all of it at once.",
         ]
     else:
+        assert isinstance(network, BoardNetwork)
         seen = [
             "  Spatial, without a player among the agents shown: a CNN sees the whole board"
             + (f", {network.reduction} x {network.reduction} cells averaged into one" if network.reduction > 1 else "")

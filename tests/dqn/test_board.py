@@ -64,12 +64,12 @@ def test_surroundings_take_255_for_the_outside() -> None:
     ]
 
 
-def test_surroundings_keep_the_order_of_places_and_one_that_is_always_empty() -> None:
+def test_surroundings_keep_the_order_of_places() -> None:
     codes = np.arange(1, 10, dtype=np.uint8).reshape(1, 3, 3)
-    surroundings = Surroundings(3, 3, 1, np.array([8, 9, 0, 4, 4]), outside=10)
-    assert surroundings.look_up(codes, np.array([[1, 1]])).tolist() == [[9, 0, 1, 5, 5]]
-    assert surroundings.look_up(codes, np.array([[-1, -1]])).tolist() == [[10, 0, 10, 10, 10]]
-    assert surroundings.look_up(codes, np.array([[2, 2]])).tolist() == [[10, 0, 5, 9, 9]]
+    surroundings = Surroundings(3, 3, 1, np.array([8, 0, 4, 4]), outside=10)
+    assert surroundings.look_up(codes, np.array([[1, 1]])).tolist() == [[9, 1, 5, 5]]
+    assert surroundings.look_up(codes, np.array([[-1, -1]])).tolist() == [[10, 10, 10, 10]]
+    assert surroundings.look_up(codes, np.array([[2, 2]])).tolist() == [[10, 5, 9, 9]]
 
 
 def summarise_by_hand(board: np.ndarray, x: int, y: int, n_characters: int) -> list[list[float]]:
@@ -149,13 +149,18 @@ def test_pool_averages_the_cells_of_each_square(height: int, width: int, side: i
                 assert pooled[code, row, column] == pytest.approx((square == code).mean())
 
 
-@pytest.mark.parametrize("side", [1, 3, 5, 13])
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (3, 1), (5, 2), (1, 1)])
-def test_window_places_are_what_a_padded_convolution_meets(side: int, kernel: int, stride: int) -> None:
-    places = window_places(side, kernel, stride)
-    numbers = torch.arange(1.0, side * side + 1).view(1, 1, side, side)
-    met = torch.nn.functional.unfold(numbers, kernel, padding=kernel // 2, stride=stride)[0].T  # 0 where it is padded
-    assert ((places.reshape(-1, kernel**2) + 1) % (side * side + 1)).tolist() == met.tolist()
+@pytest.mark.parametrize(("n_windows", "block"), [(1, 1), (2, 1), (2, 2), (6, 2), (6, 3)])
+def test_window_places_are_what_a_convolution_meets_block_by_block(n_windows: int, block: int) -> None:
+    side = 2 * n_windows + 1
+    places = window_places(n_windows, block).reshape(-1, 9)
+    numbers = torch.arange(float(side * side)).view(1, 1, side, side)
+    met = torch.nn.functional.unfold(numbers, 3, stride=2)[0].T.view(n_windows, n_windows, 9)
+    blocks = [
+        met[i : i + block, j : j + block].reshape(-1, 9)
+        for i in range(0, n_windows, block)
+        for j in range(0, n_windows, block)
+    ]
+    assert places.tolist() == torch.cat(blocks).tolist()
 
 
 @pytest.mark.parametrize(("height", "width"), SHAPES)

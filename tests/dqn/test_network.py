@@ -12,7 +12,9 @@ from torch.nn import functional
 from retro_gamer.dqn.board import summarise
 from retro_gamer.dqn.network import ListNetwork
 from retro_gamer.dqn.scene import (
+    BLOCK,
     CHANNELS,
+    FIRST_CHANNELS,
     KERNEL,
     LARGEST_SCENE,
     SURVEY_RADIUS,
@@ -132,8 +134,10 @@ def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor
         return network.scene(board).flatten(1)
     assert isinstance(network, PlayerNetwork)
     kernel = network.kernel.unflatten(1, (KERNEL, KERNEL)).permute(0, 3, 1, 2)
-    first = functional.conv2d(board, kernel, network.bias, stride=2, padding=KERNEL // 2).relu()
-    return network.second(first).relu().flatten(1)
+    first = functional.conv2d(board, kernel, network.bias, stride=2).relu()
+    second = network.second.weight.view(-1, BLOCK, BLOCK, FIRST_CHANNELS).permute(0, 3, 1, 2)
+    seen = functional.conv2d(first, second, network.second.bias, stride=BLOCK).relu()
+    return seen.permute(0, 2, 3, 1).flatten(1)
 
 
 def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
@@ -145,15 +149,17 @@ def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> tor
     return seen[0][:, : network.n_scene]
 
 
-def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0() -> None:
-    spec = make_small_spec()
+@pytest.mark.parametrize(("crop_radius", "radius"), [(1, 2), (2, 2), (3, 4), (6, 6)])
+def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_radius: int, radius: int) -> None:
+    spec = make_small_spec(crop_radius=crop_radius)
     network = make_network(spec)
-    assert isinstance(network, SceneNetwork)
+    assert isinstance(network, PlayerNetwork)
+    assert network.radius == radius
     codes, player, state = make_boards(spec, 30)
-    side = 2 * spec.crop_radius + 1
+    side = 2 * radius + 1
     one_hot = np.zeros((30, side, side, spec.n_characters + 1), np.float32)
     for i, row, column in itertools.product(range(30), range(side), range(side)):
-        x, y = (int(v) + d - spec.crop_radius for v, d in zip(player[i], (column, row), strict=True))
+        x, y = (int(v) + d - radius for v, d in zip(player[i], (column, row), strict=True))
         if player[i, 0] < 0 or not (0 <= x < spec.width and 0 <= y < spec.height):
             one_hot[i, row, column, 0] = 1
         elif codes[i, y, x]:
