@@ -10,25 +10,7 @@ from collections.abc import Iterator
 import pytest
 from moto.server import ThreadedMotoServer
 
-from .hosts import why_not
 from .nodes import Cluster, running_cluster
-
-NO_HOSTS = pytest.StashKey[str]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need hosts of their own where this machine can make none, and remember why."""
-    needing = [item for item in items if item.get_closest_marker("hosts")]
-    reason = why_not() if needing else None
-    if reason is not None:
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
-        config.stash[NO_HOSTS] = f"{len(needing)} tests on separate hosts left out: {reason}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if NO_HOSTS in config.stash:
-        terminalreporter.write_line(config.stash[NO_HOSTS], yellow=True)
 
 
 @pytest.fixture(scope="package")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
+from tests.read_only import Folder
 
 from .corridors import episodes_of, make_corridor_run, train_here
 from .stand_ins import ListReporter
@@ -67,6 +69,51 @@ def test_a_disk_that_stays_full_is_an_error_and_what_was_there_is_whole(
     assert len(episodes_of(run)) in range(100, 110)
     assert not list(run.path.rglob(".tmp-*"))
     train_here(run, resume="latest")
+    assert len(episodes_of(run)) == 120
+
+
+class ReadOnly(ListReporter):
+    """Makes a folder read-only between two episodes, and writable again."""
+
+    def __init__(self, folder: Folder, first: int, last: int) -> None:
+        super().__init__()
+        self.folder, self.first, self.last = folder, first, last
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if not self.first <= progress.episodes < self.last:
+            self.folder.open()
+        elif not self.folder.is_read_only:
+            self.folder.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    made = Folder(tmp_path)
+    yield made
+    made.open()
+
+
+@pytest.mark.mounts
+def test_a_file_system_that_is_read_only_for_a_while_costs_nothing(folder: Folder) -> None:
+    run = make_corridor_run(folder.path, training_episodes=120)
+    reporter = ReadOnly(folder, 95, 110)
+    assert train_here(run, reporter=reporter).complete
+    assert len(episodes_of(run)) == 120
+    assert read(run, "latest")["episode"] == 120
+    assert len([note for note in reporter.notes if "Read-only file system" in note]) == 1
+    assert not list(run.path.rglob(".tmp-*"))
+
+
+@pytest.mark.mounts
+def test_a_file_system_that_stays_read_only_is_an_error_and_what_was_there_is_whole(folder: Folder) -> None:
+    run = make_corridor_run(folder.path, training_episodes=120)
+    with pytest.raises(StorageError, match=r"Read-only file system.*(?s:.)*--resume latest"):
+        train_here(run, reporter=ReadOnly(folder, 105, 10**9))
+    assert [file.name for file in run.checkpoints()] == ["ep_0100"]
+    folder.open()
+    assert train_here(run, resume="latest").complete
     assert len(episodes_of(run)) == 120
 
 
