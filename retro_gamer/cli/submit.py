@@ -79,7 +79,7 @@ def submit(
         address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
     )
     server = None if dry_run else JobServer(address)
-    version = server.version() if server is not None else ""
+    versions = server.versions() if server is not None else ""
     plan = plan_job(directory, options=options, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
     if server is None:
         if package is not None:
@@ -88,7 +88,7 @@ def submit(
         return
     record = send_job(server, plan, directory)
     typer.echo(
-        f"Sent {plan.package.size_bytes / 1e6:.1f} MB to {server.address} (Ray {version}); the job is "
+        f"Sent {plan.package.size_bytes / 1e6:.1f} MB to {server.address} ({versions}); the job is "
         f"{record.submission_id}."
     )
     if no_wait:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Episode, Grant
-from retro_gamer.errors import EngineError, printable, shown
+from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures
 from retro_gamer.training.keeping import Keeper
+from retro_gamer.training.newcomers import Newcomers
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ratio import TurnsPerUpdate
@@ -31,7 +32,6 @@ REPLAY_LOSSES_IN_A_ROW = 3
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
-LARGEST_CHARACTER_SET = 254
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class TrainingLoop:
         self._waiting = set(range(runtime.n_actors))
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
-        self._unknown: Counter[str] = Counter()
+        self._newcomers = Newcomers(learner, recorder, settings, self._note)
         self._faults = FaultBook()
         self._losses_in_a_row = 0
         self._replay_losses_in_a_row = 0
@@ -121,7 +121,7 @@ class TrainingLoop:
             self._report()
         if not self._stop.is_made:
             self._finish_updates()
-        self._note_unseen()
+        self._newcomers.conclude()
         self._report(always=True)
         return not self._stop.is_made
 
@@ -191,7 +191,7 @@ class TrainingLoop:
         self._faults.count(report.faults, progressed=bool(report.turns))
         if report.worn_out is not None:
             self._note_fault(f"Actor {event.actor} was replaced", report.worn_out)
-        self._take_unknown(report.unknown_characters)
+        self._newcomers.meet(report.unknown_characters)
         if self._watch:
             self._watch.add_play(report.greedy_choices, report.largest_reward)
 
@@ -225,37 +225,6 @@ class TrainingLoop:
         text = self._faults.describe(what, fault)
         if text is not None:
             self._note(text)
-
-    def _take_unknown(self, unknown: dict[str, int]) -> None:
-        new = sorted(set(unknown) - set(self._unknown) - set(self._learner.characters))
-        self._unknown.update(unknown)
-        if not new:
-            return
-        if self._settings.unknown_character_strategy == "extend":
-            self._extend(new)
-            return
-        for character in new:
-            self._note(
-                f"The character {shown(character)} is not in character_set and is shown as an empty cell. To let the "
-                'agent see it, add it to character_set, or set unknown_character_strategy = "extend".'
-            )
-
-    def _note_unseen(self) -> None:
-        unseen = {c: count for c, count in self._unknown.items() if c not in self._learner.characters}
-        if unseen:
-            counts = ", ".join(f"{shown(c)} on {count} cells" for c, count in sorted(unseen.items()))
-            self._note(f"Characters outside character_set met in training, shown as empty: {counts}.")
-
-    def _extend(self, new: list[str]) -> None:
-        room = LARGEST_CHARACTER_SET - len(self._learner.characters)
-        if room < len(new):
-            self._note(f"The character set is full ({LARGEST_CHARACTER_SET}); {len(new) - room} more stay unseen.")
-        added = tuple(new[:room])
-        if not added:
-            return
-        self._learner.extend(self._learner.characters + added)
-        self._recorder.extend_characters(self._learner.characters)
-        self._note(f"The network grew for {', '.join(map(shown, added))}; nothing learned so far was changed.")
 
     def _advance(self) -> None:
         """Do some of the updates that are due; once an episode's share of them is done, complete it."""

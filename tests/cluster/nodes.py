@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -121,6 +122,16 @@ class Cluster:
         except requests.RequestException:
             return None
         return response.json() if response.status_code == 200 else None
+
+    def scrape(self) -> str:
+        """Return what a Prometheus that is shown Ray's list of targets reads from all nodes."""
+        listed = self.folder / "head" / "prom_metrics_service_discovery.json"
+        targets = [target for group in json.loads(listed.read_text()) for target in group["targets"]]
+        texts = []
+        for target in targets:
+            with contextlib.suppress(requests.RequestException):  # a node that was killed is listed for a while
+                texts.append(requests.get(f"http://{target}/metrics", timeout=10).text)
+        return "".join(texts)
 
     def node_of(self, class_name: str) -> str | None:
         """Return the name of the node on which an actor of that class lives, None if there is none."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from retro_gamer.errors import ClusterError, UsageError, printable
+from retro_gamer.training.cluster.preflight import LOWEST_PYTHON
 from retro_gamer.training.cluster.token import find_token
 
 SECONDS = 30.0
@@ -71,6 +72,35 @@ class JobServer:
             raise ClusterError(
                 f"the cluster runs Ray {printable(version)}; retro-gamer needs "
                 f"{LOWEST_RAY[0]}.{LOWEST_RAY[1]} or newer there (older ones let anybody who reaches them run code)."
+            )
+        return version
+
+    def versions(self) -> str:
+        """Return in words what the cluster runs.
+
+        Raises:
+            ClusterError: if that is too old, or there is no cluster that lets us in.
+        """
+        ray, python = self.version(), self.python_version()
+        return f"Ray {printable(ray)}" + (f", Python {printable(python)}" if python else "")
+
+    def python_version(self) -> str | None:
+        """Return the version of Python the cluster runs, None where the dashboard does not tell.
+
+        Raises:
+            ClusterError: if it is too old.
+        """
+        response = self._ask("GET", "/api/v0/cluster_metadata", allowed=(404, 500))
+        try:
+            version = str(response.json()["data"]["pythonVersion"])
+            numbers = tuple(int(part) for part in version.split(".")[:2])
+        except (ValueError, KeyError, TypeError):
+            return None
+        if numbers < LOWEST_PYTHON:
+            raise ClusterError(
+                f"the cluster runs Python {printable(version)}; retro-gamer needs "
+                f"{LOWEST_PYTHON[0]}.{LOWEST_PYTHON[1]} or newer there. Start Ray there from such an environment, or "
+                "use the image of docker/."
             )
         return version
 

@@ -194,3 +194,29 @@ def test_files_come_as_they_are(answers: tuple[Answers, str], answer: tuple[int,
     kept, address = answers
     kept.by_path["/api/v0/logs/file"] = answer
     assert JobServer(address).read_log_file("n1", "retro-gamer/job/config.toml") == content
+
+
+@pytest.mark.parametrize(
+    ("answer", "version"),
+    [
+        ((200, {"data": {"pythonVersion": "3.11.7"}}), "3.11.7"),
+        ((200, {"data": {}}), None),
+        ((200, {"data": {"pythonVersion": "unknown"}}), None),
+        ((200, b"<html>"), None),
+        ((404, "not found"), None),
+        ((500, "an older Ray"), None),
+    ],
+)
+def test_the_python_of_a_cluster_that_tells_it(
+    answers: tuple[Answers, str], answer: tuple[int, Any], version: str | None
+) -> None:
+    kept, address = answers
+    kept.by_path["/api/v0/cluster_metadata"] = answer
+    assert JobServer(address).python_version() == version
+
+
+def test_a_python_that_is_too_old(answers: tuple[Answers, str]) -> None:
+    kept, address = answers
+    kept.by_path["/api/v0/cluster_metadata"] = (200, {"data": {"pythonVersion": "3.10.12"}})
+    with pytest.raises(ClusterError, match=r"the cluster runs Python 3\.10\.12; retro-gamer needs 3\.11"):
+        JobServer(address).python_version()
