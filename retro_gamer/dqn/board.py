@@ -76,6 +76,13 @@ def window_places(n_windows: int, block: int) -> np.ndarray:
     return in_blocks.reshape(-1).copy()
 
 
+def central_places(radius: int, near: int) -> np.ndarray:
+    """Return int [N]: the cells of the square that is `near` cells wide around the middle of one of `radius`."""
+    side = 2 * radius + 1
+    numbers = np.arange(side * side).reshape(side, side)
+    return numbers[radius - near : radius + near + 1, radius - near : radius + near + 1].reshape(-1)
+
+
 def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:
     """Return float32 [B, C, SUMMARY_FEATURES]: what is on the whole board, seen from `centre` [B, 2] (x, y).
 

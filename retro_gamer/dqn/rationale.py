@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import SURVEY_RADIUS, BoardNetwork, PlayerNetwork, SceneNetwork
+from retro_gamer.dqn.scene import NEAR_RADIUS, SURVEY_RADIUS, BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -33,11 +33,13 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
 
 def _describe_scene(network: SceneNetwork) -> list[str]:
     if isinstance(network, PlayerNetwork):
-        side = 2 * network.radius + 1
+        side, nearest = 2 * network.radius + 1, 2 * NEAR_RADIUS + 1
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
             "board marked as such. What is learned in one place then holds in every other, which is worth far more "
             "on a large board than seeing all of it at once.",
+            f"  The {nearest} x {nearest} cells nearest to it are seen one by one as well: that is where a step "
+            "decides.",
         ]
     else:
         assert isinstance(network, BoardNetwork)

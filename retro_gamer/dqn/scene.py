@@ -16,6 +16,7 @@ from retro_gamer.dqn.board import (
     LOCATION_FEATURES,
     SUMMARY_FEATURES,
     Surroundings,
+    central_places,
     compress,
     locate,
     one_hot_table,
@@ -31,6 +32,8 @@ FIRST_CHANNELS = 16
 CHANNELS = 32
 KERNEL = 3
 BLOCK = 2
+NEAR_RADIUS = 2
+NEAR_CHANNELS = 8
 LARGEST_SCENE = 48
 LARGEST_SURVEY = 8192
 """Cells of the largest board that is summed up whole where there is a player."""
@@ -83,7 +86,8 @@ class PlayerNetwork(SceneNetwork):
 
     The first layer has windows of 3 x 3 cells, two apart; the second takes them in blocks of 2 x 2, without overlap.
     Both are then plain products of matrices, which on boards this small cost half of what a convolution does: the
-    cells of the windows are gathered block by block in `look`.
+    cells of the windows are gathered block by block in `look`. The cells next to the player, where a step decides,
+    reach the head one by one as well, each as NEAR_CHANNELS features of what is on it.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -93,23 +97,28 @@ class PlayerNetwork(SceneNetwork):
         self.table: torch.Tensor
         self.register_buffer("table", one_hot_table(spec.n_characters), persistent=False)
         outside = spec.n_characters + 1
-        places = window_places(self.radius, BLOCK)
+        windows = window_places(self.radius, BLOCK)
+        self._n_windowed = len(windows)
+        places = np.concatenate([windows, central_places(self.radius, NEAR_RADIUS)])
         self._surroundings = Surroundings(spec.height, spec.width, self.radius, places, outside)
         self._region: Surroundings | None = None
         self.is_bounded = spec.height * spec.width > LARGEST_SURVEY
         if self.is_bounded:
             cells = np.arange((2 * SURVEY_RADIUS + 1) ** 2)
             self._region = Surroundings(spec.height, spec.width, SURVEY_RADIUS, cells, outside=0)
-        bound = 1 / math.sqrt(KERNEL**2 * (spec.n_characters + 1))
-        kernel = torch.empty(FIRST_CHANNELS, KERNEL**2, spec.n_characters + 1)
-        self.kernel = nn.Parameter(kernel.uniform_(-bound, bound))
+        n_codes = spec.n_characters + 1
+        bound = 1 / math.sqrt(KERNEL**2 * n_codes)
+        self.kernel = nn.Parameter(torch.empty(FIRST_CHANNELS, KERNEL**2, n_codes).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(FIRST_CHANNELS).uniform_(-bound, bound))
         self.second = nn.Linear(BLOCK**2 * FIRST_CHANNELS, CHANNELS)
-        self._add_head(CHANNELS * (self.radius // BLOCK) ** 2)
+        self.near = nn.Linear(n_codes, NEAR_CHANNELS)
+        n_near = NEAR_CHANNELS * (2 * NEAR_RADIUS + 1) ** 2
+        self._add_head(CHANNELS * (self.radius // BLOCK) ** 2 + n_near)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
-        """Return the axes: the kernel of the first layer, the summary's columns of the head."""
-        return {"kernel": CharacterAxis(dim=2, offset=1), **self._head_axis()}
+        """Return the axes: of the first layer, of the cells next to the player, the summary's columns of the head."""
+        inputs = {"kernel": CharacterAxis(dim=2, offset=1), "near.weight": CharacterAxis(dim=1, offset=1)}
+        return {**inputs, **self._head_axis()}
 
     def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
         if self._region is None:
@@ -119,21 +128,26 @@ class PlayerNetwork(SceneNetwork):
         return super()._survey(region, np.full_like(player, SURVEY_RADIUS))
 
     def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        """Return the codes in each window of the first layer, int32 [B * P, KERNEL**2], and what is aside."""
-        seen = self._surroundings.look_up(codes, player).reshape(-1, KERNEL**2)
-        return seen.astype(np.int32), self._look_aside(codes, player, state)
+        """Return the codes in each window of the first layer, int32 [B * P, KERNEL**2], those near, and what is aside.
+
+        Near are int32 [B, N].
+        """
+        cells = self._surroundings.look_up(codes, player).astype(np.int32)
+        windows = cells[:, : self._n_windowed].reshape(-1, KERNEL**2)
+        return windows, cells[:, self._n_windowed :], self._look_aside(codes, player, state)
 
     def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
-        """Return the windows one-hot, float32 [B * P, KERNEL**2 * (C + 1)], and what is aside."""
-        seen, aside = super().prepare(looked)
-        return functional.embedding(seen, self.table).flatten(1), aside
+        """Return the windows one-hot, float32 [B * P, KERNEL**2 * (C + 1)], near cells [B, N, C + 1], what is aside."""
+        windows, near, aside = super().prepare(looked)
+        return functional.embedding(windows, self.table).flatten(1), functional.embedding(near, self.table), aside
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        windows, aside = prepared
+        windows, near, aside = prepared
         first = functional.linear(windows, self.kernel.flatten(1), self.bias).relu_()
         second = self.second(first.view(-1, BLOCK**2 * FIRST_CHANNELS)).relu_()
-        return self.head(torch.cat([second.view(len(aside), -1), aside], dim=1))
+        nearest = self.near(near).relu_()
+        return self.head(torch.cat([second.view(len(aside), -1), nearest.flatten(1), aside], dim=1))
 
 
 class BoardNetwork(SceneNetwork):

@@ -29,6 +29,26 @@ NODE_PORTS = (
     "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port",
     "--runtime-env-agent-port", "--node-manager-port", "--object-manager-port",
 )  # fmt: skip
+FILL = """
+import sys
+import numpy as np, ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+
+@ray.remote(num_cpus=0)
+class Filler:
+    def fill(self, n_bytes, piece=4_000_000):
+        self.kept = []
+        while n_bytes >= piece:
+            reference = ray.put(np.ones(piece, np.uint8))
+            self.kept.append((reference, ray.get(reference)))  # read where it lies, so that it cannot be moved out
+            n_bytes -= piece
+
+fillers = [Filler.options(resources={node: 0.01}).remote() for node in sys.argv[3:]]
+ray.get([filler.fill.remote(int(sys.argv[2])) for filler in fillers])
+print("full", flush=True)
+sys.stdin.read()
+"""
+"""Fills the object stores of nodes until its input is closed."""
 QUICK_TO_NOTICE = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "5"}
 
 
@@ -197,6 +217,19 @@ class Cluster:
 
     def _head_ended(self) -> bool:
         return self.processes["head"].poll() is not None
+
+    @contextlib.contextmanager
+    def full_object_stores(self) -> Iterator[None]:
+        """Leave no room in the object stores of the workers: what is in them is in use."""
+        nodes = [name for name in self.processes if name != "head"]
+        with subprocess.Popen(
+            [sys.executable, "-c", FILL, self.address, str(OBJECT_STORE_BYTES), *nodes], env=self.environment,
+            cwd=self.home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as filler:  # fmt: skip
+            assert filler.stdout is not None
+            assert filler.stdout.readline() == "full\n"
+            yield
+            filler.communicate()
 
     def kill_node(self, name: str) -> None:
         """End a node as a power cut does: all its processes at once."""

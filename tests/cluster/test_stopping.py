@@ -1,4 +1,7 @@
-"""Ctrl-C ends a job with a checkpoint, which comes home through S3; the run is then finished by joining directly."""
+"""Ctrl-C ends a job with a checkpoint, which comes home through S3; the run is then finished by joining directly.
+
+The second part finds the object stores of its nodes full.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ def test_a_job_is_stopped_cleanly_and_its_run_finished_elsewhere(cluster: Cluste
     kept = objects.get_object(Bucket="runs", Key=f"corridor/checkpoints/{checkpoint.name}")["Body"].read()
     assert kept == checkpoint.read_bytes()
     update_config(run.path, {("hyperparameters", "training_episodes"): count + 15})
-    done = cluster.run("train", str(run.path), "--resume", "latest", "--address", cluster.address, "--actors", "1")
+    with cluster.full_object_stores():
+        done = cluster.run("train", str(run.path), "--resume", "latest", "--address", cluster.address, "--actors", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(episodes_of(run)) == count + 15
     assert run.resolve_checkpoint("final").episode is None

@@ -17,6 +17,7 @@ from retro_gamer.dqn.scene import (
     FIRST_CHANNELS,
     KERNEL,
     LARGEST_SCENE,
+    NEAR_RADIUS,
     SURVEY_RADIUS,
     BoardNetwork,
     PlayerNetwork,
@@ -164,8 +165,11 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_r
             one_hot[i, row, column, 0] = 1
         elif codes[i, y, x]:
             one_hot[i, row, column, codes[i, y, x]] = 1
+    middle = slice(radius - NEAR_RADIUS, radius + NEAR_RADIUS + 1)
     with torch.no_grad():
-        expected = convolve_by_hand(one_hot, network)
+        convolved = convolve_by_hand(one_hot, network)
+        nearest = network.near(torch.from_numpy(one_hot[:, middle, middle])).relu().flatten(1)
+    expected = torch.cat([convolved, nearest], dim=1)
     torch.testing.assert_close(scene_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -195,7 +199,7 @@ def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
     assert not PlayerNetwork(make_small_spec(height=64, width=128)).is_bounded
     codes, _, state = make_boards(spec, 4)
     player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
-    seen = network.look(codes, player, state)[1]
+    seen = network.look(codes, player, state)[2]
     r, side = SURVEY_RADIUS, 2 * SURVEY_RADIUS + 1
     region = np.zeros((4, side, side), np.uint8)
     for i, (x, y) in enumerate(player[:3].tolist()):
