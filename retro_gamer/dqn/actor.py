@@ -95,12 +95,13 @@ class Actor:
         Games still running go on with the next grant; their turns so far are pushed.
         """
         started = time.monotonic()
+        ends = started + grant.seconds
         self._follow(weights)
         self._epsilon = grant.epsilon
         tickets = deque(grant.tickets)
         turns, replay_turns = 0, 0
-        while turns < grant.turns and time.monotonic() - started < grant.seconds:
-            self._start_games(tickets)
+        while turns < grant.turns and time.monotonic() < ends:
+            self._start_games(tickets, ends)
             playing = [slot for slot in self._slots if slot.ticket is not None]
             if not playing:
                 break
@@ -127,10 +128,13 @@ class Actor:
         for character in weights.characters[known:]:
             self._observer.encoder.extend(character)
 
-    def _start_games(self, tickets: deque[int]) -> None:
+    def _start_games(self, tickets: deque[int], ends: float) -> None:
+        """Start a game in every free place; those that take seconds to build come one by one, with later grants."""
         for slot in self._slots:
             if slot.ticket is None and tickets:
                 self._start_game(slot, tickets.popleft())
+                if time.monotonic() >= ends:
+                    return
 
     def _start_game(self, slot: Slot, ticket: int) -> None:
         slot.generator.seed(f"{self._seed}/{ticket}")

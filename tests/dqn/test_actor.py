@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -277,6 +278,25 @@ def test_a_reward_that_cannot_be_read_is_a_fault_and_the_game_goes_on() -> None:
     assert (episode.turns, episode.truncated) == (3, False)
     assert episode.total_reward == 5
     assert "'lots'" in report.faults[0]
+
+
+def test_games_that_take_long_to_build_are_built_over_several_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def build() -> Game:
+        nonlocal now
+        now += 10
+        return walks(never_ends)()
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stage = Stage(build, n_games=3)
+    waiting: tuple[int, ...] = (1, 2, 3)
+    turns = []
+    for _ in range(4):
+        report = stage.play(waiting, turns=30, seconds=4)
+        waiting = report.unused_tickets
+        turns.append((report.turns, len(waiting)))
+    assert turns == [(1, 2), (2, 1), (3, 0), (30, 0)]
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
