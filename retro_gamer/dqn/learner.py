@@ -16,6 +16,7 @@ from retro_gamer.dqn.messages import Weights
 from retro_gamer.dqn.network import QNetwork, to_device
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
 
@@ -74,6 +75,7 @@ class Learner:
         """Set the step size of the updates to come."""
         self._optimizer.param_groups[0]["lr"] = learning_rate
 
+    @tiny_numbers_are_zero()
     def update(self, batch: Batch) -> UpdateResult:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
         network = self.network

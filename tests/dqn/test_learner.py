@@ -201,6 +201,21 @@ def test_the_seed_decides_the_weights() -> None:
     assert not same(weights_of(make_learner(seed=3)), weights_of(make_learner(seed=4)))
 
 
+def test_moments_never_decay_into_the_slow_range_below_1e_38() -> None:
+    learner = make_learner("list")
+    batch = make_batch(learner.spec, 4)
+    learner.update(batch)
+    moments = learner._optimizer.state[learner._online.vector]
+    untouched = moments["exp_avg"] == 0
+    assert untouched.any()
+    for moment in MOMENTS:
+        moments[moment][untouched] = 1e-39
+    learner.update(batch)
+    for moment in MOMENTS:
+        assert not moments[moment][untouched].any()
+    assert torch.tensor([1e-39]).add(0.0).item() > 0, "the rest of the thread keeps such numbers"
+
+
 def test_the_learning_rate_is_the_one_set() -> None:
     learner = make_learner(learning_rate=0.01)
     before = weights_of(learner)
