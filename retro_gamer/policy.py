@@ -13,7 +13,8 @@ from retro.game import Game
 from retro.input import InputSource
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
-from retro_gamer.dqn.evaluator import Evaluator, unsquash_values
+from retro_gamer.dqn.evaluator import Evaluator
+from retro_gamer.dqn.loss import unsquash
 from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.errors import CheckpointError, ConfigurationError, printable, shown
 from retro_gamer.games.keys import make_keystroke
@@ -80,7 +81,7 @@ class TrainedPolicy:
         if agent is not None:
             player = np.array(self._observer.cell(game, agent), dtype=np.int16)
         q = self._evaluator.evaluate(observation.codes[None], player[None], observation.state[None])
-        return unsquash_values(q)[0]
+        return unsquash(q)[0]
 
 
 class PolicyInput(InputSource):

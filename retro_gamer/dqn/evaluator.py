@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from retro_gamer.dqn.flat import FlatParameters
-from retro_gamer.dqn.loss import squash, td_target, unsquash
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
@@ -50,24 +49,3 @@ class Evaluator:
         with torch.inference_mode():
             q = self._network(codes, player, state)
         return q.numpy()
-
-
-def unsquash_values(q: np.ndarray) -> np.ndarray:
-    """Return squashed Q-values in units of reward."""
-    return unsquash(torch.from_numpy(q)).numpy()
-
-
-def squash_values(value: np.ndarray) -> np.ndarray:
-    """Return values in units of reward as the network counts them."""
-    return squash(torch.from_numpy(value)).numpy()
-
-
-def initial_priorities(
-    returns: np.ndarray, discounts: np.ndarray, q_taken: np.ndarray, q_next: np.ndarray
-) -> np.ndarray:
-    """Return |TD error| float32 [K] of new transitions by the actor's own Q-values (Horgan et al. 2018, section 3).
-
-    `q_taken` is the squashed value of the action taken at the start, `q_next` the largest one n steps later.
-    """
-    target = td_target(torch.from_numpy(returns), torch.from_numpy(discounts), torch.from_numpy(q_next)).numpy()
-    return np.abs(target - q_taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
-from retro_gamer.dqn.loss import double_q_errors, unsquash, weighted_huber
+from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import QNetwork, to_device
+from retro_gamer.dqn.network import QNetwork, to_numpy
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
@@ -81,20 +82,21 @@ class Learner:
         network = self.network
         seen_tm1 = network.prepare(network.look(batch.codes, batch.player, batch.state))
         seen_t = network.prepare(network.look(batch.next_codes, batch.next_player, batch.next_state))
-        action, returns, discounts, weights = to_device(
-            (batch.action, batch.returns, batch.discounts, batch.weights), self._device
-        )
         with torch.no_grad():
             q_t_online = network.value(*seen_t)
             q_t_target = self.target_network.value(*seen_t)
         q_tm1 = network.value(*seen_tm1)
-        errors = double_q_errors(q_tm1, action, returns, discounts, q_t_online, q_t_target)
-        loss = weighted_huber(errors, weights)
+        q, action = to_numpy(q_tm1), batch.action
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = double_q_errors(
+                q, action, batch.returns, batch.discounts, to_numpy(q_t_online), to_numpy(q_t_target)
+            )
+            loss = weighted_huber(errors, batch.weights)
+            gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
         self._online.zero_gradient()
-        loss.backward()
+        q_tm1.backward(torch.from_numpy(gradient).to(self._device))
         norm = self._clip_gradient()
-        skipped = not (np.isfinite(norm) and np.isfinite(loss_value := loss.item()))
-        if skipped:
+        if not (math.isfinite(norm) and math.isfinite(loss)):
             self.skipped_updates += 1
             return UpdateResult(loss=float("nan"), errors=np.zeros(len(batch.ids), np.float32), skipped=True)
         self._optimizer.step()
@@ -102,10 +104,10 @@ class Learner:
         if self.total_updates % self._settings.target_update_freq == 0:
             self._target.vector.data.copy_(self._online.vector.data)
         return UpdateResult(
-            loss=loss_value,
-            errors=errors.detach().cpu().numpy(),
+            loss=loss,
+            errors=errors,
             skipped=False,
-            largest_q=unsquash(q_tm1.detach().abs().max()).item(),
+            largest_q=float(unsquash(np.abs(q).max())),
         )
 
     def _clip_gradient(self) -> float:

@@ -61,6 +61,11 @@ def to_device(arrays: tuple[np.ndarray, ...], device: torch.device) -> tuple[tor
     return tuple(torch.from_numpy(array if array.flags.writeable else array.copy()).to(device) for array in arrays)
 
 
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor's values on the CPU, without its gradient."""
+    return tensor.detach().cpu().numpy()
+
+
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
     """Return the MLP of `n_layers` hidden layers from features to Q-values."""
     sizes = [n_features] + [spec.layer_size] * spec.n_layers

@@ -328,8 +328,8 @@ def test_priorities_are_the_td_errors_of_the_actors_own_network() -> None:
     stage.play(tuple(range(9)), epsilon=0.5)
     for block in stage.blocks:
         q, q_next = stage.q_values(block, block.first), stage.q_values(block, block.next).max(axis=1)
-        bootstrap = unsquash(torch.from_numpy(q_next)).numpy() * block.discounts
-        target = squash(torch.from_numpy(block.returns + bootstrap)).numpy()
+        bootstrap = unsquash(q_next) * block.discounts
+        target = squash(block.returns + bootstrap)
         taken = q[np.arange(len(block)), block.action]
         assert block.priorities is not None
         np.testing.assert_allclose(block.priorities, np.abs(target - taken), rtol=1e-3, atol=1e-4)

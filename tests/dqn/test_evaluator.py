@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.evaluator import Evaluator, initial_priorities, squash_values, unsquash_values
+from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.learner import Learner
-from retro_gamer.dqn.loss import squash
 
 from .samples import make_batch, make_boards, make_settings, make_small_spec
 
@@ -77,22 +76,3 @@ def test_a_loaded_state_dict_gives_the_learners_values() -> None:
     np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
     with pytest.raises(RuntimeError):
         evaluator.load(make_learner("list").get_state()["model_state_dict"])
-
-
-def test_values_are_squashed_and_unsquashed_in_units_of_reward() -> None:
-    values = np.array([-300.0, -0.5, 0.0, 2.0, 4300.0], np.float32)
-    np.testing.assert_allclose(squash_values(values), squash(torch.from_numpy(values)).numpy())
-    np.testing.assert_allclose(unsquash_values(squash_values(values)), values, rtol=1e-5)
-
-
-def test_initial_priorities_are_the_sizes_of_td_errors() -> None:
-    returns = np.array([1.0, -2.0, 30.0], np.float32)
-    discounts = np.array([0.9, 0.0, 0.81], np.float32)
-    q_taken, q_next = np.array([0.1, 0.2, -0.5], np.float32), np.array([1.5, 9.0, -2.0], np.float32)
-    expected = []
-    for g, d, q, n in zip(returns, discounts, q_taken, q_next, strict=True):
-        value = g + d * float(unsquash_values(np.array([n]))[0])
-        expected.append(abs(float(squash_values(np.array([value], np.float32))[0]) - q))
-    found = initial_priorities(returns, discounts, q_taken, q_next)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-5)

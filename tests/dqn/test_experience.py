@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.evaluator import squash_values, unsquash_values
 from retro_gamer.dqn.experience import ExperienceBuilder
+from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.replay.block import Block
 
 GAMMA = 0.9
@@ -171,8 +171,8 @@ def test_priorities_are_td_errors_by_the_values_written(n_step: int, chance_of_b
         for priority, (start, _, gain, discount, reached) in zip(
             block.priorities, found_transitions(block), strict=True
         ):
-            bootstrap = float(unsquash_values(np.array([game.q[reached][1]]))[0]) if reached else 0.0
-            target = float(squash_values(np.array([gain + discount * bootstrap]))[0])
+            bootstrap = float(unsquash(np.array([game.q[reached][1]]))[0]) if reached else 0.0
+            target = float(squash(np.array([gain + discount * bootstrap]))[0])
             assert priority == pytest.approx(abs(target - game.q[start][0]), rel=1e-3, abs=1e-3)
             count += 1
     assert count > 200
