@@ -80,8 +80,16 @@ class Learner:
     def update(self, batch: Batch) -> UpdateResult:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
         network = self.network
-        seen_tm1 = network.prepare(network.look(batch.codes, batch.player, batch.state))
-        seen_t = network.prepare(network.look(batch.next_codes, batch.next_player, batch.next_state))
+        # Looked at in one go, both ends of the transitions cost less than two looks.
+        seen_tm1, seen_t = network.halves(
+            network.prepare(
+                network.look(
+                    np.concatenate([batch.codes, batch.next_codes]),
+                    np.concatenate([batch.player, batch.next_player]),
+                    np.concatenate([batch.state, batch.next_state]),
+                )
+            )
+        )
         with torch.no_grad():
             q_t_online = network.value(*seen_t)
             q_t_target = self.target_network.value(*seen_t)

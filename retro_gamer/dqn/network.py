@@ -43,6 +43,11 @@ class QNetwork(nn.Module, abc.ABC):
         """Return what was looked at as the first layer takes it, on the network's device."""
         return to_device(looked, next(self.parameters()).device)
 
+    def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        """Return the first half of an even number of boards that were prepared, and the second."""
+        first, second = zip(*(tensor.chunk(2) for tensor in prepared), strict=True)
+        return first, second
+
     @abc.abstractmethod
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A] of boards that were prepared."""
@@ -111,6 +116,14 @@ class ListNetwork(QNetwork):
         rows = cell * self.spec.n_characters + flat[board, cell] - 1
         starts = np.searchsorted(board, np.arange(len(flat)))
         return rows, starts, compress(state)
+
+    def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        """Return the two halves of the boards: the rows of the first end where the second's begin."""
+        rows, starts, state = prepared
+        n_first = len(starts) // 2
+        middle = int(starts[n_first])
+        first = (rows[:middle], starts[:n_first], state[:n_first])
+        return first, (rows[middle:], starts[n_first:] - middle, state[n_first:])
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""

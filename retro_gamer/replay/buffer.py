@@ -122,7 +122,6 @@ class ReplayBuffer:
         else:
             slots = self._random.integers(held.oldest, held.added, (n_batches, batch_size)) % self.capacity
             weights = np.ones((n_batches, batch_size), np.float32)
-        # Both ends lie side by side for each batch, so the learner may read them as one piece.
         places = np.stack([held.first[slots], held.next[slots]], axis=1)
         codes, player, state = self._rows.take(places)
         action = held.action[slots].astype(np.int64)

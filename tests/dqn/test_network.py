@@ -109,6 +109,19 @@ def test_list_network_equals_a_dense_product(height: int, width: int, n_state: i
     torch.testing.assert_close(q_values(network, (codes, player, state)), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [{}, {"has_player": False}, {"spatial": False}, {"spatial": False, "n_layers": 0}])
+def test_the_halves_of_what_was_prepared_have_the_values_of_their_boards(shape: dict[str, Any]) -> None:
+    spec = make_small_spec(**shape)
+    network = make_network(spec)
+    boards = make_boards(spec, 20)
+    boards[0][[0, 9, 10, 19]] = 0  # empty boards where the halves begin and end
+    whole = q_values(network, boards)
+    with torch.no_grad():
+        halves = [network.value(*half) for half in network.halves(network.prepare(network.look(*boards)))]
+    assert [len(half) for half in halves] == [10, 10]
+    torch.testing.assert_close(torch.cat(halves), whole, rtol=1e-5, atol=1e-6)
+
+
 def test_list_network_of_empty_boards_only() -> None:
     spec = make_small_spec(spatial=False, n_layers=0, n_state=0)
     network = make_network(spec)
