@@ -48,9 +48,12 @@ class StridedNetwork(QNetwork):
     def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         return (codes.astype(np.int32),)
 
-    def value(self, *looked: torch.Tensor) -> torch.Tensor:
-        one_hot = nn.functional.embedding(looked[0], self.table).permute(0, 3, 1, 2)
-        return self.head(self.scene(one_hot))
+    def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
+        (codes,) = super().prepare(looked)
+        return (nn.functional.embedding(codes, self.table).permute(0, 3, 1, 2),)
+
+    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
+        return self.head(self.scene(prepared[0]))
 
 
 def make_strided_network(spec: NetworkSpec) -> QNetwork:
