@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from blessed import Terminal
+from retro.graph import Graph
 from retro.views.terminal import TerminalView
 
 from retro_gamer.errors import GameFailedError, TerminalError
@@ -23,6 +24,8 @@ class Screen(TerminalView):
 
     def __init__(self, terminal: Terminal, game: Any) -> None:
         super().__init__(terminal, color=game.color, show_state=game.show_state)
+        self.has_log = bool(game.debug)
+        """Whether the game's log is shown beside the board."""
         self._shown: dict[tuple[int, int], str] = {}
         self._state_rows = -1
 
@@ -79,6 +82,24 @@ class Screen(TerminalView):
         super().render_layout(game)
         self._shown = {}
 
+    def get_layout_graph(self, game: Any) -> Graph:
+        """Return the frame. That of a log beside a state pane the framework draws askew, and then refuses to draw."""
+        debug, game.debug = game.debug, False
+        try:
+            graph = super().get_layout_graph(game)
+        finally:
+            game.debug = debug
+        if self.has_log:
+            width, height = needed_size(self, game)
+            left, top = (place - 1 for place in self.get_view_origin_coords(game))
+            middle, right, bottom = left + width - 1 - self.DEBUG_WIDTH, left + width - 1, top + height - 1
+            if not self.state_height(game):
+                bottom = top + game.view_size[1] + 1
+            graph.get_or_create_edge(middle, top, right, top)
+            graph.get_or_create_edge(right, top, right, bottom)
+            graph.get_or_create_edge(middle, bottom, right, bottom)
+        return graph
+
     def get_board_view_diff(
         self, prior: dict[tuple[int, int], str], board_view: dict[tuple[int, int], str]
     ) -> dict[tuple[int, int], str]:
@@ -94,8 +115,8 @@ class Screen(TerminalView):
         self.terminal.stream.flush()
 
 
-def needed_size(view: TerminalView, game: Any) -> tuple[int, int]:
+def needed_size(view: Screen, game: Any) -> tuple[int, int]:
     """Return the columns and rows that the frame around the game takes."""
     width, height = game.view_size
-    log_width = view.DEBUG_WIDTH if game.debug else 0
+    log_width = view.DEBUG_WIDTH if view.has_log else 0
     return width + view.BORDER_X + log_width, height + view.BORDER_Y + view.state_height(game)

@@ -177,6 +177,22 @@ def test_a_game_in_debug_mode_needs_room_for_its_log() -> None:
     assert "hello from the game" in watched.emulator.text
 
 
+def test_the_log_of_a_game_that_shows_its_state_stands_in_a_straight_frame() -> None:
+    game = Game([agent_at(0, 0)], {"points": 0, "lives": 3}, board_size=(10, 2), debug=True)
+    watched = Watched(game)
+    game.log("hello from the game")
+    watched.turn()
+    lines = [line.rstrip() for line in watched.emulator.lines]
+    assert lines[0] == "╔" + "═" * 10 + "╦" + "═" * 59 + "╗"
+    assert lines[1].startswith("║*         ║0. hello from the game")
+    assert lines[1].endswith("║")
+    assert lines[3] == "╠" + "═" * 10 + "╣" + " " * 59 + "║"
+    assert lines[4].startswith("║lives: 3")
+    assert lines[5].startswith("║points: 0")
+    assert lines[6] == "╚" + "═" * 10 + "╩" + "═" * 59 + "╝"
+    assert game.debug is True
+
+
 @pytest.mark.filterwarnings("ignore:unknown terminal capability")
 def test_what_cannot_be_drawn_is_a_failure_of_the_game() -> None:
     watched = Watched(Game([agent_at(0, 0, color="no such colour")], {}, board_size=(5, 3)))
