@@ -15,6 +15,8 @@ RECENT = 100
 EARLY_EPSILON = 0.9
 FEWEST_EARLY = 10
 FEWEST_EPISODES = 300
+FEWEST_UPDATES = 10_000
+"""Before so many, no progress tells little: rare rewards take their time. Half of the planned episodes tell as much."""
 STANDARD_ERRORS = 2.0
 RUNAWAY_FACTOR = 10.0
 RUNAWAY_LOSS = 1.0
@@ -38,6 +40,7 @@ class Watch:
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._windows: list[float] = []
         self._losses: list[float] = []
+        self._updates = 0
         self._largest_q = 0.0
         self._largest_reward = 0.0
         self._choices: Counter[int] = Counter()
@@ -51,6 +54,7 @@ class Watch:
 
     def add_update(self, loss: float, largest_q: float) -> None:
         """Take an update's loss and its largest |Q| in units of reward."""
+        self._updates += 1
         if math.isfinite(loss):
             self._losses.append(loss)
         self._largest_q = max(self._largest_q, largest_q)
@@ -98,8 +102,9 @@ class Watch:
     def _check_progress(self, episodes: int) -> Iterator[str]:
         if episodes < FEWEST_EPISODES or len(self._early) < FEWEST_EARLY or self._largest_reward == 0:
             return
-        epsilon = epsilon_after(episodes, self._settings)
-        if epsilon > 0.5:
+        if self._updates < FEWEST_UPDATES and episodes < self._settings.training_episodes / 2:
+            return
+        if epsilon_after(episodes, self._settings) > 0.5:
             return
         gain = statistics.fmean(self._recent) - statistics.fmean(self._early)
         error = math.hypot(*(statistics.stdev(v) / math.sqrt(len(v)) for v in (self._early, list(self._recent))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.watch import Watch
+from retro_gamer.training.watch import FEWEST_UPDATES, Watch
 
 ACTIONS = ("KEY_LEFT", "KEY_RIGHT")
 
@@ -18,6 +18,12 @@ def play(watch: Watch, settings: Hyperparameters, rewards: list[float], first: i
         watch.add_episode(reward, epsilon)
         said += watch.check(first + index + 1)
     return said
+
+
+def learn(watch: Watch, updates: int = FEWEST_UPDATES) -> None:
+    """Do so many updates in which nothing is remarkable."""
+    for _ in range(updates):
+        watch.add_update(0.1, largest_q=1.0)
 
 
 @pytest.fixture
@@ -37,6 +43,7 @@ def test_play_that_gets_better_is_left_alone(watch: Watch, settings: Hyperparame
 
 
 def test_play_no_better_than_random_is_said_once(watch: Watch, settings: Hyperparameters) -> None:
+    learn(watch)
     watch.add_play({}, largest_reward=1.0)
     said = play(watch, settings, [float(i % 7) for i in range(900)])
     assert len(said) == 1
@@ -44,14 +51,23 @@ def test_play_no_better_than_random_is_said_once(watch: Watch, settings: Hyperpa
     assert "After 300 episodes" in said[0]
 
 
+def test_a_learner_that_has_hardly_begun_is_given_half_of_the_episodes(watch: Watch, settings: Hyperparameters) -> None:
+    learn(watch, FEWEST_UPDATES - 1)
+    watch.add_play({}, largest_reward=1.0)
+    (said,) = play(watch, settings, [float(i % 7) for i in range(900)])
+    assert "After 500 episodes" in said
+
+
 def test_an_early_floor_of_epsilon_is_named_as_the_reason(settings: Hyperparameters) -> None:
     long = Hyperparameters(training_episodes=100_000)
     watch = Watch(long, ACTIONS)
+    learn(watch)
     watch.add_play({}, largest_reward=1.0)
     said = play(watch, long, [float(i % 7) for i in range(700)])
     assert len(said) == 1
     assert "epsilon_decay" not in said[0]  # at 300 episodes epsilon was still falling
     watch = Watch(long, ACTIONS)
+    learn(watch)
     watch.add_play({}, largest_reward=1.0)
     for i in range(30):
         watch.add_episode(float(i % 7), epsilon=1.0)
