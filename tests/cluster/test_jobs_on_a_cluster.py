@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.status import is_run_file
-from retro_gamer.training.ray.metrics import FIGURES
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run
 
 from .nodes import Cluster, wait_until
@@ -19,11 +17,6 @@ from .nodes import Cluster, wait_until
 
 def has_episodes(run: RunDirectory, count: int) -> Callable[[], bool]:
     return lambda: run.log_path.exists() and run.log_path.read_text().count("\n[EP ") >= count
-
-
-def shown_metrics(cluster: Cluster) -> set[str]:
-    """Return the figures of the run that a Prometheus would find."""
-    return set(re.findall(r"^ray_retro_gamer_(\w+)\{.*\} [0-9.e+-]+$", cluster.scrape(), re.MULTILINE))
 
 
 def output_of(process: subprocess.Popen[str]) -> str:
@@ -46,7 +39,6 @@ def test_a_run_outlives_its_submitter_its_actors_node_and_its_learners_node(clus
         of_actors = cluster.node_of("PlayingProcess")
         assert of_actors is not None
         assert of_actors != cluster.node_of("LearnerProcess") == cluster.node_of("ReplayProcess")
-        wait_until("its metrics", lambda: shown_metrics(cluster) >= set(FIGURES) - {"mean_reward", "loss"})
         cluster.kill_node(of_actors)
         cluster.start_worker("three", n_cpus=2)
         cluster.wait_for_nodes(3)

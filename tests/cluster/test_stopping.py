@@ -1,19 +1,26 @@
 """Ctrl-C ends a job with a checkpoint, which comes home through S3; the run is then finished by joining directly.
 
-The second part finds the object stores of its nodes full.
+Meanwhile its figures are on the metrics endpoints of its nodes. The second part finds the object stores full.
 """
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import boto3
 
 from retro_gamer.runs.config_edit import update_config
+from retro_gamer.training.ray.metrics import FIGURES
 from tests.training.corridors import episodes_of, make_corridor_run
 
 from .nodes import S3_SECRET, Cluster, wait_until
+
+
+def shown_metrics(cluster: Cluster) -> set[str]:
+    """Return the figures of the run that a Prometheus would find."""
+    return set(re.findall(r"^ray_retro_gamer_(\w+)\{.*\} [0-9.e+-]+$", cluster.scrape(), re.MULTILINE))
 
 
 def test_a_job_is_stopped_cleanly_and_its_run_finished_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
@@ -34,6 +41,7 @@ def test_a_job_is_stopped_cleanly_and_its_run_finished_elsewhere(cluster: Cluste
 
     try:
         wait_until("episodes at home", has_begun)
+        wait_until("all metrics", lambda: shown_metrics(cluster) >= set(FIGURES), every=1.0)
         submitted.send_signal(signal.SIGINT)
         said, _ = submitted.communicate(timeout=240)
     finally:
