@@ -5,6 +5,7 @@ Nothing heavy is imported until a command needs it, so that ``--help`` answers a
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import sys
 import traceback
@@ -20,6 +21,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A path or a character that the terminal's encoding lacks must not end a command.
             stream.reconfigure(errors="backslashreplace")
+    if sys.stderr is not None:
+        faulthandler.enable()  # a game that crashes in this process leaves no other word than its line
     sys.exit(run(sys.argv[1:]))
 
 

@@ -116,6 +116,20 @@ def test_a_missing_checkpoint_names_those_there(tmp_path: Path, capsys: Captured
     assert "ep_0100" in capsys.readouterr().err
 
 
+def test_a_game_that_crashes_in_this_process_leaves_its_line(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path)
+    game = "import ctypes\n\n\ndef create_game():\n    ctypes.string_at(0)\n"
+    (tmp_path / "project" / "game.py").write_text(game)
+    done = subprocess.run(
+        [sys.executable, "-m", "retro_gamer", "train", str(run_dir), "--actors", "0"], capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
+    assert 'game.py", line 5 in create_game' in done.stderr
+    assert not (run_dir / "training.log").exists()
+
+
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, training_episodes=1_000_000)
     process = subprocess.Popen(
