@@ -42,7 +42,7 @@ def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any
     with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
         for reuse, changed in REUSES.items():
             work = dataclasses.replace(work, settings=dataclasses.replace(work.settings, **changed))
-            times = measure_service_times(work, most_learner_threads(count_cpus()))
+            times = measure_service_times(work, most_learner_threads(count_cpus()), count_cpus())
             found[reuse] = {
                 "turn_seconds": times.turn,
                 "update_seconds": times.update,
@@ -63,7 +63,7 @@ def measure_replay_process(work: Work, seconds: float) -> dict[str, float]:
         replay: Any = ray.remote(ReplayProcess).options(num_cpus=0).remote(work, seed=0)
         pushes = _count_calls(lambda: replay.push.remote(block), seconds)
         size = work.settings.batch_size
-        requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size), seconds)
+        requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size, work.spec), seconds)
         ids, errors = np.arange(BATCHES_A_CALL * size), np.ones(BATCHES_A_CALL * size, np.float32)
         returns = _count_calls(lambda: replay.update_priorities.remote(ids, errors), seconds)
         ray.kill(replay)

@@ -17,11 +17,19 @@ from torch import nn
 
 import retro_gamer.dqn
 from retro_gamer.dqn.characters import CharacterAxis
-from retro_gamer.dqn.network import Looked, QNetwork
+from retro_gamer.dqn.looks import Look, Looked
+from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.spec import NetworkSpec
 
 N_PARAMETERS = 299_685
 """Of this network on Snake, and of stable-baselines3's."""
+
+
+class StridedLook(Look):
+    """The codes of the board, nothing else."""
+
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+        return (codes,)
 
 
 class StridedNetwork(QNetwork):
@@ -29,6 +37,7 @@ class StridedNetwork(QNetwork):
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
+        self.look = StridedLook(spec)
         height, width = -(-spec.height // 4), -(-spec.width // 4)
         self.table: torch.Tensor
         eye = torch.cat([torch.zeros(1, spec.n_characters), torch.eye(spec.n_characters)])
@@ -45,12 +54,9 @@ class StridedNetwork(QNetwork):
     def character_axes(self) -> dict[str, CharacterAxis]:
         return {"scene.0.weight": CharacterAxis(dim=1)}
 
-    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        return (codes.astype(np.int32),)
-
     def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
         (codes,) = super().prepare(looked)
-        return (nn.functional.embedding(codes, self.table).permute(0, 3, 1, 2),)
+        return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         return self.head(self.scene(prepared[0]))
@@ -61,11 +67,12 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 
 
 def put_in_place() -> None:
-    """Let every learner and evaluator of this process build the strided network."""
-    for found in pkgutil.iter_modules(retro_gamer.dqn.__path__):
-        module = importlib.import_module(f"{retro_gamer.dqn.__name__}.{found.name}")
-        if hasattr(module, "make_network"):
-            vars(module)["make_network"] = make_strided_network
+    """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
+    replaced = {"make_network": make_strided_network, "make_look": StridedLook}
+    names = [f"{retro_gamer.dqn.__name__}.{found.name}" for found in pkgutil.iter_modules(retro_gamer.dqn.__path__)]
+    for name in [*names, "retro_gamer.training.memory"]:
+        module = importlib.import_module(name)
+        vars(module).update({name: made for name, made in replaced.items() if hasattr(module, name)})
 
 
 def create_game() -> Any:

@@ -10,21 +10,12 @@ to the device afterwards is smaller than the boards.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 SUMMARY_FEATURES = 4
 """Per character: present or not, how many (log), and the mean offset (x, y) from the player or the centre."""
 
 LOCATION_FEATURES = 3
 """Whether there is a player, and its position (x, y)."""
-
-
-def one_hot_table(n_characters: int) -> torch.Tensor:
-    """Return the float table [C + 2, C + 1] whose row `code` is that code's one-hot; the last row is the outside."""
-    table = torch.zeros(n_characters + 2, n_characters + 1)
-    table[1 : n_characters + 1, 1:] = torch.eye(n_characters)
-    table[n_characters + 1, 0] = 1.0
-    return table
 
 
 class Surroundings:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from retro_gamer.dqn.adam import FlatAdam
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.dqn.network import QNetwork, to_numpy
 from retro_gamer.dqn.scene import make_network
+from retro_gamer.dqn.seen import SeenBatch, see
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.hyperparameters import Hyperparameters
@@ -60,7 +62,7 @@ class Learner:
         self.target_network.requires_grad_(False)
         self._online = FlatParameters(self.network)
         self._target = FlatParameters(self.target_network)
-        self._optimizer = torch.optim.Adam([self._online.vector], lr=self._settings.learning_rate, fused=True)
+        self._optimizer = FlatAdam(self._online.vector, self._settings.learning_rate)
 
     @property
     def n_parameters(self) -> int:
@@ -74,35 +76,29 @@ class Learner:
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the step size of the updates to come."""
-        self._optimizer.param_groups[0]["lr"] = learning_rate
+        self._optimizer.learning_rate = learning_rate
 
     @tiny_numbers_are_zero()
-    def update(self, batch: Batch) -> UpdateResult:
-        """Do one gradient step on `batch` and, when it is due, copy the network into the target network."""
+    def update(self, batch: Batch | SeenBatch) -> UpdateResult:
+        """Do one gradient step on `batch` and, when it is due, copy the network into the target network.
+
+        A batch that was not looked at yet is looked at here.
+        """
         network = self.network
-        # Looked at in one go, both ends of the transitions cost less than two looks.
-        seen_tm1, seen_t = network.halves(
-            network.prepare(
-                network.look(
-                    np.concatenate([batch.codes, batch.next_codes]),
-                    np.concatenate([batch.player, batch.next_player]),
-                    np.concatenate([batch.state, batch.next_state]),
-                )
-            )
-        )
+        seen = batch if isinstance(batch, SeenBatch) else see(batch, network.look)
+        prepared = network.prepare(seen.looked)
         with torch.no_grad():
-            q_t_online = network.value(*seen_t)
-            q_t_target = self.target_network.value(*seen_t)
-        q_tm1 = network.value(*seen_tm1)
-        q, action = to_numpy(q_tm1), batch.action
+            q_t_target = self.target_network.value(*network.halves(prepared)[1])
+        valued = network.value_both(prepared)
+        q, action = to_numpy(valued.q_tm1), batch.action
         with np.errstate(over="ignore", invalid="ignore"):
             errors = double_q_errors(
-                q, action, batch.returns, batch.discounts, to_numpy(q_t_online), to_numpy(q_t_target)
+                q, action, batch.returns, batch.discounts, to_numpy(valued.q_t), to_numpy(q_t_target)
             )
             loss = weighted_huber(errors, batch.weights)
             gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
         self._online.zero_gradient()
-        q_tm1.backward(torch.from_numpy(gradient).to(self._device))
+        network.backpropagate(valued, torch.from_numpy(gradient).to(self._device))
         norm = self._clip_gradient()
         if not (math.isfinite(norm) and math.isfinite(loss)):
             self.skipped_updates += 1
@@ -137,7 +133,7 @@ class Learner:
             raise ValueError("the new character set must continue the old one")
         old = self.get_state()
         grown = grow_learner_state(old, self.network, len(self.characters), len(characters))
-        learning_rate = self._optimizer.param_groups[0]["lr"]
+        learning_rate = self._optimizer.learning_rate
         generator = torch.get_rng_state()
         self._install(make_network(self.spec.with_characters(len(characters))))
         torch.set_rng_state(generator)
@@ -147,13 +143,12 @@ class Learner:
 
     def get_state(self) -> dict[str, Any]:
         """Return everything the updates to come depend on, as tensors and plain types."""
-        moments = self._optimizer.state.get(self._online.vector, {})
+        adam = self._optimizer
         optimizer: dict[str, Any] = {
-            name: {k: v.clone() for k, v in self._online.views(moments[name]).items()} for name in MOMENTS if moments
+            name: {k: v.clone() for k, v in self._online.views(moment).items()} for name, moment in adam.moments.items()
         }
-        if moments:
-            optimizer["step"] = moments["step"].clone()
-        optimizer["learning_rate"] = float(self._optimizer.param_groups[0]["lr"])
+        optimizer["step"] = adam.steps.clone()
+        optimizer["learning_rate"] = float(adam.learning_rate)
         return {
             "model_state_dict": {k: v.detach().clone() for k, v in self._online.views(self._online.vector).items()},
             "target_state_dict": {k: v.detach().clone() for k, v in self._target.views(self._target.vector).items()},
@@ -172,13 +167,8 @@ class Learner:
         self.network.load_state_dict(state["model_state_dict"])
         self.target_network.load_state_dict(state["target_state_dict"])
         optimizer = state["optimizer_state_dict"]
-        self._optimizer.state.clear()
-        if "step" in optimizer:
-            moments = {name: join(_ordered(optimizer[name], state["model_state_dict"])) for name in MOMENTS}
-            self._optimizer.state[self._online.vector] = {
-                "step": optimizer["step"].clone(),
-                **{name: moment.to(self._device) for name, moment in moments.items()},
-            }
+        moments = {name: join(_ordered(optimizer[name], state["model_state_dict"])) for name in MOMENTS}
+        self._optimizer.set_state(optimizer["step"], moments)
         self.set_learning_rate(optimizer["learning_rate"])
         self.total_updates = state["total_steps"]
         self.skipped_updates = state["skipped_updates"]
@@ -200,7 +190,7 @@ def grow_learner_state(state: Mapping[str, Any], network: QNetwork, n_old: int, 
         }
 
     optimizer = dict(state["optimizer_state_dict"])
-    optimizer.update({name: grow(optimizer[name]) for name in MOMENTS if name in optimizer})
+    optimizer.update({name: grow(optimizer[name]) for name in MOMENTS})
     return {
         **state,
         "model_state_dict": grow(state["model_state_dict"]),

@@ -8,36 +8,43 @@ and return torch's Q-values float32 [B, A]. Each names the parameters that are l
 from __future__ import annotations
 
 import abc
+import dataclasses
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.dqn.board import compress
+from retro_gamer.dqn.by_hand import backward_layers, forward_layers, gradient_of, pass_relu
 from retro_gamer.dqn.characters import CharacterAxis
+from retro_gamer.dqn.looks import Looked, make_look
 from retro_gamer.dqn.spec import NetworkSpec
 
-Looked = tuple[np.ndarray, ...]
-"""What a network makes of boards without using a weight: the same for every network of its spec."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Valued:
+    """Q-values [B, A] of the boards at both ends of B transitions, and what the gradient of the first ones needs."""
+
+    q_tm1: torch.Tensor
+    q_t: torch.Tensor
+    kept: tuple[Any, ...] = ()
 
 
 class QNetwork(nn.Module, abc.ABC):
     """Base of the networks: Q-values of every action for a batch of observations.
 
     A forward pass is `look`, `prepare` and `value`, of which only the last uses weights: a learner looks at a batch
-    and prepares it once, and lets both of its networks value it.
+    and prepares it once, and lets both of its networks value it. It learns by `value_both` and `backpropagate`, for
+    which torch's automatic gradient serves where a network does not write its own.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-
-    @abc.abstractmethod
-    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        """Return all that the network takes of the boards, as small as it can be sent to a device."""
+        self.look = make_look(spec)
 
     def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
         """Return what was looked at as the first layer takes it, on the network's device."""
@@ -51,6 +58,17 @@ class QNetwork(nn.Module, abc.ABC):
     @abc.abstractmethod
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A] of boards that were prepared."""
+
+    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
+        """Return the values of 2 B boards that were prepared: first those at the start of each transition."""
+        start, end = self.halves(prepared)
+        with torch.no_grad():
+            q_t = self.value(*end)
+        return Valued(q_tm1=self.value(*start), q_t=q_t)
+
+    def backpropagate(self, valued: Valued, gradient: torch.Tensor) -> None:
+        """Set the parameters' gradients, which are there and zero, from that of `q_tm1` [B, A]."""
+        valued.q_tm1.backward(gradient)
 
     def forward(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> torch.Tensor:
         """Return Q-values [B, A]."""
@@ -69,6 +87,11 @@ def to_device(arrays: tuple[np.ndarray, ...], device: torch.device) -> tuple[tor
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor's values on the CPU, without its gradient."""
     return tensor.detach().cpu().numpy()
+
+
+def linear_layers(layers: nn.Sequential) -> list[nn.Linear]:
+    """Return the layers that have weights; ReLU stands between them."""
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
@@ -101,21 +124,11 @@ class ListNetwork(QNetwork):
                 rest += [nn.Linear(spec.layer_size, spec.layer_size), nn.ReLU()]
             rest.append(nn.Linear(spec.layer_size, spec.n_actions))
         self.rest = nn.Sequential(*rest)
+        self._layers = linear_layers(self.rest)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the axis of the first layer: its rows are laid out [H * W, C]."""
         return {"cells": CharacterAxis(dim=0, before=self.spec.height * self.spec.width)}
-
-    def look(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        """Return the rows of the first layer that count, where each board's begin, and the state values.
-
-        The player's position is not used.
-        """
-        flat = codes.reshape(len(codes), -1)
-        board, cell = np.nonzero(flat)
-        rows = cell * self.spec.n_characters + flat[board, cell] - 1
-        starts = np.searchsorted(board, np.arange(len(flat)))
-        return rows, starts, compress(state)
 
     def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
         """Return the two halves of the boards: the rows of the first end where the second's begin."""
@@ -127,6 +140,32 @@ class ListNetwork(QNetwork):
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        rows, starts, state = prepared
-        seen = functional.embedding_bag(rows, self.cells, starts, mode="sum")
-        return self.rest(seen + state @ self.values + self.bias)
+        return self.rest(self._first(*prepared))
+
+    def _first(self, rows: torch.Tensor, starts: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """Return what the first layer gives [B, layer_size], before its ReLU."""
+        return functional.embedding_bag(rows, self.cells, starts, mode="sum") + state @ self.values + self.bias
+
+    @torch.no_grad()
+    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
+        """Return the values, as the base does, in one pass over both ends."""
+        q = self._first(*prepared)
+        inputs: list[torch.Tensor] = []
+        if self._layers:
+            inputs, q = forward_layers(self._layers, q.relu_())
+        q_tm1, q_t = q.chunk(2)
+        return Valued(q_tm1=q_tm1, q_t=q_t, kept=(prepared, inputs))
+
+    @torch.no_grad()
+    def backpropagate(self, valued: Valued, gradient: torch.Tensor) -> None:
+        """Set the gradients, written out."""
+        (rows, starts, state), inputs = valued.kept
+        n_boards = len(gradient)
+        if self._layers:
+            gradient = pass_relu(backward_layers(self._layers, inputs, gradient), inputs[0][:n_boards])
+        n_rows = starts[1 : n_boards + 1] - starts[:n_boards]
+        each = gradient.repeat_interleave(n_rows, dim=0)
+        # Only these rows have a gradient: a whole one, made to be added to zeros, takes three times as long.
+        gradient_of(self.cells).index_add_(0, rows[: len(each)], each)
+        torch.mm(state[:n_boards].t(), gradient, out=gradient_of(self.values))
+        torch.sum(gradient, 0, out=gradient_of(self.bias))

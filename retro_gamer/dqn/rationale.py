@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
+from retro_gamer.dqn.looks import NEAR_RADIUS, SURVEY_RADIUS
 from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import NEAR_RADIUS, SURVEY_RADIUS, BoardNetwork, PlayerNetwork, SceneNetwork
+from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -33,7 +34,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
 
 def _describe_scene(network: SceneNetwork) -> list[str]:
     if isinstance(network, PlayerNetwork):
-        side, nearest = 2 * network.radius + 1, 2 * NEAR_RADIUS + 1
+        side, nearest = 2 * network.look.radius + 1, 2 * NEAR_RADIUS + 1
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
             "board marked as such. What is learned in one place then holds in every other, which is worth far more "
@@ -43,15 +44,16 @@ def _describe_scene(network: SceneNetwork) -> list[str]:
         ]
     else:
         assert isinstance(network, BoardNetwork)
+        side = network.look.reduction
         seen = [
             "  Spatial, without a player among the agents shown: a CNN sees the whole board"
-            + (f", {network.reduction} x {network.reduction} cells averaged into one" if network.reduction > 1 else "")
+            + (f", {side} x {side} cells averaged into one" if side > 1 else "")
             + ".",
             '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board '
             "from where the player stands learns much faster.",
         ]
     reach = 2 * SURVEY_RADIUS + 1
-    region = f"the {reach} x {reach} cells around the player" if network.is_bounded else "the whole board"
+    region = f"the {reach} x {reach} cells around the player" if network.look.is_bounded else "the whole board"
     return [
         *seen,
         f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum "

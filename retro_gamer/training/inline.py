@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from retro_gamer.dqn.messages import Grant, Weights
-from retro_gamer.replay.batch import Batch
+from retro_gamer.dqn.seen import SeenBatch
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.training.memory import Memory
 from retro_gamer.training.runtime import Event, Reported
 from retro_gamer.training.work import Work
@@ -46,9 +47,9 @@ class InlineRuntime:
         grant, self._grant = self._grant, None
         return [Reported(actor=ACTOR, report=self._actor.play(grant, self._weights, self._replay.push))]
 
-    def next_batch(self, wanted: int) -> Batch:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch:
         """Return a batch sampled now."""
-        return self._replay.sample(1, self._batch_size)[0]
+        return self._replay.sample(1, self._batch_size, spec)[0]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Update replay now."""

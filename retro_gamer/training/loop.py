@@ -26,7 +26,7 @@ from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.tickets import TicketOffice
 from retro_gamer.training.watch import Watch
 
-UPDATES_AT_A_TIME = 8
+UPDATES_AT_A_TIME = 16
 LOSSES_IN_A_ROW = 5
 REPLAY_LOSSES_IN_A_ROW = 3
 SKIPPED_UPDATES_LIMIT = 100
@@ -242,7 +242,7 @@ class TrainingLoop:
     def _update(self, due: int) -> bool:
         """Do one update, or none and return False if replay was lost."""
         with self._figures.waiting():
-            batch = self._runtime.next_batch(due)
+            batch = self._runtime.next_batch(due, self._learner.spec)
         if batch is None:
             return False
         self._replay_losses_in_a_row = 0

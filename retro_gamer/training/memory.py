@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.replay.batch import Batch
+from retro_gamer.dqn.looks import make_look
+from retro_gamer.dqn.seen import SeenBatch, see
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
@@ -20,6 +22,7 @@ class Memory:
     def __init__(self, work: Work, *, seed: int) -> None:
         self._work = work
         self._buffer = work.make_replay(seed)
+        self._look = make_look(work.spec)
         self._stream: SnapshotStream | None = None
         self._pieces: list[bytes] = []
 
@@ -27,9 +30,11 @@ class Memory:
         """Take a block; return the turns received in all."""
         return self._buffer.push(block)
 
-    def sample(self, n_batches: int, batch_size: int) -> list[Batch]:
-        """Return that many batches."""
-        return self._buffer.sample_many(n_batches, batch_size)
+    def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[SeenBatch]:
+        """Return that many batches, looked at for a network of `spec`."""
+        if spec != self._look.spec:
+            self._look = make_look(spec)
+        return [see(batch, self._look) for batch in self._buffer.sample_many(n_batches, batch_size)]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
         """Take the errors of records; return how many were overwritten since and dropped."""

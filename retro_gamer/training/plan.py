@@ -8,6 +8,8 @@ import math
 from retro_gamer.hyperparameters import Hyperparameters
 
 INLINE_GRANT_TURNS = 64
+GRANT_UPDATES = 64
+"""An actor is granted the turns of so many: every grant costs the learner a message and a copy of the weights."""
 SHORTEST_GRANT_TURNS = 128
 LONGEST_GRANT_TURNS = 4096
 LARGEST_BLOCK_TURNS = 512
@@ -58,7 +60,7 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
         return _make_inline_plan(settings)
     useful = useful_actors(settings, times)
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
-    threads = min(times.learner_threads, most_learner_threads(n_cpus))
+    threads = min(times.learner_threads, n_cpus)
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
         f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in all."
@@ -84,7 +86,7 @@ def _make_plan(
     settings: Hyperparameters, times: ServiceTimes, n_actors: int, threads: int, *first_reasons: str
 ) -> WorkPlan:
     games = settings.games_per_actor
-    grant = min(max(32 * settings.train_every, SHORTEST_GRANT_TURNS, 4 * games), LONGEST_GRANT_TURNS)
+    grant = min(max(GRANT_UPDATES * settings.train_every, SHORTEST_GRANT_TURNS, 4 * games), LONGEST_GRANT_TURNS)
     return WorkPlan(
         n_actors=n_actors,
         games_per_actor=games,
@@ -104,14 +106,18 @@ def _make_plan(
 
 
 def most_learner_threads(n_cpus: int) -> int:
-    """Return how many threads a learner may try on a machine whose actors need a core too."""
+    """Return how many threads a learner may try on a machine whose actors are to have a core of their own."""
     return min(max(1, n_cpus - 1), MOST_LEARNER_THREADS)
 
 
 def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
     """Return the smallest number of actors that keeps this learner busy."""
-    needed = HEADROOM * settings.train_every * times.turn / times.update
-    return max(1, math.ceil(min(needed, MOST_ACTORS)))
+    return max(1, math.ceil(min(HEADROOM * cores_played(settings, times), MOST_ACTORS)))
+
+
+def cores_played(settings: Hyperparameters, times: ServiceTimes) -> float:
+    """Return how many cores play while the learner is busy."""
+    return settings.train_every * times.turn / times.update
 
 
 def _make_inline_plan(settings: Hyperparameters) -> WorkPlan:

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
-from retro_gamer.replay.batch import Batch
+from retro_gamer.dqn.seen import SeenBatch
+from retro_gamer.dqn.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,11 @@ class Runtime(Protocol):
     def poll(self, timeout_seconds: float) -> list[Event]:
         """Return what happened to actors, once for each grant, and to replay; wait at most so long for something."""
 
-    def next_batch(self, wanted: int) -> Batch | None:
-        """Return the next batch, None if replay was lost (`poll` tells); up to `wanted` may be fetched ahead."""
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch | None:
+        """Return the next batch, looked at for a network of `spec`, None if replay was lost (`poll` tells).
+
+        Up to `wanted` may be fetched ahead.
+        """
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Hand the errors of a batch's records back to replay."""

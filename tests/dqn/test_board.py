@@ -11,7 +11,6 @@ from retro_gamer.dqn.board import (
     compress,
     find_cells,
     locate,
-    one_hot_table,
     pool,
     summarise,
     window_places,
@@ -123,17 +122,6 @@ def test_compress_is_odd_and_logarithmic() -> None:
     values = [0.0, 1e-4, 1.0, -1.0, 1e6, -1e30]
     expected = [math.copysign(math.log1p(abs(v)), v) for v in values]
     np.testing.assert_allclose(compress(np.array(values)), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("n_characters", [0, 1, 5, 254])
-def test_one_hot_table_has_a_channel_for_each_character_and_one_for_the_outside(n_characters: int) -> None:
-    table = one_hot_table(n_characters)
-    assert table.shape == (n_characters + 2, n_characters + 1)
-    assert not table[0].any()
-    for code in range(1, n_characters + 2):
-        channel = code if code <= n_characters else 0
-        assert table[code].sum() == 1
-        assert table[code, channel] == 1
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(1, 1, 1), (7, 4, 1), (7, 4, 3), (16, 32, 5), (2, 3, 9)])

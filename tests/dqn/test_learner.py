@@ -218,7 +218,7 @@ def test_moments_never_decay_into_the_slow_range_below_1e_38() -> None:
     learner = make_learner("list")
     batch = make_batch(learner.spec, 4)
     learner.update(batch)
-    moments = learner._optimizer.state[learner._online.vector]
+    moments = learner._optimizer.moments
     untouched = moments["exp_avg"] == 0
     assert untouched.any()
     for moment in MOMENTS:

@@ -10,15 +10,11 @@ import torch
 from torch.nn import functional
 
 from retro_gamer.dqn.board import summarise
+from retro_gamer.dqn.looks import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS
 from retro_gamer.dqn.network import ListNetwork
 from retro_gamer.dqn.scene import (
-    BLOCK,
     CHANNELS,
     FIRST_CHANNELS,
-    KERNEL,
-    LARGEST_SCENE,
-    NEAR_RADIUS,
-    SURVEY_RADIUS,
     BoardNetwork,
     PlayerNetwork,
     SceneNetwork,
@@ -147,7 +143,7 @@ def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor
     if isinstance(network, BoardNetwork):
         return network.scene(board).flatten(1)
     assert isinstance(network, PlayerNetwork)
-    kernel = network.kernel.unflatten(1, (KERNEL, KERNEL)).permute(0, 3, 1, 2)
+    kernel = network.kernel.unflatten(0, (KERNEL, KERNEL)).permute(3, 2, 0, 1)
     first = functional.conv2d(board, kernel, network.bias, stride=2).relu()
     second = network.second.weight.view(-1, BLOCK, BLOCK, FIRST_CHANNELS).permute(0, 3, 1, 2)
     seen = functional.conv2d(first, second, network.second.bias, stride=BLOCK).relu()
@@ -168,7 +164,7 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_r
     spec = make_small_spec(crop_radius=crop_radius)
     network = make_network(spec)
     assert isinstance(network, PlayerNetwork)
-    assert network.radius == radius
+    assert network.look.radius == radius
     codes, player, state = make_boards(spec, 30)
     side = 2 * radius + 1
     one_hot = np.zeros((30, side, side, spec.n_characters + 1), np.float32)
@@ -192,7 +188,7 @@ def test_scene_without_a_player_averages_a_large_board(height: int, width: int) 
     network = make_network(spec)
     assert isinstance(network, BoardNetwork)
     k = math.ceil(max(height, width) / LARGEST_SCENE)
-    assert network.reduction == k
+    assert network.look.reduction == k
     codes, player, state = make_boards(spec, 3)
     full = (codes[..., None] == np.arange(1, spec.n_characters + 1)).astype(np.float32)
     rows, columns = math.ceil(height / k), math.ceil(width / k)
@@ -208,8 +204,8 @@ def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
     spec = make_small_spec(height=100, width=200)
     network = make_network(spec)
     assert isinstance(network, PlayerNetwork)
-    assert network.is_bounded
-    assert not PlayerNetwork(make_small_spec(height=64, width=128)).is_bounded
+    assert network.look.is_bounded
+    assert not PlayerNetwork(make_small_spec(height=64, width=128)).look.is_bounded
     codes, _, state = make_boards(spec, 4)
     player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
     seen = network.look(codes, player, state)[2]

@@ -11,6 +11,7 @@ import numpy as np
 
 from retro_gamer.dqn.learner import UpdateResult
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.loop import Start, TrainingLoop
@@ -20,6 +21,8 @@ from retro_gamer.training.recorder import Position
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.watch import Watch
+
+from ..dqn.samples import make_small_spec
 
 BATCH_SIZE = 8
 LEARNING_STARTS = 40
@@ -33,6 +36,7 @@ class CountingLearner:
         self.skipped_updates = 0
         self.skips: Callable[[int], bool] = lambda number: False
         self.characters: tuple[str, ...] = ("a", "b")
+        self.spec = make_small_spec()
         self.learning_rates: list[float] = []
         self.calls = 0
         self.on_update: Callable[[], None] = lambda: None
@@ -246,7 +250,7 @@ class ActorsInMemory:
             seconds=0.01,
         )
 
-    def next_batch(self, wanted: int) -> Any:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> Any:
         assert wanted >= 1
         self.batches += 1
         return types.SimpleNamespace(ids=np.arange(BATCH_SIZE) + 100 * self.batches)

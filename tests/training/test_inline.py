@@ -39,13 +39,13 @@ def test_what_was_played_can_be_sampled_at_once(tmp_path: Path) -> None:
     runtime, learner = make_runtime(tmp_path, prioritize_experiences=True, batch_size=16)
     runtime.grant(ACTOR, grant(1, 2, 3))
     runtime.poll(0.0)
-    batch = runtime.next_batch(1)
+    batch = runtime.next_batch(1, learner.spec)
     assert len(batch) == 16
     result = learner.update(batch)
     runtime.update_priorities(batch.ids, result.errors)
     ids = np.unique(batch.ids)
     runtime.update_priorities(ids, np.where(ids == ids[0], 1e6, 0).astype(np.float32))
-    drawn = runtime.next_batch(1).ids
+    drawn = runtime.next_batch(1, learner.spec).ids
     assert (drawn == ids[0]).mean() > 0.5
     runtime.stop()
 
@@ -54,7 +54,7 @@ def test_later_grants_are_played_with_the_weights_published_last(tmp_path: Path)
     runtime, learner = make_runtime(tmp_path)
     runtime.grant(ACTOR, grant(1, 2, 3))
     runtime.poll(0.0)
-    learner.update(runtime.next_batch(1))
+    learner.update(runtime.next_batch(1, learner.spec))
     runtime.publish(learner.publish())
     runtime.grant(ACTOR, grant(turns=1))
     (event,) = runtime.poll(0.0)

@@ -436,7 +436,7 @@ def test_a_batch_that_cannot_be_had_is_no_update() -> None:
     stage = make_stage(2)
     next_batch, gone = stage.runtime.next_batch, [True] * 5
     stage.runtime.next_batch = (  # type: ignore[method-assign]
-        lambda wanted: None if gone and gone.pop() else next_batch(wanted)
+        lambda wanted, spec: None if gone and gone.pop() else next_batch(wanted, spec)
     )
     assert stage.run()
     assert stage.learner.calls == (stage.loop.turns - LEARNING_STARTS) // 4

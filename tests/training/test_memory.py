@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.looks import make_look
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.memory import Memory
@@ -43,9 +44,25 @@ def test_a_copy_put_back_counts_on_from_the_turns_given(work: Work) -> None:
     second.add_piece(copy(first))
     held = second.restore(5000)
     assert held > 100
-    np.testing.assert_array_equal(first.sample(2, 16)[1].ids, second.sample(2, 16)[1].ids)
+    np.testing.assert_array_equal(first.sample(2, 16, work.spec)[1].ids, second.sample(2, 16, work.spec)[1].ids)
     (block,) = blocks_of(work)
     assert second.push(block) == 5000 + block.turns
+
+
+def test_batches_are_looked_at_for_the_network_that_asks(work: Work) -> None:
+    memory, twin = filled(work), filled(work)
+    for spec in (work.spec, work.spec.with_characters(work.spec.n_characters + 3), work.spec):
+        look = make_look(spec)
+        plain = twin._buffer.sample_many(2, 8)
+        for seen, batch in zip(memory.sample(2, 8, spec), plain, strict=True):
+            np.testing.assert_array_equal(seen.ids, batch.ids)
+            expected = look(
+                np.concatenate([batch.codes, batch.next_codes]),
+                np.concatenate([batch.player, batch.next_player]),
+                np.concatenate([batch.state, batch.next_state]),
+            )
+            for mine, his in zip(seen.looked, expected, strict=True):
+                np.testing.assert_array_equal(mine, his)
 
 
 def blocks_of(work: Work) -> list[Any]:

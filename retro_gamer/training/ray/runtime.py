@@ -13,8 +13,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from retro_gamer.dqn.messages import Grant, Weights
+from retro_gamer.dqn.seen import SeenBatch
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
-from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.ray.last_words import LastWords, clear_away
@@ -24,9 +25,9 @@ from retro_gamer.training.ray.replay_process import ReplayProcess
 from retro_gamer.training.runtime import Event, Lost, ReplayLost, Reported
 from retro_gamer.training.work import Work
 
-BATCHES_AT_A_TIME = 8
+BATCHES_AT_A_TIME = 16
 REQUESTS_AHEAD = 2
-PRIORITY_UPDATES_AT_A_TIME = 8
+PRIORITY_UPDATES_AT_A_TIME = 16
 
 
 class RayRuntime:
@@ -56,7 +57,8 @@ class RayRuntime:
         self._playing: dict[ray.ObjectRef, int] = {}
         self._weights: ray.ObjectRef | None = None
         self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[SeenBatch] = deque()
+        self._spec = work.spec
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
         self._piece: ray.ObjectRef | None = None
 
@@ -140,13 +142,17 @@ class RayRuntime:
         self._actors[actor] = self._make_actor(actor)
         return said
 
-    def next_batch(self, wanted: int) -> Batch | None:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch | None:
         """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`.
 
         Return None if replay was lost: the new one is empty, and nothing is sampled from it before that was told.
         """
         if self._losses:
             return None
+        if spec != self._spec:  # the network has grown: what was looked at for the smaller one is of no use to it
+            self._spec = spec
+            self._requests.clear()
+            self._batches.clear()
         self._send_errors(at_least=PRIORITY_UPDATES_AT_A_TIME)
         self._request(wanted)
         if not self._batches:
@@ -158,10 +164,10 @@ class RayRuntime:
         coming = len(self._batches) + sum(count for _, count in self._requests)
         while coming < wanted and len(self._requests) < REQUESTS_AHEAD:
             count = min(BATCHES_AT_A_TIME, wanted - coming)
-            self._requests.append((self._replay.sample.remote(count, self._batch_size), count))
+            self._requests.append((self._replay.sample.remote(count, self._batch_size, self._spec), count))
             coming += count
 
-    def _get(self, reference: ray.ObjectRef) -> list[Batch]:
+    def _get(self, reference: ray.ObjectRef) -> list[SeenBatch]:
         """Return the batches asked for, none if replay was lost."""
         try:
             batches = ray.get(reference)

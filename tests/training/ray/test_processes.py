@@ -71,7 +71,7 @@ def test_the_replay_process_is_the_buffer(tmp_path: Path) -> None:
         weights,
         lambda block: ray.get(nearby.remote(block)),
     )
-    batches = replay.sample(3, 5)
+    batches = replay.sample(3, 5, work.spec)
     assert [len(batch) for batch in batches] == [5, 5, 5]
     ids = np.array([0, 10**6], np.int64)
     assert replay.update_priorities(ids, np.ones(2, np.float32)) == 1

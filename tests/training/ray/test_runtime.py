@@ -14,6 +14,7 @@ import ray
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant, Report
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
@@ -119,16 +120,16 @@ def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampl
 ) -> None:
     assert isinstance(play(runtime), Reported)
     lose_replay(runtime)
-    assert runtime.next_batch(1) is None
+    assert runtime.next_batch(1, runtime._spec) is None
     runtime.update_priorities(np.array([0]), np.ones(1, np.float32))
     assert runtime._errors == []  # they name records of the memory that is gone
-    assert runtime.next_batch(1) is None
+    assert runtime.next_batch(1, runtime._spec) is None
     (event,) = runtime.poll(0.0)
     assert isinstance(event, ReplayLost)
     assert event.reason
     assert isinstance(play(runtime), Reported)
     with pytest.raises(EngineError, match="empty"):
-        runtime.next_batch(1)
+        runtime.next_batch(1, runtime._spec)
 
 
 def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayRuntime) -> None:
@@ -148,10 +149,10 @@ class ReplayCounts:
         self.asked: list[int] = []
         self.sent: list[tuple[list[int], list[float]]] = []
 
-    def sample(self, n_batches: int, batch_size: int) -> list[int]:
+    def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[tuple[int, int]]:
         start = sum(self.asked)
         self.asked.append(n_batches)
-        return list(range(start, start + n_batches))
+        return [(number, spec.n_characters) for number in range(start, start + n_batches)]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         self.sent.append((ids.tolist(), errors.tolist()))
@@ -171,19 +172,32 @@ def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(
     expected: list[tuple[list[int], list[float]]] = []
     for round_of_updates in (3, 1, 40):
         for left in range(round_of_updates, 0, -1):
-            drawn.append(made.next_batch(left))
+            drawn.append(made.next_batch(left, work.spec))
             ids, errors = np.array([len(drawn), 0]), np.array([0.5, len(drawn)], np.float32)
             expected.append((ids.tolist(), errors.tolist()))
             made.update_priorities(ids, errors)
         asked, _ = ray.get(made._replay.tell.remote())
         assert sum(asked) == len(drawn)  # nothing was sampled that is not used at once
         assert max(asked) <= runtime_module.BATCHES_AT_A_TIME
-    assert drawn == list(range(44))
+    assert [number for number, _ in drawn] == list(range(44))
     _, sent = ray.get(made._replay.tell.remote())
     assert len(sent) == 44 // runtime_module.PRIORITY_UPDATES_AT_A_TIME
     arrived = [(i, e) for ids, errors in sent for i, e in zip(ids, errors, strict=True)]
     flat = [(i, e) for ids, errors in expected for i, e in zip(ids, errors, strict=True)]
     assert arrived == flat[: len(arrived)]
+    made.stop()
+
+
+def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
+    monkeypatch.setattr(runtime_module, "ReplayProcess", ReplayCounts)
+    work = make_work(tmp_path)
+    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    grown = work.spec.with_characters(work.spec.n_characters + 2)
+    drawn: Any = [made.next_batch(20, spec) for spec in (work.spec, work.spec, grown, grown)]
+    assert [n_characters - work.spec.n_characters for _, n_characters in drawn] == [0, 0, 2, 2]
     made.stop()
 
 

@@ -1,0 +1,60 @@
+"""Gradients written out, held against torch's automatic ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from retro_gamer.dqn.by_hand import gradient_of_rows
+from retro_gamer.dqn.flat import FlatParameters
+from retro_gamer.dqn.network import QNetwork
+from retro_gamer.dqn.scene import make_network
+from retro_gamer.dqn.seen import see
+
+from .samples import make_batch, make_small_spec
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "player": {},
+    "player, no hidden layer": {"n_layers": 0},
+    "player, three layers, wide crop": {"n_layers": 3, "crop_radius": 6, "height": 9, "width": 11},
+    "player, no characters, no state": {"n_characters": 0, "n_state": 0},
+    "list": {"spatial": False},
+    "list, no hidden layer": {"spatial": False, "n_layers": 0, "n_state": 0},
+    "list, three layers": {"spatial": False, "n_layers": 3},
+    "whole": {"has_player": False},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+@pytest.mark.parametrize("empty", [False, True], ids=["boards", "empty boards"])
+def test_values_and_gradients_are_the_automatic_ones(shape: dict[str, Any], empty: bool) -> None:
+    spec = make_small_spec(**shape)
+    network = make_network(spec)
+    parameters = FlatParameters(network)
+    batch = make_batch(spec, count=12, largest_code=0 if empty else None)
+    prepared = network.prepare(see(batch, network.look).looked)
+    gradient = torch.randn(12, spec.n_actions)
+
+    automatic = QNetwork.value_both(network, prepared)
+    QNetwork.backpropagate(network, automatic, gradient)
+    expected = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}  # type: ignore[union-attr]
+    parameters.zero_gradient()
+    valued = network.value_both(prepared)
+    network.backpropagate(valued, gradient)
+
+    torch.testing.assert_close(valued.q_tm1, automatic.q_tm1, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(valued.q_t, automatic.q_t, rtol=1e-4, atol=1e-5)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-5, msg=name)
+    assert sum(g.abs().sum() for g in expected.values()) > 0
+
+
+def test_the_gradient_of_a_table_adds_up_over_all_sums_that_a_row_was_in() -> None:
+    table = nn.Parameter(torch.randn(7, 3))
+    rows = torch.stack([torch.randperm(7)[:4] for _ in range(20)]).int()
+    gradient = torch.randn(20, 3)
+    table[rows.long()].sum(dim=1).backward(gradient)
+    torch.testing.assert_close(gradient_of_rows(rows, 7, gradient), table.grad)
