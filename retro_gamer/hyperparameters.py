@@ -168,6 +168,10 @@ class Hyperparameters:
         0.05, group=EXPLORATION, minimum=0, maximum=1, unit="probability",
         help="Floor below which epsilon does not fall.",
     )  # fmt: skip
+    epsilon_ladder: float = setting(
+        0.0, group=EXPLORATION, minimum=0, maximum=100, unit="exponent",
+        help="An actor's games explore less from one to the next: the last with epsilon to the power of 1 plus this.",
+    )  # fmt: skip
 
     batch_size: int = setting(
         64, group=MEMORY, minimum=1, maximum=65_536, unit="experiences",

@@ -80,7 +80,8 @@ class Actor:
             with_priorities=self._prioritized,
         )
         self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
-        self._epsilon = 1.0
+        self._rungs = [1 + settings.epsilon_ladder * i / max(1, n_games - 1) for i in range(n_games)]
+        self._epsilons = [1.0] * n_games
         self._episodes: list[Episode] = []
         self._faults: list[str] = []
         self._failed_tickets: list[int] = []
@@ -97,7 +98,7 @@ class Actor:
         started = time.monotonic()
         ends = started + grant.seconds
         self._follow(weights)
-        self._epsilon = grant.epsilon
+        self._epsilons = [grant.epsilon**rung for rung in self._rungs]
         tickets = deque(grant.tickets)
         turns, replay_turns = 0, 0
         while turns < grant.turns and time.monotonic() < ends:
@@ -158,10 +159,15 @@ class Actor:
         slot.row = row
 
     def _choose_actions(self, playing: list[Slot]) -> list[int]:
-        """Return an action for each game: random with probability epsilon, else the best by the network."""
-        epsilon, n_actions = self._epsilon, self._n_actions
+        """Return an action for each game: random with probability epsilon, else the best by the network.
+
+        Each game has an epsilon of its own: that of the grant to the power of its rung. (Horgan et al. 2018,
+        "Distributed prioritized experience replay", section 4, has one for each actor.)
+        """
+        epsilons, n_actions = self._epsilons, self._n_actions
         actions = [
-            int(slot.generator.random() * n_actions) if slot.generator.random() < epsilon else -1 for slot in playing
+            int(slot.generator.random() * n_actions) if slot.generator.random() < epsilons[slot.index] else -1
+            for slot in playing
         ]
         # A random turn needs no forward pass, unless its initial priority does.
         if self._prioritized:

@@ -13,7 +13,16 @@ import math
 
 import numpy as np
 
-from retro_gamer.dqn.board import Surroundings, central_places, compress, locate, pool, summarise, window_places
+from retro_gamer.dqn.board import (
+    Surroundings,
+    central_places,
+    compress,
+    find_cells,
+    locate,
+    pool,
+    summarise,
+    window_places,
+)
 from retro_gamer.dqn.spec import NetworkSpec
 
 KERNEL = 3
@@ -71,18 +80,16 @@ class ListLook(Look):
 
         The player's position is not used.
         """
-        flat = codes.reshape(len(codes), -1)
-        board, cell = np.nonzero(flat)
-        rows = cell * self.spec.n_characters + flat[board, cell] - 1
-        starts = np.searchsorted(board, np.arange(len(flat)))
+        board, y, x, code = find_cells(codes)
+        rows = (y * self.spec.width + x) * self.spec.n_characters + (code - 1)
+        starts = np.searchsorted(board, np.arange(len(codes)))
         return rows, starts, compress(state)
 
 
 class PlayerLook(Look):
     """The surroundings of the player, and beside them the summary of the board and the state values.
 
-    What is on a cell is named by a row of a table: 0 for what lies outside the board, c for the c-th character, and
-    n_characters + 1 for an empty cell.
+    Cells that lie outside the board have the code n_characters + 1.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -92,11 +99,7 @@ class PlayerLook(Look):
         windows = window_places(self.radius, BLOCK)
         self._n_windowed = len(windows)
         places = np.concatenate([windows, central_places(self.radius, NEAR_RADIUS)])
-        outside, empty = spec.n_characters + 1, spec.n_characters + 1
-        self._surroundings = Surroundings(spec.height, spec.width, self.radius, places, outside)
-        self._rows = np.arange(outside + 1, dtype=np.int16)
-        self._rows[0], self._rows[outside] = empty, 0
-        self._tables = np.arange(KERNEL**2, dtype=np.int16) * (spec.n_characters + 2)
+        self._surroundings = Surroundings(spec.height, spec.width, self.radius, places, spec.n_characters + 1)
         self._region: Surroundings | None = None
         self.is_bounded = spec.height * spec.width > LARGEST_SURVEY
         if self.is_bounded:
@@ -104,15 +107,13 @@ class PlayerLook(Look):
             self._region = Surroundings(spec.height, spec.width, SURVEY_RADIUS, cells, outside=0)
 
     def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
-        """Return the rows of each window of the first layer, those of the cells near the player, and what is aside.
+        """Return the codes in each window of the first layer, those near the player, and what is aside.
 
-        Windows are int16 [B * P, KERNEL**2], each place of a window with a table of its own, one after the other;
-        near are int16 [B, N]; aside is float32 [B, F].
+        Windows are uint8 [B * P, KERNEL**2], near uint8 [B, N], aside float32 [B, F].
         """
-        rows = self._rows[self._surroundings.look_up(codes, player)]
-        windows = rows[:, : self._n_windowed].reshape(-1, KERNEL**2) + self._tables
-        near = np.ascontiguousarray(rows[:, self._n_windowed :])
-        return windows, near, self._look_aside(codes, player, state)
+        cells = self._surroundings.look_up(codes, player)
+        windows = cells[:, : self._n_windowed].reshape(-1, KERNEL**2)
+        return windows, np.ascontiguousarray(cells[:, self._n_windowed :]), self._look_aside(codes, player, state)
 
     def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
         if self._region is None:

@@ -73,6 +73,9 @@ class PlayerNetwork(SceneNetwork):
         super().__init__(spec)
         n_codes = spec.n_characters + 1
         bound = 1 / math.sqrt(KERNEL**2 * n_codes)
+        self.first_rows: torch.Tensor
+        first_rows = torch.arange(KERNEL**2, dtype=torch.int32) * (spec.n_characters + 2)
+        self.register_buffer("first_rows", first_rows, persistent=False)
         self.kernel = nn.Parameter(torch.empty(KERNEL**2, n_codes, FIRST_CHANNELS).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(FIRST_CHANNELS).uniform_(-bound, bound))
         self.second = nn.Linear(BLOCK**2 * FIRST_CHANNELS, CHANNELS)
@@ -87,9 +90,12 @@ class PlayerNetwork(SceneNetwork):
         return {**inputs, **self._head_axis()}
 
     def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
-        """Return the rows of the windows int32 [B * P, KERNEL**2], those near int32 [B, N], and what is aside."""
+        """Return the rows of the windows int32 [B * P, KERNEL**2], those near int32 [B, N], and what is aside.
+
+        A row names a cell's code in a table; each place of a window has a table of its own, one after the other.
+        """
         windows, near, aside = super().prepare(looked)
-        return windows.int(), near.int(), aside
+        return windows.int().add_(self.first_rows), near.int(), aside
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
@@ -97,11 +103,9 @@ class PlayerNetwork(SceneNetwork):
 
     def _see(self, windows: torch.Tensor, near: torch.Tensor, aside: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return what the two layers give, what each kind of cell near the player does, and the input of the head."""
-        # The last row of each table is that of an empty cell, which adds nothing.
-        tables = functional.pad(self.kernel, (0, 0, 0, 1)).flatten(0, 1)
-        first = (functional.embedding_bag(windows, tables, mode="sum") + self.bias).relu_()
+        first = (functional.embedding_bag(windows, _make_tables(self.kernel), mode="sum") + self.bias).relu_()
         second = self.second(first.view(-1, BLOCK**2 * FIRST_CHANNELS)).relu_()
-        kinds = (functional.pad(self.near.weight.t(), (0, 0, 0, 1)) + self.near.bias).relu_()
+        kinds = (_make_tables(self.near.weight.t()[None]) + self.near.bias).relu_()
         nearest = functional.embedding(near, kinds)
         seen = torch.cat([second.view(len(aside), -1), nearest.flatten(1), aside], dim=1)
         return first, second, kinds, seen
@@ -127,13 +131,28 @@ class PlayerNetwork(SceneNetwork):
         to_first = backward_linear(self.second, into, to_second).view(-1, FIRST_CHANNELS)
         pass_relu(to_first, first.chunk(2)[0])
         tables = gradient_of_rows(windows.chunk(2)[0], KERNEL**2 * n_kinds, to_first)
-        gradient_of(self.kernel).copy_(tables.view(KERNEL**2, n_kinds, FIRST_CHANNELS)[:, :-1])
+        _take_tables(tables, gradient_of(self.kernel))
         torch.sum(to_first, 0, out=gradient_of(self.bias))
 
         cells = near[:n_boards].reshape(-1, 1)
         to_kinds = pass_relu(gradient_of_rows(cells, n_kinds, to_near.reshape(-1, NEAR_CHANNELS)), kinds)
-        gradient_of(self.near.weight).copy_(to_kinds[:-1].t())
+        _take_tables(to_kinds, gradient_of(self.near.weight).t()[None])
         torch.sum(to_kinds, 0, out=gradient_of(self.near.bias))
+
+
+def _make_tables(weights: torch.Tensor) -> torch.Tensor:
+    """Return tables [T * (C + 2), F], one after the other, whose row `code` is what a cell of that code weighs.
+
+    `weights` [T, C + 1, F] begin with the outside, whose code is the last; an empty cell, code 0, weighs nothing.
+    """
+    return torch.cat([torch.zeros_like(weights[:, :1]), weights[:, 1:], weights[:, :1]], dim=1).flatten(0, 1)
+
+
+def _take_tables(tables: torch.Tensor, into: torch.Tensor) -> None:
+    """Put the gradient of tables into that of the weights [T, C + 1, F] they were made from."""
+    tables = tables.view(len(into), -1, into.shape[2])
+    into[:, 1:] = tables[:, 1:-1]
+    into[:, 0] = tables[:, -1]
 
 
 class BoardNetwork(SceneNetwork):

@@ -21,11 +21,11 @@ TURN_SECONDS = 0.3
 TURNS = 400
 SLOW_SECONDS = 1.0
 """Where a game takes longer to build, an actor's other games are not built only to be timed."""
-UPDATES = 5
-WARM_UPDATES = 2
+UPDATES = 7
+WARM_UPDATES = 3
 WORTHWHILE_GAIN = 0.15
 """More threads must save this share of an update, for the cores they take are the actors'."""
-CROWDING_GAIN = 0.35
+CROWDING_GAIN = 0.3
 """So much where they take the last core too, which actors and replay then share with the learner."""
 IDLE_CORES = 0.25
 """And only where the actors would leave that core idle but for this part of it."""

@@ -323,6 +323,18 @@ def test_exploration_takes_every_action_equally_often(epsilon: float) -> None:
     np.testing.assert_allclose(shares[1:], epsilon / 4, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("n_games", "epsilon", "expected"), [(1, 0.5, 0.5), (2, 0.5, (0.5 + 0.125) / 2), (2, 1.0, 1.0)]
+)
+def test_on_a_ladder_the_games_of_an_actor_explore_less_from_one_to_the_next(
+    n_games: int, epsilon: float, expected: float
+) -> None:
+    stage = Stage(walks(never_ends), n_games=n_games, max_turns_per_episode=2000, n_step=1, epsilon_ladder=2.0)
+    stage.play((1, 2, 3, 4), epsilon=epsilon)
+    best = np.concatenate([stage.q_values(block, block.first).argmax(axis=1) for block in stage.blocks])
+    assert np.mean(stage.column("action") == best) == pytest.approx(1 - expected * 3 / 4, abs=0.02)
+
+
 def test_priorities_are_the_td_errors_of_the_actors_own_network() -> None:
     stage = Stage(walks(ends_after(9)), n_games=3, prioritize_experiences=True, n_step=2)
     stage.play(tuple(range(9)), epsilon=0.5)
