@@ -66,7 +66,7 @@ def measure_update(work: Work, *, n_updates: int, n_threads: int, turns: int = T
 def main() -> None:
     given, settings = parse_settings(("--updates", 300))
     with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as work:
-        n_threads = measure_service_times(work, most_learner_threads(count_cpus()), count_cpus()).learner_threads
+        n_threads = measure_service_times(work, most_learner_threads(count_cpus())).learner_threads
         say_result(measure_update(work, n_updates=given.updates, n_threads=n_threads))
 
 

@@ -42,7 +42,7 @@ def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any
     with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
         for reuse, changed in REUSES.items():
             work = dataclasses.replace(work, settings=dataclasses.replace(work.settings, **changed))
-            times = measure_service_times(work, most_learner_threads(count_cpus()), count_cpus())
+            times = measure_service_times(work, most_learner_threads(count_cpus()))
             found[reuse] = {
                 "turn_seconds": times.turn,
                 "update_seconds": times.update,

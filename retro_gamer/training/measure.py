@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 
@@ -14,7 +13,7 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.dqn.seen import see
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.replay.batch import Batch
-from retro_gamer.training.plan import MOST_LEARNER_THREADS, ServiceTimes, cores_played
+from retro_gamer.training.plan import ServiceTimes
 from retro_gamer.training.work import Work
 
 TURN_SECONDS = 0.3
@@ -25,17 +24,12 @@ UPDATES = 7
 WARM_UPDATES = 3
 WORTHWHILE_GAIN = 0.15
 """More threads must save this share of an update, for the cores they take are the actors'."""
-CROWDING_GAIN = 0.3
-"""So much where they take the last core too, which actors and replay then share with the learner."""
-IDLE_CORES = 0.25
-"""And only where the actors would leave that core idle but for this part of it."""
 
 
-def measure_service_times(work: Work, most_threads: int, n_cpus: int = 0, device: str = "cpu") -> ServiceTimes:
+def measure_service_times(work: Work, most_threads: int, device: str = "cpu") -> ServiceTimes:
     """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
 
-    Updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not taken. Where
-    actors need little and it gains much, `n_cpus` threads are taken, though these leave no core to the actors alone.
+    Updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not taken.
     """
     updates: dict[int, float] = {}
     n_threads = 1
@@ -43,12 +37,7 @@ def measure_service_times(work: Work, most_threads: int, n_cpus: int = 0, device
         updates[n_threads] = _measure_update(work, n_threads, device)
         n_threads *= 2
     best = choose_threads(updates)
-    times = ServiceTimes(turn=_measure_turn(work), update=updates[best], learner_threads=best)
-    if most_threads < n_cpus <= MOST_LEARNER_THREADS and cores_played(work.settings, times) <= IDLE_CORES:
-        crowded = _measure_update(work, n_cpus, device)
-        if crowded < (1 - CROWDING_GAIN) * times.update:
-            return dataclasses.replace(times, update=crowded, learner_threads=n_cpus)
-    return times
+    return ServiceTimes(turn=_measure_turn(work), update=updates[best], learner_threads=best)
 
 
 def choose_threads(updates: dict[int, float]) -> int:

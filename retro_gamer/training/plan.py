@@ -60,7 +60,7 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
         return _make_inline_plan(settings)
     useful = useful_actors(settings, times)
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
-    threads = min(times.learner_threads, n_cpus)
+    threads = min(times.learner_threads, most_learner_threads(n_cpus))
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
         f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in all."
@@ -106,18 +106,18 @@ def _make_plan(
 
 
 def most_learner_threads(n_cpus: int) -> int:
-    """Return how many threads a learner may try on a machine whose actors are to have a core of their own."""
+    """Return how many threads a learner may try on a machine whose actors need a core too.
+
+    Threads that share a core with another process wait for each other more than they save: on two cores, two threads
+    gained nothing for a network of 300,000 weights and halved the speed of the default one.
+    """
     return min(max(1, n_cpus - 1), MOST_LEARNER_THREADS)
 
 
 def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
     """Return the smallest number of actors that keeps this learner busy."""
-    return max(1, math.ceil(min(HEADROOM * cores_played(settings, times), MOST_ACTORS)))
-
-
-def cores_played(settings: Hyperparameters, times: ServiceTimes) -> float:
-    """Return how many cores play while the learner is busy."""
-    return settings.train_every * times.turn / times.update
+    needed = HEADROOM * settings.train_every * times.turn / times.update
+    return max(1, math.ceil(min(needed, MOST_ACTORS)))
 
 
 def _make_inline_plan(settings: Hyperparameters) -> WorkPlan:

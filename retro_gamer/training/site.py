@@ -40,7 +40,7 @@ class LocalSite:
     def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
         """Measure turns and updates, unless all is played in this process, and divide the cores."""
         n_cpus = count_cpus()
-        times = UNMEASURED if n_actors == 0 else measure_service_times(work, most_learner_threads(n_cpus), n_cpus)
+        times = UNMEASURED if n_actors == 0 else measure_service_times(work, most_learner_threads(n_cpus))
         return make_plan(work.settings, times, n_cpus, n_actors)
 
     @contextlib.contextmanager

@@ -82,21 +82,6 @@ def test_threads_are_taken_that_gain_enough(updates: dict[int, float], expected:
     assert choose_threads(updates) == expected
 
 
-@pytest.mark.parametrize(
-    ("turn", "crowded", "expected"),
-    [(1e-3, 0.012, 2), (1e-3, 0.015, 1), (6e-3, 0.012, 1)],
-    ids=["much gained", "too little gained", "actors need the core"],
-)
-def test_the_last_core_is_taken_where_it_gains_much_and_actors_need_little(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: float, crowded: float, expected: int
-) -> None:
-    seconds = {1: 0.02, 2: crowded}
-    monkeypatch.setattr(measure, "_measure_update", lambda work, n_threads, device: seconds[n_threads])
-    monkeypatch.setattr(measure, "_measure_turn", lambda work: turn)
-    times = measure_service_times(make_work(tmp_path, train_every=4), most_threads=1, n_cpus=2)
-    assert (times.learner_threads, times.update) == (expected, seconds[expected])
-
-
 def test_every_power_of_two_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {1: 0.8, 2: 0.5, 4: 0.4}
     monkeypatch.setattr(measure, "_measure_update", lambda work, n_threads, device: seconds[n_threads])

@@ -30,7 +30,7 @@ class ClusterSite:
 
     def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
         """Measure turns and updates here, on the learner's node, and plan as many actors as it can use."""
-        times = measure_service_times(work, self.resources.learner_cpus, device=self.device)
+        times = measure_service_times(work, self.resources.learner_cpus, self.device)
         free = int(ray.available_resources().get("CPU", 0))
         plan = make_cluster_plan(work.settings, times, self.resources.learner_cpus, free, n_actors)
         return dataclasses.replace(plan, reasons=(self.resources.describe(), *plan.reasons))
