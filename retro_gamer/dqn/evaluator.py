@@ -34,6 +34,7 @@ class Evaluator:
         if len(weights.characters) != self.spec.n_characters:
             self._build(self.spec.with_characters(len(weights.characters)))
         self._parameters.vector.data.numpy()[:] = weights.values
+        self._network.hold()
         self.version = weights.version
 
     def load(self, model_state_dict: Mapping[str, torch.Tensor]) -> None:
@@ -43,6 +44,7 @@ class Evaluator:
             RuntimeError: if they are of another network.
         """
         self._network.load_state_dict(model_state_dict)
+        self._network.hold()
 
     def evaluate(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Return squashed Q-values float32 [B, A] for codes [B, H, W], player [B, 2] and state [B, S]."""

@@ -50,6 +50,9 @@ class QNetwork(nn.Module, abc.ABC):
         """Return what was looked at as the first layer takes it, on the network's device."""
         return to_device(looked, next(self.parameters()).device)
 
+    def hold(self) -> None:
+        """Take the weights to stay as they are until the next call, so that what is made of them is made once."""
+
     def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
         """Return the first half of an even number of boards that were prepared, and the second."""
         first, second = zip(*(tensor.chunk(2) for tensor in prepared), strict=True)

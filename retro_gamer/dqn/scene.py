@@ -80,6 +80,7 @@ class PlayerNetwork(SceneNetwork):
         self.bias = nn.Parameter(torch.empty(FIRST_CHANNELS).uniform_(-bound, bound))
         self.second = nn.Linear(BLOCK**2 * FIRST_CHANNELS, CHANNELS)
         self.near = nn.Linear(n_codes, NEAR_CHANNELS)
+        self._held: tuple[torch.Tensor, torch.Tensor] | None = None
         n_near = NEAR_CHANNELS * (2 * NEAR_RADIUS + 1) ** 2
         self._n_convolved = CHANNELS * (self.look.radius // BLOCK) ** 2
         self._add_head(self._n_convolved + n_near)
@@ -101,11 +102,21 @@ class PlayerNetwork(SceneNetwork):
         """Return Q-values [B, A]."""
         return self.head(self._see(*prepared)[-1])
 
+    @torch.no_grad()
+    def hold(self) -> None:
+        """Make the tables now, and not again at each pass."""
+        self._held = self._make_tables()
+
+    def _make_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the tables of the first layer, and what each kind of cell near the player gives [C + 2, F]."""
+        kinds = (_make_tables(self.near.weight.t()[None]) + self.near.bias).relu_()
+        return _make_tables(self.kernel), kinds
+
     def _see(self, windows: torch.Tensor, near: torch.Tensor, aside: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return what the two layers give, what each kind of cell near the player does, and the input of the head."""
-        first = (functional.embedding_bag(windows, _make_tables(self.kernel), mode="sum") + self.bias).relu_()
+        tables, kinds = self._held or self._make_tables()
+        first = (functional.embedding_bag(windows, tables, mode="sum") + self.bias).relu_()
         second = self.second(first.view(-1, BLOCK**2 * FIRST_CHANNELS)).relu_()
-        kinds = (_make_tables(self.near.weight.t()[None]) + self.near.bias).relu_()
         nearest = functional.embedding(near, kinds)
         seen = torch.cat([second.view(len(aside), -1), nearest.flatten(1), aside], dim=1)
         return first, second, kinds, seen
