@@ -54,13 +54,3 @@ def backward_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -
 def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Take the gradient of a ReLU's output back to its input, in place."""
     return gradient.mul_(output.sign())
-
-
-def gradient_of_rows(rows: torch.Tensor, n_rows: int, gradient: torch.Tensor) -> torch.Tensor:
-    """Return the gradient [R, F] of a small table of which sums of `rows` int32 [N, K] were taken, all K different.
-
-    It is the product of the one-hot rows, which on a small table is quicker than to add one by one.
-    """
-    one_hot = gradient.new_zeros(len(rows), n_rows)
-    one_hot.scatter_(1, rows.long(), 1.0)
-    return one_hot.t() @ gradient

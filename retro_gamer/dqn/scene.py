@@ -17,13 +17,13 @@ from retro_gamer.dqn.by_hand import (
     backward_linear,
     forward_layers,
     gradient_of,
-    gradient_of_rows,
     pass_relu,
 )
 from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.dqn.looks import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, Looked, PlayerLook
 from retro_gamer.dqn.network import ListNetwork, QNetwork, Valued, linear_layers, make_head
 from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
 
 FIRST_CHANNELS = 16
 CHANNELS = 32
@@ -109,8 +109,8 @@ class PlayerNetwork(SceneNetwork):
 
     def _make_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the tables of the first layer, and what each kind of cell near the player gives [C + 2, F]."""
-        kinds = (_make_tables(self.near.weight.t()[None]) + self.near.bias).relu_()
-        return _make_tables(self.kernel), kinds
+        kinds = (lay_tables(self.near.weight.t()[None]) + self.near.bias).relu_()
+        return lay_tables(self.kernel), kinds
 
     def _see(self, windows: torch.Tensor, near: torch.Tensor, aside: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return what the two layers give, what each kind of cell near the player does, and the input of the head."""
@@ -142,28 +142,13 @@ class PlayerNetwork(SceneNetwork):
         to_first = backward_linear(self.second, into, to_second).view(-1, FIRST_CHANNELS)
         pass_relu(to_first, first.chunk(2)[0])
         tables = gradient_of_rows(windows.chunk(2)[0], KERNEL**2 * n_kinds, to_first)
-        _take_tables(tables, gradient_of(self.kernel))
+        take_tables(tables, gradient_of(self.kernel))
         torch.sum(to_first, 0, out=gradient_of(self.bias))
 
         cells = near[:n_boards].reshape(-1, 1)
         to_kinds = pass_relu(gradient_of_rows(cells, n_kinds, to_near.reshape(-1, NEAR_CHANNELS)), kinds)
-        _take_tables(to_kinds, gradient_of(self.near.weight).t()[None])
+        take_tables(to_kinds, gradient_of(self.near.weight).t()[None])
         torch.sum(to_kinds, 0, out=gradient_of(self.near.bias))
-
-
-def _make_tables(weights: torch.Tensor) -> torch.Tensor:
-    """Return tables [T * (C + 2), F], one after the other, whose row `code` is what a cell of that code weighs.
-
-    `weights` [T, C + 1, F] begin with the outside, whose code is the last; an empty cell, code 0, weighs nothing.
-    """
-    return torch.cat([torch.zeros_like(weights[:, :1]), weights[:, 1:], weights[:, :1]], dim=1).flatten(0, 1)
-
-
-def _take_tables(tables: torch.Tensor, into: torch.Tensor) -> None:
-    """Put the gradient of tables into that of the weights [T, C + 1, F] they were made from."""
-    tables = tables.view(len(into), -1, into.shape[2])
-    into[:, 1:] = tables[:, 1:-1]
-    into[:, 0] = tables[:, -1]
 
 
 class BoardNetwork(SceneNetwork):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from retro_gamer.dqn.by_hand import gradient_of_rows
 from retro_gamer.dqn.flat import FlatParameters
 from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import see
+from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
 
 from .samples import make_batch, make_small_spec
 
@@ -58,3 +58,18 @@ def test_the_gradient_of_a_table_adds_up_over_all_sums_that_a_row_was_in() -> No
     gradient = torch.randn(20, 3)
     table[rows.long()].sum(dim=1).backward(gradient)
     torch.testing.assert_close(gradient_of_rows(rows, 7, gradient), table.grad)
+
+
+def test_tables_have_a_row_for_each_code_and_the_way_back_is_their_gradient() -> None:
+    weights = torch.randn(2, 4, 3, requires_grad=True)  # outside, then characters 1 to 3
+    tables = lay_tables(weights)
+    assert tables.shape == (2 * 5, 3)
+    for t in range(2):
+        table = tables[5 * t : 5 * t + 5]
+        assert not table[0].any(), "an empty cell"
+        assert torch.equal(table[1:4], weights[t, 1:])
+        assert torch.equal(table[4], weights[t, 0])
+    gradient, into = torch.randn_like(tables), torch.full_like(weights, 9.0)
+    tables.backward(gradient)
+    take_tables(gradient, into)
+    torch.testing.assert_close(into, weights.grad)
