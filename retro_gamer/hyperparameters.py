@@ -132,7 +132,7 @@ class Hyperparameters:
         help="Discount of future rewards: 1 values all equally, smaller values look less far ahead.",
     )  # fmt: skip
     n_step: int = setting(
-        3, group=LEARNING, minimum=1, maximum=100, unit="turns",
+        1, group=LEARNING, minimum=1, maximum=100, unit="turns",
         help="Rewards of this many turns are added up before the value of the state reached is trusted.",
     )  # fmt: skip
     train_every: int = setting(
@@ -192,6 +192,11 @@ class Hyperparameters:
     importance_exponent: float = setting(
         0.4, group=MEMORY, minimum=0, maximum=1, unit="exponent",
         help="How strongly the bias of that sampling is corrected: 1 is fully (prioritize_experiences only).",
+    )  # fmt: skip
+    rare_share: float = setting(
+        0.25, group=MEMORY, minimum=0, maximum=1, unit="share of a batch",
+        help="Experiences that end a game or bring a reward that few others do fill this much of each batch "
+        "(without prioritize_experiences only).",
     )  # fmt: skip
 
     n_layers: int = setting(

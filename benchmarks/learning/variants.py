@@ -8,8 +8,10 @@ BASE = "base"
 VARIANTS: dict[str, dict[str, Any]] = {
     BASE: {},
     "prioritized": {"prioritize_experiences": True},
-    "n_step 1": {"n_step": 1},
+    "n_step 3": {"n_step": 3},
     "n_step 5": {"n_step": 5},
+    "rare_share 0": {"rare_share": 0.0},
+    "rare_share 0.1": {"rare_share": 0.1},
     "gamma 0.95": {"gamma": 0.95},
     "gamma 0.997": {"gamma": 0.997},
     "crop_radius 4": {"crop_radius": 4},

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.block import Block
 from retro_gamer.replay.priorities import Priorities
+from retro_gamer.replay.rare import RareExperiences
 from retro_gamer.replay.rows import ObservationRows
 from retro_gamer.replay.state import STATE_VERSION, check_state
 from retro_gamer.replay.transitions import TransitionRing, Transitions
@@ -40,6 +41,7 @@ class ReplayBuffer:
     n_state: values of `observe_state`
     prioritized: whether records are drawn by priority
     priority_exponent, importance_exponent: read only if prioritized
+    rare_share: the share of a batch that is drawn from rare records, if there are any and it is not prioritized
     seed: of the draws
     """
 
@@ -53,6 +55,7 @@ class ReplayBuffer:
         prioritized: bool,
         priority_exponent: float = 0.6,
         importance_exponent: float = 0.4,
+        rare_share: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.capacity = capacity
@@ -60,6 +63,8 @@ class ReplayBuffer:
         self._rows = ObservationRows(row_capacity(capacity), height, width, n_state)
         self._transitions = TransitionRing(capacity)
         self._priorities = Priorities(capacity, priority_exponent, importance_exponent) if prioritized else None
+        self._rare_share = rare_share
+        self._rare = RareExperiences(self._transitions)
         self._random = np.random.Generator(np.random.PCG64(seed))
 
     def __len__(self) -> int:
@@ -121,6 +126,9 @@ class ReplayBuffer:
             weights = self._priorities.weights(slots, len(self))
         else:
             slots = self._random.integers(held.oldest, held.added, (n_batches, batch_size)) % self.capacity
+            n_rare = round(self._rare_share * batch_size)
+            if n_rare and len(rare := self._rare.slots):
+                slots[:, :n_rare] = rare[self._random.integers(0, len(rare), (n_batches, n_rare))]
             weights = np.ones((n_batches, batch_size), np.float32)
         places = np.stack([held.first[slots], held.next[slots]], axis=1)
         codes, player, state = self._rows.take(places)
@@ -209,6 +217,7 @@ class ReplayBuffer:
         self._rows.append(state["codes"], state["player"], state["state"])
         fields = {name: state[name] for name in ("first", "next", "action", "returns", "discounts")}
         self._append(Transitions(**fields), state["priorities"])
+        self._rare = RareExperiences(self._transitions)
         self.turns = state["turns"]
         self._random = np.random.Generator(generator)
 

@@ -64,5 +64,6 @@ class Work:
             prioritized=self.settings.prioritize_experiences,
             priority_exponent=self.settings.priority_exponent,
             importance_exponent=self.settings.importance_exponent,
+            rare_share=self.settings.rare_share,
             seed=seed,
         )

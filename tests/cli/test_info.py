@@ -134,7 +134,7 @@ def test_what_lies_in_files_cannot_reach_the_terminal_raw(run_dir: Path, capsys:
 
 def test_a_broken_configuration_is_told_whole(run_dir: Path, capsys: Captured) -> None:
     config = run_dir / "config.toml"
-    config.write_text(config.read_text().replace("gamma = 0.9", "gama = 0.9").replace("n_step = 3", "n_step = 0"))
+    config.write_text(config.read_text().replace("gamma = 0.9", "gama = 0.9").replace("n_step = 1", "n_step = 0"))
 
     assert run(["info", str(run_dir)]) == 2
     shown = capsys.readouterr().err

@@ -46,7 +46,7 @@ def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path:
 
     written = run.config_path.read_text()
     assert written.startswith(edited), "what the user wrote stays as it was"
-    assert sorted(written.removeprefix(edited).split()) == sorted(["lr_decay", "=", "0.995", "n_step", "=", "3"])
+    assert sorted(written.removeprefix(edited).split()) == sorted(["lr_decay", "=", "0.995", "n_step", "=", "1"])
 
 
 def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
