@@ -24,8 +24,8 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then one Q-value for each action.",
         f"  {n_weights:,} weights in all.",
         "Learning",
-        "  Double DQN with n-step returns: one network chooses the best next action, a slower copy values it, which "
-        "keeps estimates from running away; rewards of several turns are added up so that news travels faster.",
+        "  Double DQN: one network chooses the best next action, a slower copy values it, which keeps estimates from "
+        "running away.",
         "  Values are learned on a compressed scale (square root for large ones), so that games of any score range "
         "learn at the same learning rate; Q-values are reported in the game's own units.",
     ]
