@@ -100,7 +100,7 @@ class PlayerNetwork(SceneNetwork):
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        return self.head(self._see(*prepared)[-1])
+        return forward_layers(self.head_layers, self._see(*prepared)[-1])[1]
 
     @torch.no_grad()
     def hold(self) -> None:
@@ -116,7 +116,8 @@ class PlayerNetwork(SceneNetwork):
         """Return what the two layers give, what each kind of cell near the player does, and the input of the head."""
         tables, kinds = self._held or self._make_tables()
         first = (functional.embedding_bag(windows, tables, mode="sum") + self.bias).relu_()
-        second = self.second(first.view(-1, BLOCK**2 * FIRST_CHANNELS)).relu_()
+        blocks = first.view(-1, BLOCK**2 * FIRST_CHANNELS)
+        second = functional.linear(blocks, self.second.weight, self.second.bias).relu_()
         nearest = functional.embedding(near, kinds)
         seen = torch.cat([second.view(len(aside), -1), nearest.flatten(1), aside], dim=1)
         return first, second, kinds, seen

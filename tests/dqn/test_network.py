@@ -152,6 +152,9 @@ def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor
 
 def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     """Return the inputs of the head that come from the CNN."""
+    if isinstance(network, PlayerNetwork):
+        with torch.no_grad():
+            return network._see(*network.prepare(network.look(*boards)))[-1][:, : network.n_scene]
     seen: list[torch.Tensor] = []
     handle = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     q_values(network, boards)
