@@ -161,44 +161,41 @@ class ReplayCounts:
         return self.asked, self.sent
 
 
-def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayRuntime]:
     monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
     monkeypatch.setattr(runtime_module, "ReplayProcess", ReplayCounts)
     work = make_work(tmp_path)
     made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    yield made
+    made.stop()
+
+
+def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayRuntime) -> None:
     drawn: list[Any] = []
     expected: list[tuple[list[int], list[float]]] = []
     for round_of_updates in (3, 1, 40):
         for left in range(round_of_updates, 0, -1):
-            drawn.append(made.next_batch(left, work.spec))
+            drawn.append(counting.next_batch(left, counting._spec))
             ids, errors = np.array([len(drawn), 0]), np.array([0.5, len(drawn)], np.float32)
             expected.append((ids.tolist(), errors.tolist()))
-            made.update_priorities(ids, errors)
-        asked, _ = ray.get(made._replay.tell.remote())
+            counting.update_priorities(ids, errors)
+        asked, _ = ray.get(counting._replay.tell.remote())
         assert sum(asked) == len(drawn)  # nothing was sampled that is not used at once
         assert max(asked) <= runtime_module.BATCHES_AT_A_TIME
     assert [number for number, _ in drawn] == list(range(44))
-    _, sent = ray.get(made._replay.tell.remote())
+    _, sent = ray.get(counting._replay.tell.remote())
     assert len(sent) == 44 // runtime_module.PRIORITY_UPDATES_AT_A_TIME
     arrived = [(i, e) for ids, errors in sent for i, e in zip(ids, errors, strict=True)]
     flat = [(i, e) for ids, errors in expected for i, e in zip(ids, errors, strict=True)]
     assert arrived == flat[: len(arrived)]
-    made.stop()
 
 
-def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
-    monkeypatch.setattr(runtime_module, "ReplayProcess", ReplayCounts)
-    work = make_work(tmp_path)
-    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
-    grown = work.spec.with_characters(work.spec.n_characters + 2)
-    drawn: Any = [made.next_batch(20, spec) for spec in (work.spec, work.spec, grown, grown)]
-    assert [n_characters - work.spec.n_characters for _, n_characters in drawn] == [0, 0, 2, 2]
-    made.stop()
+def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(counting: RayRuntime) -> None:
+    small = counting._spec
+    grown = small.with_characters(small.n_characters + 2)
+    drawn: Any = [counting.next_batch(20, spec) for spec in (small, small, grown, grown)]
+    assert [n_characters - small.n_characters for _, n_characters in drawn] == [0, 0, 2, 2]
 
 
 def test_an_object_store_without_room_is_said(runtime: RayRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
