@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim.adam import adam
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -20,7 +21,7 @@ class FlatAdam:
     def __init__(self, vector: nn.Parameter, learning_rate: float) -> None:
         self.learning_rate = learning_rate
         self._vector = vector
-        self.moments = {name: torch.zeros_like(vector.data) for name in ("exp_avg", "exp_avg_sq")}
+        self.moments = {name: torch.zeros_like(vector.data) for name in MOMENTS}
         """The running means of the gradient and of its square."""
         self.steps = torch.zeros((), dtype=torch.float32, device=vector.device)
 

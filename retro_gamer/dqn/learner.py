@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.dqn.adam import FlatAdam
+from retro_gamer.dqn.adam import MOMENTS, FlatAdam
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
@@ -22,8 +22,6 @@ from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

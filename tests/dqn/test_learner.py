@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from retro_gamer.dqn.learner import MOMENTS, Learner, grow_learner_state
+from retro_gamer.dqn.adam import MOMENTS
+from retro_gamer.dqn.learner import Learner, grow_learner_state
 from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.replay.batch import Batch
