@@ -9,7 +9,7 @@ from retro_gamer.cli import run
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 from retro_gamer.runs.config import load_config
 
-OTHER_VALUES: dict[type, Any] = {int: 7, float: 0.25, bool: True}
+OTHER_VALUES: dict[type, Any] = {int: 7, float: 0.125, bool: True}
 
 
 def _other_value(name: str) -> Any:
