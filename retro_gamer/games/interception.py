@@ -13,7 +13,7 @@ import functools
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -107,7 +107,7 @@ class Interception:
         self.thread = threading.get_ident()
         try:
             try:
-                returned = call()
+                returned = next(_with_exceptions_apart(call))
             finally:
                 self._stop_leaving()
         except KeyboardInterrupt:
@@ -172,6 +172,15 @@ class Interception:
                 continue
         self.is_leaving = False
         self._tracing_before = None
+
+
+def _with_exceptions_apart(call: Callable[[], Any]) -> Iterator[Any]:
+    """Yield what `call` returns; the exception that it is handling when it is left does not stay the thread's.
+
+    Leaving a ``with`` in the middle of its own tidying up can skip what takes its exception off the thread: every
+    later exception would have it as context, and the thousands before it. A generator has a place of its own for that.
+    """
+    yield call()
 
 
 def _insist(frame: FrameType, event: str, arg: object) -> Any:

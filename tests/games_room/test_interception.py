@@ -77,6 +77,7 @@ def test_the_game_is_caught_whatever_stands_around_it(code: Callable[[], None]) 
     assert not interception.is_on
     assert not interception.is_leaving
     assert not any(t.name.startswith("insist") for t in threading.enumerate())
+    assert sys.exc_info() == (None, None, None)
 
 
 def test_code_that_plays_nothing_returns_what_it_returns() -> None:
