@@ -147,6 +147,11 @@ class Hyperparameters:
         100, group=LEARNING, minimum=1, maximum=10_000_000, unit="updates",
         help="Updates between copies of the network into the target network.",
     )  # fmt: skip
+    weight_averaging: int = setting(
+        10_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
+        help="A checkpoint plays with the average of the weights over this many updates, or over an eighth of those done; "
+        "1 plays with the last.",
+    )  # fmt: skip
     max_gradient_norm: float = setting(
         10.0, group=LEARNING, above=0, maximum=1e6, unit="norm",
         help="Longer gradients are shortened to this length.",

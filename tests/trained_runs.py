@@ -75,6 +75,8 @@ def make_learner(config: RunConfig, *, always: int | None = None) -> Learner:
             for parameter in parameters:
                 parameter.zero_()
             parameters[-1][always] = 1.0  # the bias of the last layer
+        state = learner.get_state()
+        learner.set_state({**state, "model_state_dict": state["online_state_dict"]})
     return learner
 
 

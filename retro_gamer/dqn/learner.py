@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from retro_gamer.dqn.adam import MOMENTS, FlatAdam
+from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
@@ -22,6 +23,8 @@ from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
+
+NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,8 @@ class UpdateResult:
 class Learner:
     """Double DQN with n-step returns, a target network and Adam over one flat vector of parameters.
 
-    An update whose loss or gradient is not finite is skipped: the network stays as it was.
+    An update whose loss or gradient is not finite is skipped: the network stays as it was. What a checkpoint plays with
+    is an average of the network over many updates; actors play with the network as it is.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Learner:
         self._online = FlatParameters(self.network)
         self._target = FlatParameters(self.target_network)
         self._optimizer = FlatAdam(self._online.vector, self._settings.learning_rate)
+        self._average = WeightAverage(self._online.vector, self._settings.weight_averaging)
 
     @property
     def n_parameters(self) -> int:
@@ -103,6 +108,7 @@ class Learner:
             return UpdateResult(loss=float("nan"), errors=np.zeros(len(batch.ids), np.float32), skipped=True)
         self._optimizer.step()
         self.total_updates += 1
+        self._average.follow(self._online.vector, self.total_updates)
         if self.total_updates % self._settings.target_update_freq == 0:
             self._target.vector.data.copy_(self._online.vector.data)
         return UpdateResult(
@@ -140,7 +146,10 @@ class Learner:
         self.set_learning_rate(learning_rate)
 
     def get_state(self) -> dict[str, Any]:
-        """Return everything the updates to come depend on, as tensors and plain types."""
+        """Return everything the updates to come depend on, as tensors and plain types.
+
+        "model_state_dict" is the average, to play with; "online_state_dict" the network that learns.
+        """
         adam = self._optimizer
         optimizer: dict[str, Any] = {
             name: {k: v.clone() for k, v in self._online.views(moment).items()} for name, moment in adam.moments.items()
@@ -148,24 +157,31 @@ class Learner:
         optimizer["step"] = adam.steps.clone()
         optimizer["learning_rate"] = float(adam.learning_rate)
         return {
-            "model_state_dict": {k: v.detach().clone() for k, v in self._online.views(self._online.vector).items()},
-            "target_state_dict": {k: v.detach().clone() for k, v in self._target.views(self._target.vector).items()},
+            "model_state_dict": self._copy(self._average.vector),
+            "online_state_dict": self._copy(self._online.vector),
+            "target_state_dict": self._copy(self._target.vector),
             "optimizer_state_dict": optimizer,
             "total_steps": self.total_updates,
             "skipped_updates": self.skipped_updates,
             "torch_generator": torch.get_rng_state(),
         }
 
+    def _copy(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {name: value.detach().clone() for name, value in self._online.views(vector).items()}
+
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Go on from what `get_state` returned, or did before it knew an average.
 
         Raises:
             KeyError, RuntimeError: if the state is of another network.
         """
-        self.network.load_state_dict(state["model_state_dict"])
+        model = state["model_state_dict"]
+        self.network.load_state_dict(model)
+        self._average.vector.copy_(self._online.vector.detach())
+        self.network.load_state_dict(state.get("online_state_dict", model))
         self.target_network.load_state_dict(state["target_state_dict"])
         optimizer = state["optimizer_state_dict"]
-        moments = {name: join(_ordered(optimizer[name], state["model_state_dict"])) for name in MOMENTS}
+        moments = {name: join(_ordered(optimizer[name], model)) for name in MOMENTS}
         self._optimizer.set_state(optimizer["step"], moments)
         self.set_learning_rate(optimizer["learning_rate"])
         self.total_updates = state["total_steps"]
@@ -189,9 +205,5 @@ def grow_learner_state(state: Mapping[str, Any], network: QNetwork, n_old: int, 
 
     optimizer = dict(state["optimizer_state_dict"])
     optimizer.update({name: grow(optimizer[name]) for name in MOMENTS})
-    return {
-        **state,
-        "model_state_dict": grow(state["model_state_dict"]),
-        "target_state_dict": grow(state["target_state_dict"]),
-        "optimizer_state_dict": optimizer,
-    }
+    networks = {name: grow(state[name]) for name in NETWORKS if name in state}
+    return {**state, **networks, "optimizer_state_dict": optimizer}

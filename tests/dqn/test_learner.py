@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from retro_gamer.dqn.adam import MOMENTS
-from retro_gamer.dqn.learner import Learner, grow_learner_state
+from retro_gamer.dqn.learner import NETWORKS, Learner, grow_learner_state
 from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.replay.batch import Batch
@@ -260,7 +260,7 @@ class TestGrowth:
         learner.extend(("a", "b", "c", "d"))
         after = learner.get_state()
         assert after["optimizer_state_dict"]["step"] == before["optimizer_state_dict"]["step"]
-        for part in ("model_state_dict", "target_state_dict", *MOMENTS):
+        for part in (*NETWORKS, *MOMENTS):
             old, new = ((s[part] if part in s else s["optimizer_state_dict"][part]) for s in (before, after))
             for name, tensor in old.items():
                 if name not in axes:
