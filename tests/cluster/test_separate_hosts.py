@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.runs.directory import RunDirectory
-from tests.training.corridors import episodes_of, make_corridor_run
+from tests.training.corridors import episodes_of, make_corridor_run, make_slow_game
 
 from .hosts import TwoHosts, two_hosts
 from .nodes import wait_until
 
 pytestmark = pytest.mark.hosts
-EPISODES = 2000
-"""More than are played before the link is cut, however fast the machine."""
+EPISODES = 500
+"""Of minutes, until a test tells the game to hurry."""
 CUT_SECONDS = 3.0
 """Less than the five lost answers after which Ray gives a node up."""
 
@@ -30,6 +30,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 
 def count_episodes(run: RunDirectory) -> int:
     return run.log_path.read_text().count("\n[EP ") if run.log_path.exists() else 0
+
+
+def make_slow_run(folder: Path) -> tuple[RunDirectory, Path]:
+    """Return a run that takes minutes, and the file that makes it hurry."""
+    hurry = folder / "hurry"
+    game = make_slow_game(hurry)
+    return make_corridor_run(folder, game=game, training_episodes=EPISODES, max_turns_per_episode=30), hurry
 
 
 def train_over_both(hosts: TwoHosts, run: RunDirectory) -> subprocess.Popen[str]:
@@ -47,7 +54,7 @@ def both_play(hosts: TwoHosts, run: RunDirectory, training: subprocess.Popen[str
 
 
 def test_a_link_cut_for_seconds_costs_nothing(hosts: TwoHosts, tmp_path: Path) -> None:
-    run = make_corridor_run(tmp_path, training_episodes=EPISODES, max_turns_per_episode=30)
+    run, hurry = make_slow_run(tmp_path)
     training = train_over_both(hosts, run)
     try:
         wait_until("actors near and far", both_play(hosts, run, training), every=0.4)
@@ -56,6 +63,7 @@ def test_a_link_cut_for_seconds_costs_nothing(hosts: TwoHosts, tmp_path: Path) -
         restored = time.monotonic() + CUT_SECONDS
         wait_until("the link's return", lambda: time.monotonic() > restored and count_episodes(run) > before)
         hosts.link.restore()
+        hurry.touch()
         said, _ = training.communicate(timeout=120)
     finally:
         training.kill()
@@ -66,11 +74,13 @@ def test_a_link_cut_for_seconds_costs_nothing(hosts: TwoHosts, tmp_path: Path) -
 
 
 def test_a_host_gone_for_good_costs_its_grants(hosts: TwoHosts, tmp_path: Path) -> None:
-    run = make_corridor_run(tmp_path, training_episodes=EPISODES, max_turns_per_episode=30)
+    run, hurry = make_slow_run(tmp_path)
     training = train_over_both(hosts, run)
     try:
         wait_until("actors near and far", both_play(hosts, run, training), every=0.4)
         hosts.link.cut()
+        wait_until("the loss of the far actor", lambda: "was lost" in run.log_path.read_text())
+        hurry.touch()
         said, _ = training.communicate(timeout=120)
     finally:
         training.kill()

@@ -44,6 +44,27 @@ def create_game():
     return Game([Walker(), Door()], {"score": 0, "steps": 0}, board_size=(7, 1))
 """
 
+_SLOW = """
+
+import select
+from pathlib import Path
+
+hurry = Path({hurry!r})
+corridor = create_game
+
+class Slow:
+    display = False
+
+    def play_turn(self, game):
+        if not hurry.exists():
+            select.select([], [], [], 0.02)
+
+def create_game():
+    game = corridor()
+    game.add_agent(Slow())
+    return game
+"""
+
 DESCRIPTION = """\
 [tool.retro-gamer]
 actions = ["KEY_RIGHT", "KEY_LEFT"]
@@ -64,6 +85,11 @@ SMALL = {
     "exploration_turns": 20,
     "games_per_actor": 2,
 }
+
+
+def make_slow_game(hurry: Path) -> str:
+    """Return a corridor with some fifty turns a second, until there is a file `hurry`."""
+    return CORRIDOR + _SLOW.format(hurry=str(hurry))
 
 
 def make_corridor_run(
