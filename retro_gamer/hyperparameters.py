@@ -149,8 +149,8 @@ class Hyperparameters:
     )  # fmt: skip
     weight_averaging: int = setting(
         10_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
-        help="A checkpoint plays with the average of the weights over this many updates, or over an eighth of those done; "
-        "1 plays with the last.",
+        help="A checkpoint plays with the average of the weights over this many updates, or over an eighth of those "
+        "done; 1 plays with the last.",
     )  # fmt: skip
     max_gradient_norm: float = setting(
         10.0, group=LEARNING, above=0, maximum=1e6, unit="norm",
@@ -176,6 +176,10 @@ class Hyperparameters:
     epsilon_ladder: float = setting(
         0.0, group=EXPLORATION, minimum=0, maximum=100, unit="exponent",
         help="An actor's games explore less from one to the next: the last with epsilon to the power of 1 plus this.",
+    )  # fmt: skip
+    exploration_draws: int = setting(
+        2, group=EXPLORATION, minimum=1, maximum=1000, unit="actions",
+        help="A random action is the best, by the network, of this many drawn at random; 1 draws one and takes it.",
     )  # fmt: skip
 
     batch_size: int = setting(

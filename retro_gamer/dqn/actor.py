@@ -16,6 +16,7 @@ import numpy as np
 
 from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.experience import ExperienceBuilder
+from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import GameFailedError
@@ -67,7 +68,6 @@ class Actor:
     ) -> None:
         self._settings = settings
         self._seed = seed
-        self._n_actions = spec.n_actions
         self._observer = Observer(metadata)
         self._evaluator = Evaluator(spec)
         self._prioritized = settings.prioritize_experiences
@@ -80,8 +80,7 @@ class Actor:
             with_priorities=self._prioritized,
         )
         self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
-        self._rungs = [1 + settings.epsilon_ladder * i / max(1, n_games - 1) for i in range(n_games)]
-        self._epsilons = [1.0] * n_games
+        self._exploration = Exploration(settings, n_games, spec.n_actions)
         self._episodes: list[Episode] = []
         self._faults: list[str] = []
         self._failed_tickets: list[int] = []
@@ -98,7 +97,7 @@ class Actor:
         started = time.monotonic()
         ends = started + grant.seconds
         self._follow(weights)
-        self._epsilons = [grant.epsilon**rung for rung in self._rungs]
+        self._exploration.set_epsilon(grant.epsilon)
         tickets = deque(grant.tickets)
         turns, replay_turns = 0, 0
         while turns < grant.turns and time.monotonic() < ends:
@@ -159,30 +158,21 @@ class Actor:
         slot.row = row
 
     def _choose_actions(self, playing: list[Slot]) -> list[int]:
-        """Return an action for each game: random with probability epsilon, else the best by the network.
-
-        Each game has an epsilon of its own: that of the grant to the power of its rung. (Horgan et al. 2018,
-        "Distributed prioritized experience replay", section 4, has one for each actor.)
-        """
-        epsilons, n_actions = self._epsilons, self._n_actions
-        actions = [
-            int(slot.generator.random() * n_actions) if slot.generator.random() < epsilons[slot.index] else -1
-            for slot in playing
-        ]
-        # A random turn needs no forward pass, unless its initial priority does.
-        if self._prioritized:
-            asked = list(range(len(playing)))
-        else:
-            asked = [i for i, action in enumerate(actions) if action < 0]
+        """Return an action for each game: random with probability epsilon, else the best by the network."""
+        draw, is_informed = self._exploration.draw, self._evaluator.version > 0
+        drawn = [draw(slot.index, slot.generator, is_informed=is_informed) for slot in playing]
+        actions = [of[0] if of else -1 for of in drawn]
+        # A turn that is settled needs no forward pass, unless its initial priority does.
+        asked = [i for i, of in enumerate(drawn) if self._prioritized or not is_settled(of)]
         if not asked:
             return actions
         rows = [playing[i].row for i in asked]
         builder = self._builder
         q = self._evaluator.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
-        for i, best in zip(asked, q.argmax(axis=1).tolist(), strict=True):
-            if actions[i] < 0:
-                actions[i] = best
-                self._greedy_choices[best] += 1
+        for i, values in zip(asked, q, strict=True):
+            actions[i] = best_of(drawn[i], values)
+            if drawn[i] == ALL:
+                self._greedy_choices[actions[i]] += 1
         if self._prioritized:
             builder.q_best[rows] = q.max(axis=1)
             builder.q_taken[rows] = q[np.arange(len(rows)), actions]

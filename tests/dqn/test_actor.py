@@ -323,6 +323,19 @@ def test_exploration_takes_every_action_equally_often(epsilon: float) -> None:
     np.testing.assert_allclose(shares[1:], epsilon / 4, atol=0.02)
 
 
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_once_the_network_has_learned_it_chooses_between_two_random_actions(prioritized: bool) -> None:
+    stage = Stage(
+        walks(never_ends), n_games=4, max_turns_per_episode=2000, n_step=1, prioritize_experiences=prioritized
+    )
+    stage.learner.total_updates = 1
+    report = stage.play((1, 2, 3, 4), epsilon=1.0)
+    ranks = [(-stage.q_values(block, block.first)).argsort(axis=1).argsort(axis=1) for block in stage.blocks]
+    taken = np.concatenate(ranks)[np.arange(8000), stage.column("action")]
+    np.testing.assert_allclose(np.bincount(taken) / 8000, [7 / 16, 5 / 16, 3 / 16, 1 / 16], atol=0.02)
+    assert not report.greedy_choices
+
+
 @pytest.mark.parametrize(
     ("n_games", "epsilon", "expected"), [(1, 0.5, 0.5), (2, 0.5, (0.5 + 0.125) / 2), (2, 1.0, 1.0)]
 )
