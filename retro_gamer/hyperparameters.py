@@ -203,7 +203,7 @@ class Hyperparameters:
         help="How strongly the bias of that sampling is corrected: 1 is fully (prioritize_experiences only).",
     )  # fmt: skip
     rare_share: float = setting(
-        0.25, group=MEMORY, minimum=0, maximum=1, unit="share of a batch",
+        0.1, group=MEMORY, minimum=0, maximum=1, unit="share of a batch",
         help="Experiences that end a game or bring a reward that few others do fill this much of each batch "
         "(without prioritize_experiences only).",
     )  # fmt: skip
