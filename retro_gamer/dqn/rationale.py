@@ -28,6 +28,10 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
         "running away.",
         "  Values are learned on a compressed scale (square root for large ones), so that games of any score range "
         "learn at the same learning rate; Q-values are reported in the game's own units.",
+        "  A random action is the best, by the network, of a few drawn at random (exploration_draws), so that games "
+        "with some exploration last as well.",
+        "  A checkpoint plays with an average of the weights over many updates (weight_averaging): the weights of one "
+        "moment err now here, now there.",
     ]
     return "\n".join(lines)
 

@@ -31,7 +31,16 @@ def test_it_names_board_characters_actions_and_weights() -> None:
             )
         ).parameters()
     )
-    for part in ("30 x 20", "'@'", "'é'", "KEY_UP", "2 Q-values", f"{n_weights:,} weights"):
+    for part in (
+        "30 x 20",
+        "'@'",
+        "'é'",
+        "KEY_UP",
+        "2 Q-values",
+        f"{n_weights:,} weights",
+        "exploration_draws",
+        "weight_averaging",
+    ):
         assert part in text
 
 
