@@ -13,9 +13,8 @@ TORCH_INDEX ?=
 MINUTES ?= 30
 DEMO_RUN ?= runs/snake
 DEMO_MINUTES ?= 4
-# More episodes than the minutes allow; exploration that ends early; a memory and a learning rate for all of them.
-DEMO_SETTINGS ?= --training-episodes 100000 --epsilon-decay 0.99 --learning-rate 0.0005 --lr-decay 1 \
-	--train-every 8 --memory-capacity 50000 --target-update-freq 500
+# More episodes than the minutes allow.
+DEMO_SETTINGS ?= --training-episodes 100000
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
