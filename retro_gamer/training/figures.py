@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
@@ -24,12 +24,20 @@ SMOOTHING = 0.1
 class Figures:
     """Collects what episodes and updates say, for the log and for the display."""
 
-    def __init__(self, settings: Hyperparameters, plan: WorkPlan, episodes: int, turns: int, updates: int) -> None:
+    def __init__(
+        self,
+        settings: Hyperparameters,
+        plan: WorkPlan,
+        episodes: int,
+        turns: int,
+        updates: int,
+        recent_rewards: Sequence[float] = (),
+    ) -> None:
         self._settings = settings
         self._plan = plan
         self._first_episode = episodes
         self._updates = updates
-        self._rewards: deque[float] = deque(maxlen=RECENT_EPISODES)
+        self._rewards: deque[float] = deque(recent_rewards, maxlen=RECENT_EPISODES)
         self._losses: deque[float] = deque(maxlen=RECENT_EPISODES)
         self._loss_sum = 0.0
         self._loss_count = 0
@@ -45,6 +53,11 @@ class Figures:
     def elapsed_seconds(self) -> float:
         """Seconds since training began in this process."""
         return time.monotonic() - self._began
+
+    @property
+    def recent_rewards(self) -> tuple[float, ...]:
+        """Total rewards of the last 100 episodes, those of earlier sittings included."""
+        return tuple(self._rewards)
 
     def add_update(self, loss: float) -> None:
         """Take the loss of one update; nan for a skipped one, which counts for no mean."""

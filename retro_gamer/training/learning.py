@@ -54,7 +54,11 @@ class LearnerTask:
         """Where training begins."""
         if self.state is None:
             return Start()
-        return Start(episodes=int(self.state["episode"]), turns=int(self.state["total_turns"]))
+        return Start(
+            episodes=int(self.state["episode"]),
+            turns=int(self.state["total_turns"]),
+            recent_rewards=tuple(self.state.get("recent_rewards", ())),  # checkpoints of before have none
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

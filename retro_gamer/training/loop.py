@@ -42,6 +42,8 @@ class Start:
     turns: int = 0
     slack_turns: int | None = None
     """See `TurnsPerUpdate.slack_turns`; None where the memory is empty and has to fill first."""
+    recent_rewards: tuple[float, ...] = ()
+    """Total rewards of the last episodes before, for the mean that is shown."""
 
 
 class TrainingLoop:
@@ -78,7 +80,9 @@ class TrainingLoop:
         self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns))
         self.keeper = Keeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
         self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
-        self._figures = Figures(settings, plan, start.episodes, start.turns, learner.total_updates)
+        self._figures = Figures(
+            settings, plan, start.episodes, start.turns, learner.total_updates, start.recent_rewards
+        )
         self._waiting = set(range(runtime.n_actors))
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
@@ -97,7 +101,12 @@ class TrainingLoop:
     @property
     def position(self) -> Position:
         """Where the run stands now."""
-        return Position(episodes=self.episodes, turns=self.turns, slack_turns=self._ratio.slack_turns)
+        return Position(
+            episodes=self.episodes,
+            turns=self.turns,
+            slack_turns=self._ratio.slack_turns,
+            recent_rewards=self._figures.recent_rewards,
+        )
 
     def run(self) -> bool:
         """Train; return whether the run is complete (all episodes, or its time), rather than stopped on request.

@@ -29,6 +29,8 @@ class Position:
     turns: int
     slack_turns: int = 0
     """See `TurnsPerUpdate.slack_turns`."""
+    recent_rewards: tuple[float, ...] = ()
+    """Total rewards of the last episodes, for the mean that is shown."""
 
 
 class Recorder(Protocol):
@@ -144,6 +146,7 @@ class LearnerRecorder:
             "episode": position.episodes,
             "total_turns": position.turns,
             "slack_turns": position.slack_turns,
+            "recent_rewards": list(position.recent_rewards),
             "replay_snapshot": self._snapshot,
             "characters": list(self._learner.characters),
             "spec": dataclasses.asdict(self._learner.spec),

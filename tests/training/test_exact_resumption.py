@@ -80,5 +80,6 @@ def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
     assert lines_of(parts) == lines_of(whole)
     assert (resumed.turns, resumed.updates) == (outcome.turns, outcome.updates)
     first, second = state_of(whole), state_of(parts)
-    for name in ("model_state_dict", "target_state_dict", "optimizer_state_dict", "slack_turns", "epsilon"):
+    networks = ("model_state_dict", "online_state_dict", "target_state_dict", "optimizer_state_dict")
+    for name in (*networks, "slack_turns", "epsilon", "recent_rewards"):
         assert same(first[name], second[name]), name

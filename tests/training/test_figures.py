@@ -56,6 +56,16 @@ def test_the_mean_loss_is_that_of_the_updates_since_it_was_last_asked() -> None:
 
 
 @pytest.mark.usefixtures("clock")
+def test_the_mean_reward_of_a_run_that_goes_on_counts_the_episodes_before() -> None:
+    made = Figures(SETTINGS, PLAN, 200, 600, 10, [9.0] * 100)
+    assert snapshot(made, 200, 600).mean_reward == 9
+    for _ in range(25):
+        made.add_episode(episode(1.0))
+    assert snapshot(made, 225, 700).mean_reward == (75 * 9 + 25) / 100
+    assert made.recent_rewards == (*[9.0] * 75, *[1.0] * 25)
+
+
+@pytest.mark.usefixtures("clock")
 def test_the_mean_reward_is_that_of_the_last_100_episodes() -> None:
     made = make_figures()
     assert math.isnan(snapshot(made, 0, 0).mean_reward)
