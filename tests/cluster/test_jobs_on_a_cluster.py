@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.status import is_run_file
-from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run
+from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, make_slow_game
 
 from .nodes import Cluster, wait_until
 
@@ -25,7 +25,9 @@ def output_of(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_run_outlives_its_submitter_its_actors_node_and_its_learners_node(cluster: Cluster, tmp_path: Path) -> None:
-    run = make_corridor_run(tmp_path, training_episodes=330, max_turns_per_episode=30)
+    hurry = tmp_path / "hurry"
+    game = make_slow_game(hurry)
+    run = make_corridor_run(tmp_path, game=game, training_episodes=330, max_turns_per_episode=30)
     submitter = cluster.start("submit", str(run.path), "--address", cluster.dashboard, "--actors", "2")
     try:
         wait_until("episodes at home", has_episodes(run, 5))
@@ -46,6 +48,7 @@ def test_a_run_outlives_its_submitter_its_actors_node_and_its_learners_node(clus
         of_learner = cluster.node_of("LearnerProcess")
         assert of_learner is not None
         cluster.kill_node(of_learner)
+        hurry.touch()
         cluster.start_worker("four", n_cpus=2)
         cluster.wait_for_nodes(3)
         said = output_of(attached)
