@@ -148,7 +148,7 @@ class Hyperparameters:
         help="Updates between copies of the network into the target network.",
     )  # fmt: skip
     weight_averaging: int = setting(
-        10_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
+        3_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
         help="A checkpoint plays with the average of the weights over this many updates, or over an eighth of those "
         "done; 1 plays with the last.",
     )  # fmt: skip

@@ -9,6 +9,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     BASE: {},
     "prioritized": {"prioritize_experiences": True},
     "weight_averaging 1": {"weight_averaging": 1},
+    "weight_averaging 10000": {"weight_averaging": 10_000},
     "exploration_draws 1": {"exploration_draws": 1},
     "exploration_draws 3": {"exploration_draws": 3},
     "epsilon_ladder 7": {"epsilon_ladder": 7.0},
