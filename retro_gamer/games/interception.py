@@ -107,7 +107,7 @@ class Interception:
         self.thread = threading.get_ident()
         try:
             try:
-                returned = next(_with_exceptions_apart(call))
+                returned = _call_apart(call)
             finally:
                 self._stop_leaving()
         except KeyboardInterrupt:
@@ -174,13 +174,23 @@ class Interception:
         self._tracing_before = None
 
 
-def _with_exceptions_apart(call: Callable[[], Any]) -> Iterator[Any]:
-    """Yield what `call` returns; the exception that it is handling when it is left does not stay the thread's.
+def _call_apart(call: Callable[[], Any]) -> Any:
+    """Return what `call` returns; the exception that it is handling when it is left does not stay the thread's.
 
     Leaving a ``with`` in the middle of its own tidying up can skip what takes its exception off the thread: every
     later exception would have it as context, and the thousands before it. A generator has a place of its own for that.
     """
-    yield call()
+
+    def run() -> Iterator[tuple[Any, StopIteration | None]]:
+        try:
+            yield call(), None
+        except StopIteration as error:  # no generator can raise that
+            yield None, error
+
+    returned, error = next(run())
+    if error is not None:
+        raise error
+    return returned
 
 
 def _insist(frame: FrameType, event: str, arg: object) -> Any:

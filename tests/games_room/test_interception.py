@@ -4,6 +4,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,9 @@ def test_what_is_raised_before_playing_is_raised() -> None:
         interception.catch(lambda: 1 / 0)
     with pytest.raises(KeyboardInterrupt):
         interception.catch(lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(StopIteration) as raised:
+        interception.catch(lambda: next(iter(())))
+    assert raised.traceback[-1].path == Path(__file__)
 
 
 def test_code_can_be_left_for_a_reason_even_if_that_is_swallowed() -> None:
