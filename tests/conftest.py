@@ -13,7 +13,14 @@ from .cluster import hosts
 if TYPE_CHECKING:
     from retro_gamer.training.ray.engine import LocalRay
 
-WHY_NOT = {"hosts": hosts.why_not, "mounts": read_only.why_not}
+
+def why_no_gpu() -> str | None:
+    import torch
+
+    return None if torch.cuda.is_available() else "torch finds no GPU here"
+
+
+WHY_NOT = {"hosts": hosts.why_not, "mounts": read_only.why_not, "gpu": why_no_gpu}
 """What not every machine lets a test do, by marker, and what says why."""
 LEFT_OUT = pytest.StashKey[list[str]]()
 

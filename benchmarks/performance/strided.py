@@ -54,8 +54,8 @@ class StridedNetwork(QNetwork):
     def character_axes(self) -> dict[str, CharacterAxis]:
         return {"scene.0.weight": CharacterAxis(dim=1)}
 
-    def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
-        (codes,) = super().prepare(looked)
+    def arrange(self, *looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        (codes,) = looked
         return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, make_run
 from benchmarks.processes import sum_pss
+from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.run import train
 
@@ -86,10 +87,14 @@ class Window:
 
 
 def measure_training(
-    run_dir: Path, window: Window, n_actors: int | None, factory: Callable[[], Any] | None = None
+    run_dir: Path,
+    window: Window,
+    n_actors: int | None,
+    factory: Callable[[], Any] | None = None,
+    cluster: ClusterOptions | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a training that is stopped when its window is over."""
-    train(run_dir, n_actors=n_actors, reporter=window, factory=factory)
+    train(run_dir, n_actors=n_actors, reporter=window, factory=factory, cluster=cluster)
     return window.result()
 
 
@@ -99,6 +104,8 @@ def main() -> None:
     parser.add_argument("--warm-seconds", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--actors", type=int)
+    parser.add_argument("--address", help="of a Ray cluster to train on")
+    parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--flat", action="store_true", help="spatial = false")
     add_settings(parser)
     given = parser.parse_args()
@@ -108,13 +115,14 @@ def main() -> None:
         from benchmarks.performance import strided
 
         factory = strided.create_game
+    cluster = ClusterOptions(address=given.address, gpus=given.gpus) if given.address else None
     window = Window(given.warm_seconds, given.seconds)
     with tempfile.TemporaryDirectory() as name:
         run_dir = make_run(
             Path(name), GAMES.get(given.game, GAMES["snake"]), {"training_episodes": MANY, **settings},
             {"spatial": False} if given.flat else None,
         )  # fmt: skip
-        say_result(measure_training(run_dir, window, given.actors, factory))
+        say_result(measure_training(run_dir, window, given.actors, factory, cluster))
 
 
 if __name__ == "__main__":

@@ -19,15 +19,33 @@ class FlatAdam:
     """
 
     def __init__(self, vector: nn.Parameter, learning_rate: float) -> None:
-        self.learning_rate = learning_rate
         self._vector = vector
+        # On a GPU it is kept there: a step that was recorded reads it, and would keep a number as it was.
+        self._rate = torch.tensor(learning_rate, device=vector.device) if vector.is_cuda else learning_rate
         self.moments = {name: torch.zeros_like(vector.data) for name in MOMENTS}
         """The running means of the gradient and of its square."""
         self.steps = torch.zeros((), dtype=torch.float32, device=vector.device)
 
+    @property
+    def learning_rate(self) -> float:
+        """The size of the steps to come."""
+        return float(self._rate)
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        if isinstance(self._rate, torch.Tensor):
+            self._rate.fill_(learning_rate)
+        else:
+            self._rate = learning_rate
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All that a step changes beside the vector."""
+        return [*self.moments.values(), self.steps]
+
     @torch.no_grad()
-    def step(self) -> None:
-        """Move the vector by its gradient."""
+    def step(self, unless: torch.Tensor | None = None) -> None:
+        """Move the vector by its gradient, unless that truth value, on the same device, says not to."""
         assert self._vector.grad is not None
         adam(
             [self._vector],
@@ -37,10 +55,11 @@ class FlatAdam:
             [],
             [self.steps],
             fused=True,
+            found_inf=None if unless is None else unless.float(),
             amsgrad=False,
             beta1=BETA_1,
             beta2=BETA_2,
-            lr=self.learning_rate,
+            lr=self._rate,
             weight_decay=0.0,
             eps=EPSILON,
             maximize=False,

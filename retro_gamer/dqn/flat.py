@@ -29,10 +29,15 @@ class FlatParameters:
         pieces = torch.split(vector, [shape.numel() for shape in shapes.values()])
         return {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
+    @property
+    def gradient(self) -> torch.Tensor:
+        """The gradients, one value a parameter."""
+        assert self.vector.grad is not None
+        return self.vector.grad
+
     def zero_gradient(self) -> None:
         """Set every gradient to zero, in place."""
-        assert self.vector.grad is not None
-        self.vector.grad.zero_()
+        self.gradient.zero_()
 
 
 def join(tensors: dict[str, torch.Tensor]) -> torch.Tensor:

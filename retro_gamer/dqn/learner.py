@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +13,13 @@ from retro_gamer.dqn.adam import MOMENTS, FlatAdam
 from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
-from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import QNetwork, to_numpy
+from retro_gamer.dqn.network import QNetwork
+from retro_gamer.dqn.recorded_step import RecordedStep
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import SeenBatch, see
 from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.dqn.step import PlainStep, Step, Trained
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
@@ -66,6 +66,18 @@ class Learner:
         self._target = FlatParameters(self.target_network)
         self._optimizer = FlatAdam(self._online.vector, self._settings.learning_rate)
         self._average = WeightAverage(self._online.vector, self._settings.weight_averaging)
+        self._step = self._make_step()
+
+    def _make_step(self) -> Step:
+        trained = Trained(
+            network=self.network,
+            target_network=self.target_network,
+            online=self._online,
+            optimizer=self._optimizer,
+            max_gradient_norm=self._settings.max_gradient_norm,
+        )
+        is_recorded = self._device.type == "cuda" and self.network.has_fixed_shapes
+        return RecordedStep(trained) if is_recorded else PlainStep(trained)
 
     @property
     def n_parameters(self) -> int:
@@ -87,44 +99,16 @@ class Learner:
 
         A batch that was not looked at yet is looked at here.
         """
-        network = self.network
-        seen = batch if isinstance(batch, SeenBatch) else see(batch, network.look)
-        prepared = network.prepare(seen.looked)
-        with torch.no_grad():
-            q_t_target = self.target_network.value(*network.halves(prepared)[1])
-        valued = network.value_both(prepared)
-        q, action = to_numpy(valued.q_tm1), batch.action
-        with np.errstate(over="ignore", invalid="ignore"):
-            errors = double_q_errors(
-                q, action, batch.returns, batch.discounts, to_numpy(valued.q_t), to_numpy(q_t_target)
-            )
-            loss = weighted_huber(errors, batch.weights)
-            gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
-        self._online.zero_gradient()
-        network.backpropagate(valued, torch.from_numpy(gradient).to(self._device))
-        norm = self._clip_gradient()
-        if not (math.isfinite(norm) and math.isfinite(loss)):
+        seen = batch if isinstance(batch, SeenBatch) else see(batch, self.network.look)
+        found = self._step(seen)
+        if not found.is_finite:
             self.skipped_updates += 1
             return UpdateResult(loss=float("nan"), errors=np.zeros(len(batch.ids), np.float32), skipped=True)
-        self._optimizer.step()
         self.total_updates += 1
         self._average.follow(self._online.vector, self.total_updates)
         if self.total_updates % self._settings.target_update_freq == 0:
             self._target.vector.data.copy_(self._online.vector.data)
-        return UpdateResult(
-            loss=loss,
-            errors=errors,
-            skipped=False,
-            largest_q=float(unsquash(np.abs(q).max())),
-        )
-
-    def _clip_gradient(self) -> float:
-        gradient = self._online.vector.grad
-        assert gradient is not None
-        norm = gradient.norm().item()
-        if norm > self._settings.max_gradient_norm:
-            gradient.mul_(self._settings.max_gradient_norm / norm)
-        return norm
+        return UpdateResult(loss=found.loss, errors=found.errors, skipped=False, largest_q=found.largest_q)
 
     def publish(self) -> Weights:
         """Return a copy of the current weights, their version the number of updates done."""
@@ -146,15 +130,13 @@ class Learner:
         self.set_learning_rate(learning_rate)
 
     def get_state(self) -> dict[str, Any]:
-        """Return everything the updates to come depend on, as tensors and plain types.
+        """Return everything the updates to come depend on, as tensors on the CPU and plain types.
 
         "model_state_dict" is the average, to play with; "online_state_dict" the network that learns.
         """
         adam = self._optimizer
-        optimizer: dict[str, Any] = {
-            name: {k: v.clone() for k, v in self._online.views(moment).items()} for name, moment in adam.moments.items()
-        }
-        optimizer["step"] = adam.steps.clone()
+        optimizer: dict[str, Any] = {name: self._copy(moment) for name, moment in adam.moments.items()}
+        optimizer["step"] = adam.steps.to("cpu", copy=True)
         optimizer["learning_rate"] = float(adam.learning_rate)
         return {
             "model_state_dict": self._copy(self._average.vector),
@@ -167,7 +149,8 @@ class Learner:
         }
 
     def _copy(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {name: value.detach().clone() for name, value in self._online.views(vector).items()}
+        kept = vector.detach().cpu()
+        return {name: value.clone() for name, value in self._online.views(kept).items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` returned, or did before it knew an average.

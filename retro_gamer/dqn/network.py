@@ -36,10 +36,13 @@ class Valued:
 class QNetwork(nn.Module, abc.ABC):
     """Base of the networks: Q-values of every action for a batch of observations.
 
-    A forward pass is `look`, `prepare` and `value`, of which only the last uses weights: a learner looks at a batch
-    and prepares it once, and lets both of its networks value it. It learns by `value_both` and `backpropagate`, for
-    which torch's automatic gradient serves where a network does not write its own.
+    A forward pass is `look`, `prepare` (to the device, then `arrange`) and `value`, of which only the last uses
+    weights: a learner looks at a batch and prepares it once, and lets both of its networks value it. It learns by
+    `value_both` and `backpropagate`, for which torch's automatic gradient serves where a network writes none itself.
     """
+
+    has_fixed_shapes = True
+    """Whether what is looked at is of the same shape for every batch of one size."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -48,7 +51,11 @@ class QNetwork(nn.Module, abc.ABC):
 
     def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
         """Return what was looked at as the first layer takes it, on the network's device."""
-        return to_device(looked, next(self.parameters()).device)
+        return self.arrange(*to_device(looked, next(self.parameters()).device))
+
+    def arrange(self, *looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return what was looked at, already on the network's device, as the first layer takes it."""
+        return looked
 
     def hold(self) -> None:
         """Take the weights to stay as they are until the next call, so that what is made of them is made once."""
@@ -111,6 +118,8 @@ class ListNetwork(QNetwork):
 
     Nearly all inputs are zero, so the first layer adds up the weight rows of the cells that are not empty.
     """
+
+    has_fixed_shapes = False
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)

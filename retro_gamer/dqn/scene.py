@@ -20,7 +20,7 @@ from retro_gamer.dqn.by_hand import (
     pass_relu,
 )
 from retro_gamer.dqn.characters import CharacterAxis
-from retro_gamer.dqn.looks import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, Looked, PlayerLook
+from retro_gamer.dqn.looks import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
 from retro_gamer.dqn.network import ListNetwork, QNetwork, Valued, linear_layers, make_head
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
@@ -90,12 +90,12 @@ class PlayerNetwork(SceneNetwork):
         inputs = {"kernel": CharacterAxis(dim=1, offset=1), "near.weight": CharacterAxis(dim=1, offset=1)}
         return {**inputs, **self._head_axis()}
 
-    def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
+    def arrange(self, *looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the rows of the windows int32 [B * P, KERNEL**2], those near int32 [B, N], and what is aside.
 
         A row names a cell's code in a table; each place of a window has a table of its own, one after the other.
         """
-        windows, near, aside = super().prepare(looked)
+        windows, near, aside = looked
         return windows.int().add_(self.first_rows), near.int(), aside
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:

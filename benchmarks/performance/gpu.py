@@ -1,0 +1,145 @@
+"""What a GPU does for the learner: an update on it, and whole trainings whose learner has it.
+
+    python -m benchmarks.performance.gpu [--updates 500] [--seconds 30] [--actors N]
+
+Needs a GPU that torch can use. The trainings run on a Ray cluster of this one machine, started for the moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.child import end_session, run_module, say_result
+from benchmarks.machine import describe_machine
+from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
+from benchmarks.performance.work import SNAKE, make_random_batch, making_work
+from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.seen import see
+from retro_gamer.dqn.step import PlainStep, Trained
+from retro_gamer.dqn.threads import set_threads
+from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.work import Work
+
+WARM_UPDATES = 50
+SIZES = (64, 512)
+REUSES = {"64 every 4": {**SAME_REUSE, **PRIORITIZED}, "512 every 640": APEX}
+PATIENCE_SECONDS = 120.0
+BATCHES = 16
+STARTED = "Ray runtime started"
+
+
+def time_updates(work: Work, device: str, n_updates: int, *, plain: bool = False) -> float:
+    """Return the median seconds of an update of batches that replay has looked at, in turn.
+
+    With `plain` every operation is started on its own, as on the CPU.
+    """
+    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
+    if plain:
+        learner._step = PlainStep(
+            Trained(
+                network=learner.network,
+                target_network=learner.target_network,
+                online=learner._online,
+                optimizer=learner._optimizer,
+                max_gradient_norm=work.settings.max_gradient_norm,
+            )
+        )
+    size = work.settings.batch_size
+    batches = [see(make_random_batch(work.spec, size, seed), learner.network.look) for seed in range(BATCHES)]
+    seconds = np.zeros(WARM_UPDATES + n_updates)
+    for i in range(len(seconds)):
+        started = time.perf_counter()
+        learner.update(batches[i % BATCHES])
+        seconds[i] = time.perf_counter() - started
+    return float(np.median(seconds[WARM_UPDATES:]))
+
+
+def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:
+    """Return seconds an update by batch size: on one core, on the GPU one by one, and recorded."""
+    found = {}
+    set_threads(1)
+    for size in SIZES:
+        with making_work(SNAKE, prioritize_experiences=True, batch_size=size) as work:
+            found[str(size)] = {
+                "cpu": time_updates(work, "cpu", min(n_updates, 100)),
+                "plain": time_updates(work, "cuda", n_updates, plain=True),
+                "recorded": time_updates(work, "cuda", n_updates),
+            }
+    return found
+
+
+@contextlib.contextmanager
+def ray_head(n_cpus: int) -> Iterator[str]:
+    """Start a Ray cluster of this machine with one GPU; yield its address."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
+        "--port", str(port), "--num-cpus", str(n_cpus), "--num-gpus", "1", "--include-dashboard", "false",
+    ]  # fmt: skip
+    os.environ["RAY_AUTH_MODE"] = "token"  # the head's default; who names its address has to say so
+    with tempfile.NamedTemporaryFile() as said:
+        head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            _wait_for_head(head, Path(said.name))
+            yield f"127.0.0.1:{port}"
+        finally:
+            end_session(head)
+
+
+def _wait_for_head(head: subprocess.Popen[bytes], said: Path) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while head.poll() is None and time.monotonic() < ends:
+        if STARTED in said.read_text(errors="replace"):
+            return
+        time.sleep(0.5)
+    raise RuntimeError(f"the Ray head did not start\n{said.read_text(errors='replace')[-2000:]}")
+
+
+def measure_trainings(seconds: float, n_actors: int) -> dict[str, Any]:
+    """Return the figures of whole trainings of Snake by reuse, without and with the GPU."""
+    found: dict[str, Any] = {}
+    with ray_head(count_cpus()) as address:
+        for reuse, settings in REUSES.items():
+            chosen = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+            for gpus in (0, 1):
+                found[f"{reuse}, {gpus} GPU"] = run_module(
+                    "benchmarks.performance.training", "--game", "snake", "--address", address, "--gpus", str(gpus),
+                    "--warm-seconds", "5", "--seconds", str(seconds), "--actors", str(n_actors), *chosen,
+                    timeout_seconds=PATIENCE_SECONDS + seconds,
+                )  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--updates", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--actors", type=int, default=max(1, count_cpus() - 3))
+    given = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("torch finds no GPU here")
+    result: dict[str, Any] = {"machine": describe_machine(), "gpu": torch.cuda.get_device_name()}
+    result["updates"] = measure_updates(given.updates)
+    print(result["updates"], flush=True)
+    if given.seconds:
+        result["trainings"] = measure_trainings(given.seconds, given.actors)
+    say_result(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""One gradient step on a GPU: recorded once as a CUDA graph, started as one piece from then on.
+
+An update of a network for a terminal game is some eighty operations of microseconds each: started one by one they take
+ten times as long as they last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from retro_gamer.dqn.seen import SeenBatch
+from retro_gamer.dqn.step import StepFigures, Trained
+from retro_gamer.dqn.tensor_loss import double_q_errors, huber_gradient, unsquash, weighted_huber
+
+WARM_STEPS = 3
+"""Before recording: what is loaded or tuned at an operation's first use must not be recorded."""
+ALIGNMENT = 16
+
+
+class Staging:
+    """Arrays of one layout side by side in one piece of memory, so that one copy takes them to the device."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], device: torch.device) -> None:
+        self._layout = _layout_of(arrays)
+        sizes = [-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in arrays]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+        self._host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self._there = torch.empty(starts[-1], dtype=torch.uint8, device=device)
+        self._places: list[np.ndarray] = []
+        self.tensors: list[torch.Tensor] = []
+        """The arrays on the device, after `send`."""
+        for start, array in zip(starts, arrays, strict=False):
+            piece = self._host[start : start + array.nbytes].numpy()
+            self._places.append(piece.view(array.dtype).reshape(array.shape))
+            kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+            self.tensors.append(self._there[start : start + array.nbytes].view(kind).view(array.shape))
+
+    def fits(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Return whether arrays have this layout."""
+        return _layout_of(arrays) == self._layout
+
+    def fill(self, arrays: Sequence[np.ndarray]) -> None:
+        """Put the values of arrays into the memory that is copied from."""
+        for place, array in zip(self._places, arrays, strict=True):
+            np.copyto(place, array)
+
+    def send(self) -> None:
+        """Copy it to the device, when the device comes to it."""
+        self._there.copy_(self._host, non_blocking=True)
+
+
+def _layout_of(arrays: Sequence[np.ndarray]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    return [(array.dtype, array.shape) for array in arrays]
+
+
+class RecordedStep:
+    """Does what `PlainStep` does, and asks the device for its figures once, at the end.
+
+    On the CPU, which has no graphs, the operations are done one by one: so tests can hold it against `PlainStep`.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        self._trained = trained
+        self._device = trained.online.vector.device
+        self._staging: Staging | None = None
+        self._figures = torch.empty(0)
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, batch: SeenBatch) -> StepFigures:
+        """Do one step on a batch. The first of a size takes a second, for it is recorded."""
+        arrays = (*batch.looked, batch.action, batch.returns, batch.discounts, batch.weights)
+        staging = self._staging
+        if staging is None or not staging.fits(arrays):
+            staging = self._staging = Staging(arrays, self._device)
+            staging.fill(arrays)
+            self._figures = torch.empty(len(batch) + 3, pin_memory=self._device.type == "cuda")
+            if self._device.type == "cuda":
+                self._graph = self._record(staging)
+        staging.fill(arrays)
+        if self._graph is None:
+            self._compute(staging)
+        else:
+            self._graph.replay()
+            torch.cuda.current_stream(self._device).synchronize()
+        figures = self._figures.numpy()
+        loss, norm, largest_q = figures[-3:].tolist()
+        return StepFigures(loss=loss, errors=figures[:-3].copy(), norm=norm, largest_q=largest_q)
+
+    def _record(self, staging: Staging) -> torch.cuda.CUDAGraph:
+        touched = [self._trained.online.vector.data, *self._trained.optimizer.tensors]
+        kept = [tensor.clone() for tensor in touched]
+        aside = torch.cuda.Stream(self._device)
+        aside.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_STEPS):
+                self._compute(staging)
+        torch.cuda.current_stream(self._device).wait_stream(aside)
+        for tensor, values in zip(touched, kept, strict=True):
+            tensor.copy_(values)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._compute(staging)
+        return graph
+
+    def _compute(self, staging: Staging) -> None:
+        """Do one step on what is staged, without a question to the device."""
+        network, online = self._trained.network, self._trained.online
+        staging.send()
+        *looked, action, returns, discounts, weights = staging.tensors
+        prepared = network.arrange(*looked)
+        with torch.no_grad():
+            q_t_target = self._trained.target_network.value(*network.halves(prepared)[1])
+        valued = network.value_both(prepared)
+        with torch.no_grad():
+            q = valued.q_tm1
+            errors = double_q_errors(q, action, returns, discounts, valued.q_t, q_t_target)
+            loss = weighted_huber(errors, weights)
+            gradient = huber_gradient(errors, weights, action, q.shape[1])
+        online.zero_gradient()
+        network.backpropagate(valued, gradient)
+        with torch.no_grad():
+            norm = online.gradient.norm()
+            online.gradient.mul_((self._trained.max_gradient_norm / norm).clamp(max=1.0))
+            self._trained.optimizer.step(unless=~(norm + loss).isfinite())
+            rest = torch.stack([loss, norm, unsquash(q.abs().max())])
+            self._figures.copy_(torch.cat([errors, rest]), non_blocking=True)

@@ -1,0 +1,86 @@
+"""One gradient step: from a batch that was looked at to weights that have moved."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from retro_gamer.dqn.adam import FlatAdam
+from retro_gamer.dqn.flat import FlatParameters
+from retro_gamer.dqn.loss import double_q_errors, huber_gradient, unsquash, weighted_huber
+from retro_gamer.dqn.network import QNetwork, to_numpy
+from retro_gamer.dqn.seen import SeenBatch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepFigures:
+    """What one step found: loss, errors float32 [B], norm of the gradient, and the largest |Q| in units of reward."""
+
+    loss: float
+    errors: np.ndarray
+    norm: float
+    largest_q: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the weights were moved: they are not by a loss or a gradient that is not finite."""
+        return math.isfinite(self.norm) and math.isfinite(self.loss)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a step works on: the network that learns, the one it bootstraps from, and what moves the weights."""
+
+    network: QNetwork
+    target_network: QNetwork
+    online: FlatParameters
+    optimizer: FlatAdam
+    max_gradient_norm: float
+
+
+class Step(Protocol):
+    """A way to do it."""
+
+    def __call__(self, batch: SeenBatch) -> StepFigures:
+        """Do one step on a batch."""
+
+
+class PlainStep:
+    """Operation by operation; loss and gradient are numpy's work, on a few numbers, wherever the network is."""
+
+    def __init__(self, trained: Trained) -> None:
+        self._trained = trained
+
+    def __call__(self, batch: SeenBatch) -> StepFigures:
+        """Do one step on a batch."""
+        network, online, action = self._trained.network, self._trained.online, batch.action
+        prepared = network.prepare(batch.looked)
+        with torch.no_grad():
+            q_t_target = self._trained.target_network.value(*network.halves(prepared)[1])
+        valued = network.value_both(prepared)
+        q = to_numpy(valued.q_tm1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = double_q_errors(
+                q, action, batch.returns, batch.discounts, to_numpy(valued.q_t), to_numpy(q_t_target)
+            )
+            loss = weighted_huber(errors, batch.weights)
+            gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
+        online.zero_gradient()
+        network.backpropagate(valued, torch.from_numpy(gradient).to(online.vector.device))
+        figures = StepFigures(
+            loss=loss, errors=errors, norm=self._clip_gradient(), largest_q=float(unsquash(np.abs(q).max()))
+        )
+        if figures.is_finite:
+            self._trained.optimizer.step()
+        return figures
+
+    def _clip_gradient(self) -> float:
+        gradient, limit = self._trained.online.gradient, self._trained.max_gradient_norm
+        norm = gradient.norm().item()
+        if norm > limit:
+            gradient.mul_(limit / norm)
+        return norm
