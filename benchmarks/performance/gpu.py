@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -91,8 +92,10 @@ def ray_head(n_cpus: int) -> Iterator[str]:
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
         "--port", str(port), "--num-cpus", str(n_cpus), "--num-gpus", "1", "--include-dashboard", "false",
     ]  # fmt: skip
-    os.environ["RAY_AUTH_MODE"] = "token"  # the head's default; who names its address has to say so
-    with tempfile.NamedTemporaryFile() as said:
+    with tempfile.NamedTemporaryFile() as said, tempfile.NamedTemporaryFile("w") as token:
+        token.write(secrets.token_hex(16))
+        token.flush()
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token.name)
         head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             _wait_for_head(head, Path(said.name))

@@ -44,8 +44,8 @@ class FlatAdam:
         return [*self.moments.values(), self.steps]
 
     @torch.no_grad()
-    def step(self, unless: torch.Tensor | None = None) -> None:
-        """Move the vector by its gradient, unless that truth value, on the same device, says not to."""
+    def step(self, divisor: torch.Tensor | None = None, unless: torch.Tensor | None = None) -> None:
+        """Move the vector by its gradient over `divisor`, and not at all where `unless` is 1: numbers on its device."""
         assert self._vector.grad is not None
         adam(
             [self._vector],
@@ -55,7 +55,8 @@ class FlatAdam:
             [],
             [self.steps],
             fused=True,
-            found_inf=None if unless is None else unless.float(),
+            grad_scale=divisor,
+            found_inf=unless,
             amsgrad=False,
             beta1=BETA_1,
             beta2=BETA_2,

@@ -53,4 +53,4 @@ def backward_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -
 
 def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Take the gradient of a ReLU's output back to its input, in place."""
-    return gradient.mul_(output.sign())
+    return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)

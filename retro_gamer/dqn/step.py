@@ -18,17 +18,13 @@ from retro_gamer.dqn.seen import SeenBatch
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepFigures:
-    """What one step found: loss, errors float32 [B], norm of the gradient, and the largest |Q| in units of reward."""
+    """What one step found: loss, errors float32 [B], and the largest |Q| in units of reward."""
 
     loss: float
     errors: np.ndarray
-    norm: float
     largest_q: float
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the weights were moved: they are not by a loss or a gradient that is not finite."""
-        return math.isfinite(self.norm) and math.isfinite(self.loss)
+    is_finite: bool
+    """Whether the weights were moved: they are not by a loss or a gradient that is not finite."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,12 +67,12 @@ class PlainStep:
             gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
         online.zero_gradient()
         network.backpropagate(valued, torch.from_numpy(gradient).to(online.vector.device))
-        figures = StepFigures(
-            loss=loss, errors=errors, norm=self._clip_gradient(), largest_q=float(unsquash(np.abs(q).max()))
-        )
-        if figures.is_finite:
+        norm = self._clip_gradient()
+        is_finite = math.isfinite(norm) and math.isfinite(loss)
+        if is_finite:
             self._trained.optimizer.step()
-        return figures
+        largest_q = float(unsquash(np.abs(q).max()))
+        return StepFigures(loss=loss, errors=errors, largest_q=largest_q, is_finite=is_finite)
 
     def _clip_gradient(self) -> float:
         gradient, limit = self._trained.online.gradient, self._trained.max_gradient_norm

@@ -1,6 +1,7 @@
 """The arithmetic of `retro_gamer.dqn.loss` on tensors, for a device to which nothing should be asked in between.
 
-A test holds the two against each other.
+A test holds the two against each other. As few operations as can be: on a few numbers each takes the same two
+microseconds.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from retro_gamer.dqn.loss import SQUEEZE
 
 def squash(value: torch.Tensor) -> torch.Tensor:
     """Return h(x) = sign(x) (sqrt(|x| + 1) - 1) + SQUEEZE x."""
-    return value.sign() * ((value.abs() + 1).sqrt() - 1) + SQUEEZE * value
+    return torch.copysign((value.abs() + 1).sqrt() - 1, value).add(value, alpha=SQUEEZE)
 
 
 def unsquash(value: torch.Tensor) -> torch.Tensor:
     """Return the inverse of `squash`."""
     shifted = value.abs() + (1 + SQUEEZE)
     root = (1 + (4 * SQUEEZE) * shifted).sqrt()
-    return value.sign() * ((2 * shifted / (root + 1)).square() - 1)
+    return torch.copysign((2 * shifted / (root + 1)).square() - 1, value)
 
 
 def double_q_errors(
@@ -36,13 +37,7 @@ def double_q_errors(
     return squash(returns + discounts * bootstrap) - q_tm1.gather(1, a_tm1[:, None]).squeeze(1)
 
 
-def weighted_huber(errors: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the mean Huber loss (quadratic up to 1) of `errors` [B], each times its importance weight."""
-    sizes = errors.abs()
-    return (weights * torch.where(sizes <= 1, errors.square() / 2, sizes - 0.5)).mean()
-
-
 def huber_gradient(errors: torch.Tensor, weights: torch.Tensor, a_tm1: torch.Tensor, n_actions: int) -> torch.Tensor:
-    """Return the gradient [B, A] of `weighted_huber` with respect to the Q-values whose errors these are."""
+    """Return the gradient [B, A] of the weighted Huber loss with respect to the Q-values whose errors these are."""
     gradient = errors.new_zeros(len(errors), n_actions)
     return gradient.scatter_(1, a_tm1[:, None], (errors.clamp(-1, 1) * weights / -len(errors))[:, None])
