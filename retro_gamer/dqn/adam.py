@@ -10,6 +10,8 @@ from torch.optim.adam import adam
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+GPU_PIECES = 32
+"""A GPU's fused step gives 65,536 numbers of one tensor to one multiprocessor, of which it has a hundred."""
 
 
 class FlatAdam:
@@ -19,12 +21,20 @@ class FlatAdam:
     """
 
     def __init__(self, vector: nn.Parameter, learning_rate: float) -> None:
-        self._vector = vector
+        assert vector.grad is not None
         # On a GPU it is kept there: a step that was recorded reads it, and would keep a number as it was.
         self._rate = torch.tensor(learning_rate, device=vector.device) if vector.is_cuda else learning_rate
         self.moments = {name: torch.zeros_like(vector.data) for name in MOMENTS}
         """The running means of the gradient and of its square."""
-        self.steps = torch.zeros((), dtype=torch.float32, device=vector.device)
+        n_pieces = GPU_PIECES if vector.is_cuda else 1
+        lists = (vector.detach(), vector.grad, *self.moments.values())
+        self._pieces = [list(tensor.chunk(n_pieces)) for tensor in lists]
+        self._steps = torch.zeros(len(self._pieces[0]), dtype=torch.float32, device=vector.device)
+
+    @property
+    def steps(self) -> torch.Tensor:
+        """The number of steps done, float32 []."""
+        return self._steps[0]
 
     @property
     def learning_rate(self) -> float:
@@ -41,19 +51,19 @@ class FlatAdam:
     @property
     def tensors(self) -> list[torch.Tensor]:
         """All that a step changes beside the vector."""
-        return [*self.moments.values(), self.steps]
+        return [*self.moments.values(), self._steps]
 
     @torch.no_grad()
     def step(self, divisor: torch.Tensor | None = None, unless: torch.Tensor | None = None) -> None:
         """Move the vector by its gradient over `divisor`, and not at all where `unless` is 1: numbers on its device."""
-        assert self._vector.grad is not None
+        parameters, gradients, means, squares = self._pieces
         adam(
-            [self._vector],
-            [self._vector.grad],
-            [self.moments["exp_avg"]],
-            [self.moments["exp_avg_sq"]],
+            parameters,
+            gradients,
+            means,
+            squares,
             [],
-            [self.steps],
+            list(self._steps.unbind()),
             fused=True,
             grad_scale=divisor,
             found_inf=unless,
@@ -68,6 +78,6 @@ class FlatAdam:
 
     def set_state(self, steps: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:
         """Go on after so many steps with these moments, shaped like the vector."""
-        self.steps.copy_(steps)
+        self._steps.fill_(steps)
         for name, moment in self.moments.items():
             moment.copy_(moments[name])

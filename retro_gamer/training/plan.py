@@ -73,13 +73,14 @@ def make_cluster_plan(
 ) -> WorkPlan:
     """Return the plan on a cluster: `n_actors`, or as many as this learner can use, wherever there is room for them."""
     chosen = n_actors if n_actors is not None else useful_actors(settings, times)
+    threads = min(times.learner_threads, learner_cpus)
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, spread over the nodes; "
-        f"learner on {_count(learner_cpus, 'thread')}, replay beside it."
+        f"learner on {_count(threads, 'thread')}, replay beside it."
     )
     there = min(chosen, n_free_cpus)
     waiting = f" The other {chosen - there} wait for processors and join when there are any." if there < chosen else ""
-    return _make_plan(settings, times, chosen, learner_cpus, who, f"{_count(there, 'actor')} can start now.{waiting}")
+    return _make_plan(settings, times, chosen, threads, who, f"{_count(there, 'actor')} can start now.{waiting}")
 
 
 def _make_plan(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
@@ -34,12 +36,16 @@ def test_the_plan_of_a_cluster_counts_what_this_learner_can_use_and_says_who_wai
     useful = useful_actors(settings, TIMES)
     plan = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=2, n_actors=None)
     assert plan.n_actors == useful == 6
-    assert plan.learner_threads == 3
+    assert plan.learner_threads == 1, "more threads were tried and gained nothing"
     assert f"2 actors can start now. The other {useful - 2} wait" in "\n".join(plan.reasons)
     roomy = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=50, n_actors=9)
     assert roomy.n_actors == 9
     assert "9 actors can start now." in roomy.reasons
     assert roomy.dead_band_turns == 2 * 9 * roomy.grant_turns + 8
+    threaded = dataclasses.replace(TIMES, learner_threads=4)
+    for learner_cpus, expected in ((8, 4), (3, 3)):
+        plan = make_cluster_plan(settings, threaded, learner_cpus=learner_cpus, n_free_cpus=2, n_actors=None)
+        assert plan.learner_threads == expected
 
 
 @pytest.mark.parametrize("address", ["here", "http://head:8265", "head:99999", "head:", ""])
