@@ -94,6 +94,11 @@ class TrainingLoop:
         self._next_report = 0.0
 
     @property
+    def _smallest_grant(self) -> int:
+        """The turns an actor waits for: all of a grant, for many small ones would each cost a copy of the weights."""
+        return self._plan.games_per_actor if self._plan.is_inline else self._plan.grant_turns
+
+    @property
     def turns(self) -> int:
         """Turns played since the run began, earlier sittings included."""
         return self._ratio.turns
@@ -154,7 +159,7 @@ class TrainingLoop:
         for actor in sorted(self._waiting & self._runtime.present()):
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
             turns = min(self._plan.grant_turns, allowed)
-            if turns < min(self._plan.grant_turns, self._plan.games_per_actor):
+            if turns < self._smallest_grant:
                 return
             in_flight = len(self._tickets.held_by(actor))
             # In this process a grant ends with its game, so that nothing is under way between two of them.

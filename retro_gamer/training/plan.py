@@ -78,9 +78,19 @@ def make_cluster_plan(
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, spread over the nodes; "
         f"learner on {_count(threads, 'thread')}, replay beside it."
     )
-    there = min(chosen, n_free_cpus)
-    waiting = f" The other {chosen - there} wait for processors and join when there are any." if there < chosen else ""
-    return _make_plan(settings, times, chosen, threads, who, f"{_count(there, 'actor')} can start now.{waiting}")
+    return _make_plan(settings, times, chosen, threads, who, _who_can_start(chosen, n_free_cpus))
+
+
+def _who_can_start(n_actors: int, n_free_cpus: int) -> str:
+    there = min(n_actors, n_free_cpus)
+    if not there:
+        return (
+            "No actor can start now, for every processor is taken: training waits until one is free. Add a node, or "
+            "end what else runs there."
+        )
+    waiting = n_actors - there
+    others = f" The other {waiting} wait for processors and join when there are any." if waiting else ""
+    return f"{_count(there, 'actor')} can start now.{others}"
 
 
 def _make_plan(

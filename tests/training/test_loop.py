@@ -119,6 +119,13 @@ def test_every_grant_is_played_with_the_latest_weights_published_once() -> None:
     assert len(versions) > 5
 
 
+@pytest.mark.parametrize("n_actors", [1, 3, 13])
+def test_an_actor_waits_for_a_whole_grant_rather_than_being_given_slivers(n_actors: int) -> None:
+    stage = make_stage(n_actors, training_episodes=300)
+    assert stage.run()
+    assert {grant.turns for _, grant in stage.runtime.grants} == {stage.plan.grant_turns}
+
+
 def test_the_mean_loss_of_a_line_is_that_of_the_updates_before_it() -> None:
     stage = make_stage(2)
     updates_at_line: list[int] = []

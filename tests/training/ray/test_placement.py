@@ -42,6 +42,8 @@ def test_the_plan_of_a_cluster_counts_what_this_learner_can_use_and_says_who_wai
     assert roomy.n_actors == 9
     assert "9 actors can start now." in roomy.reasons
     assert roomy.dead_band_turns == 2 * 9 * roomy.grant_turns + 8
+    full = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=0, n_actors=9)
+    assert any("No actor can start now" in reason for reason in full.reasons)
     threaded = dataclasses.replace(TIMES, learner_threads=4)
     for learner_cpus, expected in ((8, 4), (3, 3)):
         plan = make_cluster_plan(settings, threaded, learner_cpus=learner_cpus, n_free_cpus=2, n_actors=None)
