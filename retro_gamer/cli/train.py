@@ -80,7 +80,10 @@ def train(
             address=address, learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
         )
     elif gpus or learner_cpus is not None:
-        raise UsageError("--gpus and --learner-cpus reserve parts of a cluster: name it with --address")
+        raise UsageError(
+            "--gpus and --learner-cpus reserve parts of a Ray cluster: name it with --address. "
+            "'ray start --head' makes this machine one; then use --address auto"
+        )
     reporter = make_reporter()
     try:
         outcome = train_run(
