@@ -51,6 +51,18 @@ def test_options_reach_training(asked: dict[str, Any]) -> None:
     assert (asked["resume"], asked["n_actors"], asked["minutes"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("option", ["--gpus", "--learner-cpus"])
+def test_parts_of_a_cluster_cannot_be_reserved_without_one(
+    option: str, asked: dict[str, Any], capsys: Captured
+) -> None:
+    assert run(["train", "runs/a", option, "1"]) == 2
+    assert "ray start --head" in capsys.readouterr().err
+    assert "run_dir" not in asked
+    assert run(["train", "runs/a", option, "1", "--address", "auto"]) == 0
+    assert asked["cluster"].address == "auto"
+    assert {"--gpus": asked["cluster"].gpus, "--learner-cpus": asked["cluster"].learner_cpus}[option] == 1
+
+
 def test_a_finished_training_says_what_to_type(asked: dict[str, Any], capsys: Captured) -> None:
     assert run(["train", "my run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
