@@ -20,21 +20,25 @@ def why_no_gpu() -> str | None:
     return None if torch.cuda.is_available() else "torch finds no GPU here"
 
 
-WHY_NOT = {"hosts": hosts.why_not, "mounts": read_only.why_not, "gpu": why_no_gpu}
-"""What not every machine lets a test do, by marker, and what says why."""
+NEEDS = {
+    "hosts": ("hosts of their own", hosts.why_not),
+    "mounts": ("mounts of their own", read_only.why_not),
+    "gpu": ("a GPU", why_no_gpu),
+}
+"""What not every machine lets a test have, by marker, and what says why."""
 LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that need what this machine does not allow, and remember why."""
     told = config.stash.setdefault(LEFT_OUT, [])
-    for marker, why_not in WHY_NOT.items():
+    for marker, (what, why_not) in NEEDS.items():
         needing = [item for item in items if item.get_closest_marker(marker)]
         reason = why_not() if needing else None
         if reason is not None:
             config.hook.pytest_deselected(items=needing)
             items[:] = [item for item in items if item not in needing]
-            told.append(f"{len(needing)} tests that need {marker} of their own left out: {reason}")
+            told.append(f"{len(needing)} tests that need {what} left out: {reason}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

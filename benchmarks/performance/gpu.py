@@ -28,8 +28,9 @@ from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
 from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.recorded_step import RecordedStep
 from retro_gamer.dqn.seen import see
-from retro_gamer.dqn.step import PlainStep, Trained
+from retro_gamer.dqn.step import PlainStep
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.work import Work
@@ -49,15 +50,7 @@ def time_updates(work: Work, device: str, n_updates: int, *, plain: bool = False
     """
     learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
     if plain:
-        learner._step = PlainStep(
-            Trained(
-                network=learner.network,
-                target_network=learner.target_network,
-                online=learner._online,
-                optimizer=learner._optimizer,
-                max_gradient_norm=work.settings.max_gradient_norm,
-            )
-        )
+        learner._step = PlainStep(learner._step.trained)
     size = work.settings.batch_size
     batches = [see(make_random_batch(work.spec, size, seed), learner.network.look) for seed in range(BATCHES)]
     seconds = np.zeros(WARM_UPDATES + n_updates)
@@ -66,6 +59,23 @@ def time_updates(work: Work, device: str, n_updates: int, *, plain: bool = False
         learner.update(batches[i % BATCHES])
         seconds[i] = time.perf_counter() - started
     return float(np.median(seconds[WARM_UPDATES:]))
+
+
+def time_on_device(work: Work, n_updates: int) -> float:
+    """Return the seconds an update takes on the GPU itself: many recorded steps, started one after the other."""
+    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), "cuda")
+    learner.update(see(make_random_batch(work.spec, work.settings.batch_size), learner.network.look))
+    step = learner._step
+    assert isinstance(step, RecordedStep)
+    assert step._graph is not None
+    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    began.record()
+    for _ in range(n_updates):
+        step._graph.replay()
+    ended.record()
+    torch.cuda.synchronize()
+    return began.elapsed_time(ended) / 1e3 / n_updates
 
 
 def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:
@@ -78,6 +88,7 @@ def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:
                 "cpu": time_updates(work, "cpu", min(n_updates, 100)),
                 "plain": time_updates(work, "cuda", n_updates, plain=True),
                 "recorded": time_updates(work, "cuda", n_updates),
+                "recorded, on the device": time_on_device(work, n_updates),
             }
     return found
 
@@ -95,6 +106,7 @@ def ray_head(n_cpus: int) -> Iterator[str]:
     with tempfile.NamedTemporaryFile() as said, tempfile.NamedTemporaryFile("w") as token:
         token.write(secrets.token_hex(16))
         token.flush()
+        # The token is the benchmark's own; its children have the environment of this process.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token.name)
         head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
         try:
@@ -102,6 +114,7 @@ def ray_head(n_cpus: int) -> Iterator[str]:
             yield f"127.0.0.1:{port}"
         finally:
             end_session(head)
+            del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"]
 
 
 def _wait_for_head(head: subprocess.Popen[bytes], said: Path) -> None:

@@ -17,7 +17,7 @@ LearnerCpus = Annotated[
     int | None,
     typer.Option(
         "--learner-cpus", metavar="N", min=1, show_default=False,
-        help="CPUs reserved for the learner on a cluster. Default: half of the largest node, at most 4.",
+        help="CPUs reserved for the learner on a cluster. Default: half of the largest node, at most 4; 1 with --gpus.",
     ),
 ]  # fmt: skip
 Gpus = Annotated[int, typer.Option("--gpus", metavar="N", min=0, max=1, help="GPUs reserved for the learner.")]

@@ -65,7 +65,7 @@ class RecordedStep:
     """
 
     def __init__(self, trained: Trained) -> None:
-        self._trained = trained
+        self.trained = trained
         self._device = trained.online.vector.device
         self._staging: Staging | None = None
         self._figures = torch.empty(0)
@@ -75,13 +75,10 @@ class RecordedStep:
     def __call__(self, batch: SeenBatch) -> StepFigures:
         """Do one step on a batch. The first of a size takes a second, for it is recorded."""
         arrays = (*batch.looked, batch.action, batch.returns, batch.discounts, batch.weights)
+        if self._staging is None or not self._staging.fits(arrays):
+            self._graph = self._staging = None
+            self._staging = self._prepare(arrays)
         staging = self._staging
-        if staging is None or not staging.fits(arrays):
-            staging = self._staging = Staging(arrays, self._device)
-            staging.fill(arrays)
-            self._figures = torch.empty(len(batch) + 2, pin_memory=self._device.type == "cuda")
-            if self._device.type == "cuda":
-                self._graph = self._record(staging)
         staging.fill(arrays)
         if self._graph is None:
             self._compute(staging)
@@ -98,17 +95,28 @@ class RecordedStep:
                 is_finite=bool(np.isfinite(doubt)),
             )
 
+    def _prepare(self, arrays: Sequence[np.ndarray]) -> Staging:
+        """Make room for batches like this one and, on a GPU, record the step."""
+        staging = Staging(arrays, self._device)
+        staging.fill(arrays)
+        self._figures = torch.empty(len(arrays[-1]) + 2, pin_memory=self._device.type == "cuda")
+        if self._device.type == "cuda":
+            self._graph = self._record(staging)
+        return staging
+
     def _record(self, staging: Staging) -> torch.cuda.CUDAGraph:
-        touched = [self._trained.online.vector.data, *self._trained.optimizer.tensors]
+        touched = [self.trained.online.vector.data, *self.trained.optimizer.tensors]
         kept = [tensor.clone() for tensor in touched]
         aside = torch.cuda.Stream(self._device)
         aside.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_STEPS):
-                self._compute(staging)
-        torch.cuda.current_stream(self._device).wait_stream(aside)
-        for tensor, values in zip(touched, kept, strict=True):
-            tensor.copy_(values)
+        try:
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_STEPS):
+                    self._compute(staging)
+        finally:
+            torch.cuda.current_stream(self._device).wait_stream(aside)
+            for tensor, values in zip(touched, kept, strict=True):
+                tensor.copy_(values)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._compute(staging)
@@ -116,12 +124,12 @@ class RecordedStep:
 
     def _compute(self, staging: Staging) -> None:
         """Do one step on what is staged, without a question to the device."""
-        network, online = self._trained.network, self._trained.online
+        network, online = self.trained.network, self.trained.online
         staging.send()
         *looked, action, returns, discounts, weights = staging.tensors
         prepared = network.arrange(*looked)
         with torch.no_grad(), self._beside():
-            q_t_target = self._trained.target_network.value(*network.halves(prepared)[1])
+            q_t_target = self.trained.target_network.value(*network.halves(prepared)[1])
         valued = network.value_both(prepared)
         self._join()
         q = valued.q_tm1.detach()
@@ -133,8 +141,8 @@ class RecordedStep:
         with torch.no_grad():
             norm = online.gradient.norm()
             doubt = torch.dot(errors, weights) + norm  # finite if the loss and the gradient are
-            self._trained.optimizer.step(
-                divisor=(norm / self._trained.max_gradient_norm).clamp_(min=1.0),
+            self.trained.optimizer.step(
+                divisor=(norm / self.trained.max_gradient_norm).clamp_(min=1.0),
                 unless=(doubt - doubt).ne(0).float(),
             )
             self._figures.copy_(torch.cat([errors, torch.stack([q.abs().max(), doubt])]), non_blocking=True)

@@ -39,7 +39,9 @@ class Trained:
 
 
 class Step(Protocol):
-    """A way to do it."""
+    """Moves the weights by one batch."""
+
+    trained: Trained
 
     def __call__(self, batch: SeenBatch) -> StepFigures:
         """Do one step on a batch."""
@@ -49,14 +51,14 @@ class PlainStep:
     """Operation by operation; loss and gradient are numpy's work, on a few numbers, wherever the network is."""
 
     def __init__(self, trained: Trained) -> None:
-        self._trained = trained
+        self.trained = trained
 
     def __call__(self, batch: SeenBatch) -> StepFigures:
         """Do one step on a batch."""
-        network, online, action = self._trained.network, self._trained.online, batch.action
+        network, online, action = self.trained.network, self.trained.online, batch.action
         prepared = network.prepare(batch.looked)
         with torch.no_grad():
-            q_t_target = self._trained.target_network.value(*network.halves(prepared)[1])
+            q_t_target = self.trained.target_network.value(*network.halves(prepared)[1])
         valued = network.value_both(prepared)
         q = to_numpy(valued.q_tm1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -65,17 +67,17 @@ class PlainStep:
             )
             loss = weighted_huber(errors, batch.weights)
             gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
+            largest_q = float(unsquash(np.abs(q).max()))
         online.zero_gradient()
         network.backpropagate(valued, torch.from_numpy(gradient).to(online.vector.device))
         norm = self._clip_gradient()
         is_finite = math.isfinite(norm) and math.isfinite(loss)
         if is_finite:
-            self._trained.optimizer.step()
-        largest_q = float(unsquash(np.abs(q).max()))
+            self.trained.optimizer.step()
         return StepFigures(loss=loss, errors=errors, largest_q=largest_q, is_finite=is_finite)
 
     def _clip_gradient(self) -> float:
-        gradient, limit = self._trained.online.gradient, self._trained.max_gradient_norm
+        gradient, limit = self.trained.online.gradient, self.trained.max_gradient_norm
         norm = gradient.norm().item()
         if norm > limit:
             gradient.mul_(limit / norm)

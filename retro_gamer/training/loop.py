@@ -83,7 +83,7 @@ class TrainingLoop:
         self._figures = Figures(
             settings, plan, start.episodes, start.turns, learner.total_updates, start.recent_rewards
         )
-        self._waiting = set(range(runtime.n_actors))
+        self._waiting = dict.fromkeys(range(runtime.n_actors))  # who has waited longest comes first
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
         self._newcomers = Newcomers(learner, recorder, settings, self._note)
@@ -156,7 +156,8 @@ class TrainingLoop:
     def _hand_out_work(self) -> None:
         if self._tickets.n_waiting == 0 and self._tickets.n_held == 0:
             return
-        for actor in sorted(self._waiting & self._runtime.present()):
+        present = self._runtime.present()
+        for actor in [actor for actor in self._waiting if actor in present]:
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
             turns = min(self._plan.grant_turns, allowed)
             if turns < self._smallest_grant:
@@ -168,7 +169,7 @@ class TrainingLoop:
             if not tickets and not in_flight:
                 continue
             self._publish()
-            self._waiting.remove(actor)
+            del self._waiting[actor]
             self._outstanding[actor] = turns
             epsilon = epsilon_after(self.episodes, self._settings)
             self._runtime.grant(
@@ -188,7 +189,7 @@ class TrainingLoop:
         if event.actor in self._waiting:
             return  # said twice, or late: whatever it had was taken back
         self._outstanding.pop(event.actor)
-        self._waiting.add(event.actor)
+        self._waiting[event.actor] = None
         if isinstance(event, Lost):
             self._take_loss(event)
             return
@@ -321,7 +322,7 @@ class TrainingLoop:
             return
         self._next_report = now + REPORT_SECONDS
         present = self._runtime.present()
-        self._figures.look_at_actors(len(present), len(present & self._waiting))
+        self._figures.look_at_actors(len(present), len(present & self._waiting.keys()))
         self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
 
 

@@ -29,8 +29,11 @@ WORTHWHILE_GAIN = 0.15
 def measure_service_times(work: Work, most_threads: int, device: str = "cpu") -> ServiceTimes:
     """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
 
-    Updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not taken.
+    On the CPU updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not
+    taken.
     """
+    if device != "cpu":
+        most_threads = 1
     updates: dict[int, float] = {}
     n_threads = 1
     while n_threads <= most_threads:

@@ -85,8 +85,8 @@ def _who_can_start(n_actors: int, n_free_cpus: int) -> str:
     there = min(n_actors, n_free_cpus)
     if not there:
         return (
-            "No actor can start now, for every processor is taken: training waits until one is free. Add a node, or "
-            "end what else runs there."
+            "No actor can start now: beside the learner's processors none is free, and training waits for one. Add a "
+            "node, lower --learner-cpus, or end what else runs there."
         )
     waiting = n_actors - there
     others = f" The other {waiting} wait for processors and join when there are any." if waiting else ""

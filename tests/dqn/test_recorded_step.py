@@ -30,7 +30,7 @@ def make_recorded(kind: str, device: str, **settings: Any) -> Learner:
     learner = make_learner(kind, device, **settings)
     if device == "cpu":
         assert isinstance(learner._step, PlainStep)
-        learner._step = RecordedStep(learner._step._trained)
+        learner._step = RecordedStep(learner._step.trained)
     assert isinstance(learner._step, RecordedStep)
     return learner
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,10 @@ def test_an_actor_waits_for_a_whole_grant_rather_than_being_given_slivers(n_acto
     stage = make_stage(n_actors, training_episodes=300)
     assert stage.run()
     assert {grant.turns for _, grant in stage.runtime.grants} == {stage.plan.grant_turns}
+    # And none is passed over for another that came later: the learner sets the pace, not their numbers.
+    played = Counter(actor for actor, _ in stage.runtime.grants)
+    quick = [played[actor] for actor in range(1, n_actors)]
+    assert max(quick, default=1) <= 2 * min(quick, default=1)
 
 
 def test_the_mean_loss_of_a_line_is_that_of_the_updates_before_it() -> None:

@@ -11,7 +11,7 @@ class ClusterOptions:
 
     address: str
     learner_cpus: int | None = None
-    """None for half of the largest node, at most 4."""
+    """None for half of the largest node, at most 4, and 1 with a GPU."""
     gpus: int = 0
     """GPUs for the learner."""
     retries: int = 3

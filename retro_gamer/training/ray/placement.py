@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+MOST_LEARNER_CPUS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,14 @@ class Resources:
         return {**cpus, "GPU": float(self.learner_gpus)} if self.learner_gpus else cpus
 
 
-def choose_resources(largest_node_cpus: int, learner_cpus: int | None, gpus: int) -> Resources:
-    """Return what to reserve: without a wish, half of the largest node for the learner, at most 4 CPUs.
+def choose_resources(node_cpus: Sequence[int], learner_cpus: int | None, gpus: int) -> Resources:
+    """Return what to reserve on nodes of so many CPUs.
 
-    Replay has a CPU of its own beside it, unless no node has two.
+    Without a wish the learner has half of the largest node, at most 4 CPUs, and 1 where a GPU does its work. Replay has
+    a CPU of its own beside it, unless no node has two or none would be left for an actor.
     """
-    wanted = max(1, min(4, largest_node_cpus // 2)) if learner_cpus is None else learner_cpus
-    return Resources(learner_cpus=wanted, replay_cpus=1 if largest_node_cpus > 1 else 0, learner_gpus=gpus)
+    largest = max(node_cpus, default=1)
+    usual = 1 if gpus else max(1, min(MOST_LEARNER_CPUS, largest // 2))
+    wanted = usual if learner_cpus is None else learner_cpus
+    has_room = largest > 1 and sum(node_cpus) > wanted + 1
+    return Resources(learner_cpus=wanted, replay_cpus=1 if has_room else 0, learner_gpus=gpus)

@@ -86,8 +86,8 @@ class Supervisor:
                 part = dataclasses.replace(part, task=task)
 
     def _run_learner(self, task: LearnerTask, writer: RunWriter) -> TrainingOutcome:
-        largest = max((int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]), default=1)
-        resources = choose_resources(largest, self._options.learner_cpus, self._options.gpus)
+        node_cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        resources = choose_resources(node_cpus, self._options.learner_cpus, self._options.gpus)
         with Reservation(resources, self._options.wait_seconds, lambda: self._stop.is_made) as reservation:
             learner: Any = ray.remote(LearnerProcess).options(**reservation.learner).remote()
             try:

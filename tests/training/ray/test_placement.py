@@ -14,15 +14,29 @@ TIMES = ServiceTimes(turn=1e-3, update=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("largest", "wish", "learner", "replay"),
-    [(1, None, 1, 0), (2, None, 1, 1), (8, None, 4, 1), (96, None, 4, 1), (4, 3, 3, 1)],
+    ("nodes", "wish", "learner", "replay"),
+    [
+        ([1, 1, 1], None, 1, 0),
+        ([0, 2, 2], None, 1, 1),
+        ([8], None, 4, 1),
+        ([4, 96], None, 4, 1),
+        ([0, 4, 4], 3, 3, 1),
+        ([2], None, 1, 0),  # the other is an actor's
+        ([4], 3, 3, 0),
+    ],
 )
-def test_the_learner_gets_half_of_the_largest_node_and_replay_a_processor(
-    largest: int, wish: int | None, learner: int, replay: int
+def test_the_learner_gets_half_of_the_largest_node_and_replay_a_processor_if_an_actor_has_one_too(
+    nodes: list[int], wish: int | None, learner: int, replay: int
 ) -> None:
-    resources = choose_resources(largest, wish, gpus=0)
+    resources = choose_resources(nodes, wish, gpus=0)
     assert (resources.learner_cpus, resources.replay_cpus) == (learner, replay)
     assert resources.bundle == {"CPU": learner + replay}
+
+
+@pytest.mark.parametrize(("wish", "learner"), [(None, 1), (3, 3)])
+def test_a_learner_with_a_gpu_needs_one_processor(wish: int | None, learner: int) -> None:
+    resources = choose_resources([16], wish, gpus=1)
+    assert (resources.learner_cpus, resources.replay_cpus, resources.learner_gpus) == (learner, 1, 1)
 
 
 def test_a_gpu_is_reserved_with_them_and_said() -> None:
