@@ -31,6 +31,22 @@ def test_turn_and_update_take_some_time(tmp_path: Path, settings: dict[str, obje
     assert 1e-6 < times.update < 1
 
 
+@pytest.mark.parametrize(("device", "tried"), [("cpu", [1, 2, 4]), ("cuda", [1])])
+def test_threads_are_tried_where_they_do_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, tried: list[int]
+) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def measure_update(work: Work, n_threads: int, device: str) -> float:
+        asked.append((n_threads, device))
+        return 1 / n_threads
+
+    monkeypatch.setattr(measure, "_measure_update", measure_update)
+    times = measure_service_times(make_work(tmp_path), most_threads=4, device=device)
+    assert asked == [(n_threads, device) for n_threads in tried]
+    assert (times.update, times.learner_threads) == (1 / tried[-1], tried[-1])
+
+
 def let_each_turn(work: Work, code: str) -> None:
     """Rewrite the game so that its walker runs `code` each turn."""
     assert work.source is not None
