@@ -95,8 +95,11 @@ class TrainingLoop:
 
     @property
     def _smallest_grant(self) -> int:
-        """The turns an actor waits for: all of a grant, for many small ones would each cost a copy of the weights."""
-        return self._plan.games_per_actor if self._plan.is_inline else self._plan.grant_turns
+        """The turns an actor waits for at least: with many actors more, for each grant costs a copy of the weights.
+
+        One actor plays with weights that are as fresh as can be.
+        """
+        return min(self._plan.grant_turns, self._plan.games_per_actor * max(1, self._plan.n_actors))
 
     @property
     def turns(self) -> int:

@@ -121,10 +121,11 @@ def test_every_grant_is_played_with_the_latest_weights_published_once() -> None:
 
 
 @pytest.mark.parametrize("n_actors", [1, 3, 13])
-def test_an_actor_waits_for_a_whole_grant_rather_than_being_given_slivers(n_actors: int) -> None:
+def test_the_more_actors_there_are_the_larger_a_grant_each_waits_for(n_actors: int) -> None:
     stage = make_stage(n_actors, training_episodes=300)
     assert stage.run()
-    assert {grant.turns for _, grant in stage.runtime.grants} == {stage.plan.grant_turns}
+    smallest = min(grant.turns for _, grant in stage.runtime.grants)
+    assert smallest >= min(stage.plan.grant_turns, 4 * n_actors), "each costs a copy of the weights"
     # And none is passed over for another that came later: the learner sets the pace, not their numbers.
     played = Counter(actor for actor, _ in stage.runtime.grants)
     quick = [played[actor] for actor in range(1, n_actors)]
