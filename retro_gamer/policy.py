@@ -137,7 +137,8 @@ def _read_shape(metadata: GameMetadata, state: dict[str, Any], name: str) -> tup
             metadata, character_set=tuple(state["characters"]), player=state.get("player", metadata.player)
         )
         settings = Hyperparameters(**{size: getattr(spec, size) for size in _SIZES})
-        fits = spec == make_spec(metadata, settings, has_player=bool(spec.has_player))
+        present = make_spec(metadata, settings, has_player=bool(spec.has_player))
+        fits = spec == dataclasses.replace(present, dueling=bool(spec.dueling))
     except (TypeError, ValueError, ConfigurationError) as error:
         raise _damaged(name, printable(str(error))) from error
     if not fits:

@@ -132,6 +132,18 @@ def test_a_board_of_another_size_is_played_on_what_fits(run_dir: Path) -> None:
     assert TrainedPolicy(run_dir).get_action(larger) == "KEY_LEFT"
 
 
+@pytest.mark.parametrize("always", [RIGHT, LEFT, NOTHING])
+def test_a_checkpoint_from_before_heads_were_dueling_is_played(run_dir: Path, game: Game, always: int) -> None:
+    def make_older(state: dict[str, Any]) -> None:
+        del state["spec"]["dueling"]
+        for name in ("head.2.weight", "head.2.bias"):
+            state["model_state_dict"][name] = state["model_state_dict"][name][1:]  # without what a board is worth
+
+    save(run_dir, always=always, change=make_older)
+
+    assert TrainedPolicy(run_dir).get_action(game) == {RIGHT: "KEY_RIGHT", LEFT: "KEY_LEFT", NOTHING: None}[always]
+
+
 def test_a_checkpoint_keeps_its_own_characters(run_dir: Path, game: Game) -> None:
     learner = save(run_dir)
     update_config(run_dir, {("metadata", "character_set"): ["@", "#", "$"]})

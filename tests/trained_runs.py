@@ -74,7 +74,7 @@ def make_learner(config: RunConfig, *, always: int | None = None) -> Learner:
         with torch.no_grad():
             for parameter in parameters:
                 parameter.zero_()
-            parameters[-1][always] = 1.0  # the bias of the last layer
+            parameters[-1][always - spec.n_actions] = 1.0  # the bias of the last layer
         state = learner.get_state()
         learner.set_state({**state, "model_state_dict": state["online_state_dict"]})
     return learner

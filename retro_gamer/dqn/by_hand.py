@@ -51,6 +51,20 @@ def backward_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -
     return gradient @ layer.weight
 
 
+def duel(outputs: torch.Tensor) -> torch.Tensor:
+    """Return Q-values [B, A] from [B, 1 + A]: what the board is worth, and how far each action is above their mean.
+
+    Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning", equation 9.
+    """
+    advantages = outputs[:, 1:]
+    return outputs[:, :1] + (advantages - advantages.mean(1, keepdim=True))
+
+
+def backward_duel(gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of what went into `duel` [B, 1 + A] from that of the Q-values [B, A]."""
+    return torch.cat([gradient.sum(1, keepdim=True), gradient - gradient.mean(1, keepdim=True)], dim=1)
+
+
 def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Take the gradient of a ReLU's output back to its input, in place."""
     return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)

@@ -105,12 +105,12 @@ def linear_layers(layers: nn.Sequential) -> list[nn.Linear]:
 
 
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
-    """Return the MLP of `n_layers` hidden layers from features to Q-values."""
+    """Return the MLP of `n_layers` hidden layers from features to Q-values, or to what `duel` makes them from."""
     sizes = [n_features] + [spec.layer_size] * spec.n_layers
     layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions))
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions + spec.dueling))
 
 
 class ListNetwork(QNetwork):

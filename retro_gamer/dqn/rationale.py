@@ -6,6 +6,7 @@ from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.looks import NEAR_RADIUS, SURVEY_RADIUS
 from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
+from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
 
@@ -21,7 +22,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
         f"  Actions: {', '.join(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
         *(_describe_scene(network) if isinstance(network, SceneNetwork) else _describe_list(network)),
         *_describe_state(metadata),
-        f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then one Q-value for each action.",
+        f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",
         f"  {n_weights:,} weights in all.",
         "Learning",
         "  Double DQN: one network chooses the best next action, a slower copy values it, which keeps estimates from "
@@ -79,6 +80,15 @@ def _describe_state(metadata: GameMetadata) -> list[str]:
         return ["  State: none observed (observe_state is empty)."]
     names = ", ".join(metadata.observe_state)
     return [f"  State: {names}, each as sign(x) log(1 + |x|), so that values of any size are welcome."]
+
+
+def _describe_outputs(spec: NetworkSpec) -> str:
+    if spec.dueling:
+        return (
+            "what the board is worth and how far each action is above their mean (a dueling head), which sum up to one "
+            "Q-value for each action"
+        )
+    return "one Q-value for each action"
 
 
 def _layers(n_layers: int, layer_size: int) -> str:

@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.by_hand import (
+    backward_duel,
     backward_layers,
     backward_linear,
+    duel,
     forward_layers,
     gradient_of,
     pass_relu,
@@ -50,6 +52,10 @@ class SceneNetwork(QNetwork):
         self.n_scene = n_scene
         self.head = make_head(n_scene + spec.n_characters * SUMMARY_FEATURES + LOCATION_FEATURES + spec.n_state, spec)
         self.head_layers = linear_layers(self.head)
+
+    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] from what the head gives."""
+        return duel(outputs) if self.spec.dueling else outputs
 
     def _head_axis(self) -> dict[str, CharacterAxis]:
         return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=SUMMARY_FEATURES)}
@@ -100,7 +106,7 @@ class PlayerNetwork(SceneNetwork):
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        return forward_layers(self.head_layers, self._see(*prepared)[-1])[1]
+        return self._finish(forward_layers(self.head_layers, self._see(*prepared)[-1])[1])
 
     @torch.no_grad()
     def hold(self) -> None:
@@ -126,8 +132,8 @@ class PlayerNetwork(SceneNetwork):
     def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
         """Return the values, as the base does, in one pass over both ends."""
         *layers, seen = self._see(*prepared)
-        inputs, q = forward_layers(self.head_layers, seen)
-        q_tm1, q_t = q.chunk(2)
+        inputs, outputs = forward_layers(self.head_layers, seen)
+        q_tm1, q_t = self._finish(outputs).chunk(2)
         return Valued(q_tm1=q_tm1, q_t=q_t, kept=(*prepared[:2], *layers, inputs))
 
     @torch.no_grad()
@@ -135,6 +141,8 @@ class PlayerNetwork(SceneNetwork):
         """Set the gradients, written out."""
         windows, near, first, second, kinds, inputs = valued.kept
         n_boards, n_kinds = len(gradient), len(kinds)
+        if self.spec.dueling:
+            gradient = backward_duel(gradient)
         gradient = backward_layers(self.head_layers, inputs, gradient)
         to_scene, to_near, _ = gradient.tensor_split((self._n_convolved, self.n_scene), dim=1)
 
@@ -170,7 +178,7 @@ class BoardNetwork(SceneNetwork):
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
         one_hot, aside = prepared
-        return self.head(torch.cat([self.scene(one_hot).flatten(1), aside], dim=1))
+        return self._finish(self.head(torch.cat([self.scene(one_hot).flatten(1), aside], dim=1)))
 
 
 def _halved(side: int) -> int:

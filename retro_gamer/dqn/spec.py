@@ -22,6 +22,8 @@ class NetworkSpec:
     n_layers: int
     layer_size: int
     crop_radius: int
+    dueling: bool = False
+    """Whether the head splits what a board is worth from what each action adds; checkpoints of before do not say."""
 
     def with_characters(self, n_characters: int) -> NetworkSpec:
         """Return the same spec for a larger character set."""
@@ -44,4 +46,5 @@ def make_spec(metadata: GameMetadata, settings: Hyperparameters, has_player: boo
         n_layers=settings.n_layers,
         layer_size=settings.layer_size,
         crop_radius=settings.crop_radius,
+        dueling=metadata.spatial,
     )

@@ -22,6 +22,7 @@ SMALL = NetworkSpec(
     n_layers=1,
     layer_size=8,
     crop_radius=2,
+    dueling=True,
 )
 
 

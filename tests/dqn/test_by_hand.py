@@ -18,6 +18,7 @@ from .samples import make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {
     "player": {},
+    "player, not dueling": {"dueling": False},
     "player, no hidden layer": {"n_layers": 0},
     "player, three layers, wide crop": {"n_layers": 3, "crop_radius": 6, "height": 9, "width": 11},
     "player, no characters, no state": {"n_characters": 0, "n_state": 0},

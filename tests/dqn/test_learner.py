@@ -21,6 +21,7 @@ KINDS = {
     "list": {"spatial": False},
     "linear list": {"spatial": False, "n_layers": 0},
     "player": {},
+    "player, not dueling": {"dueling": False},
     "whole": {"has_player": False},
     "linear whole": {"has_player": False, "n_layers": 0},
 }
@@ -115,7 +116,7 @@ def test_the_target_is_copied_every_target_update_freq_updates_and_not_between()
 
 
 def test_the_largest_q_is_that_of_the_batch_in_units_of_reward() -> None:
-    learner = make_learner()
+    learner = make_learner("player, not dueling")
     with torch.no_grad():
         learner.network.head[-1].bias.copy_(torch.tensor([0.0, -float(squash(np.float32(500.0))), 2.0]))
     batch = make_batch(learner.spec)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from typing import Any
@@ -77,7 +78,8 @@ def test_n_layers_hidden_layers_of_layer_size(n_layers: int) -> None:
         named = [*network.named_parameters()]
         biases = [p for name, p in named if name.endswith("bias") and name.startswith(("head", "rest"))]
         biases = [named[2][1], *biases] if isinstance(network, ListNetwork) else biases
-        assert [len(bias) for bias in biases] == [11] * n_layers + [3]
+        n_outputs = 3 if isinstance(network, ListNetwork) else 4
+        assert [len(bias) for bias in biases] == [11] * n_layers + [n_outputs]
 
 
 def one_hot_board(codes: np.ndarray, n_characters: int) -> np.ndarray:
@@ -87,6 +89,24 @@ def one_hot_board(codes: np.ndarray, n_characters: int) -> np.ndarray:
         if codes[place]:
             flat[(*place, codes[place] - 1)] = 1
     return flat.reshape(len(codes), -1)
+
+
+@pytest.mark.parametrize("has_player", [True, False])
+def test_a_dueling_head_adds_to_what_a_board_is_worth_how_far_an_action_is_above_the_mean(has_player: bool) -> None:
+    spec = make_small_spec(has_player=has_player)
+    dueling, plain = make_network(spec), make_network(dataclasses.replace(spec, dueling=False))
+    state = dueling.state_dict()
+    last = f"head.{2 * spec.n_layers}"
+    rest = {name: tensor for name, tensor in state.items() if not name.startswith(last)}
+    boards = make_boards(spec, 20)
+    outputs = []
+    for i in range(1 + spec.n_actions):  # each output of the last layer, told by a plain head of equal rows
+        ends = {f"{last}.weight": state[f"{last}.weight"][[i] * 3], f"{last}.bias": state[f"{last}.bias"][[i] * 3]}
+        plain.load_state_dict({**rest, **ends})
+        outputs.append(q_values(plain, boards)[:, 0])
+    value, advantages = outputs[0], torch.stack(outputs[1:], dim=1)
+    expected = value[:, None] + advantages - advantages.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(q_values(dueling, boards), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_layers", [0, 2])

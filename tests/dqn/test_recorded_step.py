@@ -15,7 +15,7 @@ from retro_gamer.dqn.step import PlainStep
 from .samples import make_batch, make_boards, make_settings, make_small_spec
 from .test_learner import KINDS, q_values, same
 
-RECORDED = ("player", "whole", "linear whole")
+RECORDED = ("player", "player, not dueling", "whole", "linear whole")
 """Kinds of network of which a step can be recorded."""
 DEVICES = ("cpu", pytest.param("cuda", marks=pytest.mark.gpu))
 

@@ -26,7 +26,13 @@ def test_make_spec_reads_shapes_and_sizes() -> None:
         n_layers=3,
         layer_size=16,
         crop_radius=5,
+        dueling=True,
     )
+
+
+def test_a_game_that_is_not_spatial_keeps_the_plain_head() -> None:
+    metadata = dataclasses.replace(METADATA, spatial=False)
+    assert not make_spec(metadata, make_settings(), has_player=True).dueling
 
 
 @pytest.mark.parametrize("field", ["board_size", "character_set"])
