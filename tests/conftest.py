@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash[LEFT_OUT]:
+    for line in config.stash.get(LEFT_OUT, []):
         terminalreporter.write_line(line, yellow=True)
 
 
