@@ -1,4 +1,7 @@
-"""The ablations: each changes what it says over the defaults and nothing else. Add a line to ask another question."""
+"""The ablations: each changes what it says over the defaults and nothing else. Add a line to ask another question.
+
+They play one game at a time, so a ladder of epsilons over several games cannot be asked about here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "weight_averaging 10000": {"weight_averaging": 10_000},
     "exploration_draws 1": {"exploration_draws": 1},
     "exploration_draws 3": {"exploration_draws": 3},
-    "epsilon_ladder 7": {"epsilon_ladder": 7.0},
     "n_step 2": {"n_step": 2},
     "n_step 3": {"n_step": 3},
     "n_step 5": {"n_step": 5},
