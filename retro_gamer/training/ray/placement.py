@@ -48,10 +48,10 @@ def choose_resources(node_cpus: Sequence[int], learner_cpus: int | None, gpus: i
     """Return what to reserve on nodes of so many CPUs.
 
     Without a wish the learner has half of the largest node, at most 4 CPUs, and 1 where a GPU does its work. Replay has
-    a CPU of its own beside it, unless no node has two or none would be left for an actor.
+    a CPU of its own beside it, unless no node has two or it would be the last, which an actor needs.
     """
     largest = max(node_cpus, default=1)
     usual = 1 if gpus else max(1, min(MOST_LEARNER_CPUS, largest // 2))
     wanted = usual if learner_cpus is None else learner_cpus
-    has_room = largest > 1 and sum(node_cpus) > wanted + 1
-    return Resources(learner_cpus=wanted, replay_cpus=1 if has_room else 0, learner_gpus=gpus)
+    takes_the_last = sum(node_cpus) == wanted + 1
+    return Resources(learner_cpus=wanted, replay_cpus=0 if largest < 2 or takes_the_last else 1, learner_gpus=gpus)

@@ -23,6 +23,7 @@ TIMES = ServiceTimes(turn=1e-3, update=1e-3)
         ([0, 4, 4], 3, 3, 1),
         ([2], None, 1, 0),  # the other is an actor's
         ([4], 3, 3, 0),
+        ([4], 500, 500, 1),  # there is no such node yet
     ],
 )
 def test_the_learner_gets_half_of_the_largest_node_and_replay_a_processor_if_an_actor_has_one_too(
