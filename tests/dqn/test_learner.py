@@ -135,10 +135,8 @@ def test_updates_fit_returns_that_depend_on_the_board() -> None:
     assert losses[-1] < losses[0] / 100
 
 
-@pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ["returns", "weights"])
-def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(field: str, poison: float) -> None:
-    learner = make_learner()
+def check_that_it_leaves_everything_as_it_was(learner: Learner, field: str, poison: float) -> None:
+    """Let a learner meet a batch that is not finite in one value of a field."""
     learner.update(make_batch(learner.spec))
     before = learner.get_state()
     batch = make_batch(learner.spec, seed=1)
@@ -151,6 +149,12 @@ def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(field: str, pois
     assert after.pop("skipped_updates") == before.pop("skipped_updates") + 1
     assert same(before, after)
     assert not learner.update(make_batch(learner.spec, seed=2)).skipped
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("field", ["returns", "weights"])
+def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(field: str, poison: float) -> None:
+    check_that_it_leaves_everything_as_it_was(make_learner(), field, poison)
 
 
 def test_a_state_set_into_another_learner_gives_the_same_updates_bit_for_bit() -> None:

@@ -13,7 +13,7 @@ from retro_gamer.dqn.recorded_step import RecordedStep, Staging
 from retro_gamer.dqn.step import PlainStep
 
 from .samples import make_batch, make_boards, make_settings, make_small_spec
-from .test_learner import KINDS, q_values, same
+from .test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
 
 RECORDED = ("player", "player, not dueling", "whole", "linear whole")
 """Kinds of network of which a step can be recorded."""
@@ -62,18 +62,7 @@ class TestRecordedSteps:
     def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(
         self, kind: str, device: str, field: str, poison: float
     ) -> None:
-        learner = make_recorded(kind, device)
-        learner.update(make_batch(learner.spec))
-        before = learner.get_state()
-        batch = make_batch(learner.spec, seed=1)
-        getattr(batch, field)[3] = poison
-        result = learner.update(batch)
-        assert result.skipped
-        assert result.errors.tolist() == [0.0] * len(batch)
-        after = learner.get_state()
-        assert after.pop("skipped_updates") == before.pop("skipped_updates") + 1
-        assert same(before, after)
-        assert not learner.update(make_batch(learner.spec, seed=2)).skipped
+        check_that_it_leaves_everything_as_it_was(make_recorded(kind, device), field, poison)
 
     def test_recording_changes_no_weight(self, kind: str, device: str) -> None:
         learner = make_recorded(kind, device, learning_rate=0.01)
