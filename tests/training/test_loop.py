@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from retro_gamer.dqn.messages import Episode, Grant, Report
-from retro_gamer.errors import EngineError, GameFailedError
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training import figures
 from retro_gamer.training.loop import Start
-from retro_gamer.training.runtime import Lost, ReplayLost, Reported
+from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 
 from .stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
@@ -222,84 +221,6 @@ def test_the_time_limit_ends_the_run_at_an_episode_and_counts_as_complete(monkey
     assert stage.loop.episodes == len(lines)
 
 
-def test_actors_lost_again_and_again_end_the_run() -> None:
-    stage = make_stage(2, runtime={"chance_of_loss": 1.0})
-    with pytest.raises(EngineError, match="--actors 0") as raised:
-        stage.run()
-    assert "it was killed" in str(raised.value)
-    assert 10 <= stage.runtime.lost <= 12
-
-
-def test_an_actor_that_reports_in_between_shows_that_the_game_can_be_played() -> None:
-    stage = make_stage(2, training_episodes=400, runtime={"chance_of_loss": 0.5, "longest_game": 3, "seed": 1})
-    assert stage.run()
-    assert stage.runtime.lost > 10
-
-
-def fail_all(stage: Stage, fault: str) -> None:
-    """Let every game fail before its first turn, one ticket in each report."""
-
-    def change(report: Report) -> Report:
-        tickets = [episode.ticket for episode in report.episodes]
-        stage.runtime.replay_turns -= report.turns
-        return dataclasses.replace(
-            report,
-            episodes=(),
-            unused_tickets=(*report.unused_tickets, *tickets),
-            turns=0,
-            replay_turns=0,
-            faults=(fault,),
-        )
-
-    stage.runtime.change_report = change
-    stage.runtime.longest_game = 1
-
-
-def test_a_game_that_always_fails_before_its_first_turn_ends_the_run() -> None:
-    stage = make_stage(2)
-    fail_all(stage, "game.py:3: ZeroDivisionError at turn 1")
-    with pytest.raises(GameFailedError, match="20 times in a row") as raised:
-        stage.run()
-    assert "game.py:3" in str(raised.value)
-    assert stage.recorder.lines == []
-    assert [note for note in stage.recorder.notes if "game.py:3" in note] == [
-        "The game failed: game.py:3: ZeroDivisionError at turn 1"
-    ]
-
-
-def test_a_game_that_sometimes_fails_is_trained_and_each_failure_is_noted_once() -> None:
-    stage = make_stage(2, training_episodes=200)
-    stage.runtime.change_report = lambda report: dataclasses.replace(report, faults=("game.py:7: \x1b[31mOops",))
-    assert stage.run()
-    assert len([note for note in stage.recorder.notes if "Oops" in note]) == 1
-    assert "\x1b" not in "".join(stage.recorder.notes + stage.reporter.notes)
-
-
-def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() -> None:
-    stage = make_stage(2)
-
-    def change(report: Report) -> Report:
-        episodes = (dataclasses.replace(e, fault=f"game.py failed at turn {e.turns}: Oops") for e in report.episodes)
-        return dataclasses.replace(report, episodes=tuple(episodes))
-
-    stage.runtime.change_report = change
-    assert stage.run()
-    assert len(stage.recorder.lines) == 60
-    assert len([note for note in stage.recorder.notes if "cut short at its last good turn" in note]) == 1
-
-
-def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:
-    stage = make_stage(2, prioritize_experiences=True)
-    stage.learner.skips = lambda call: call % 10 == 3
-    assert stage.run()
-    assert stage.learner.skipped_updates > 10
-    assert len([note for note in stage.recorder.notes if "skipped" in note]) == 1
-    assert len(stage.runtime.errors) == stage.learner.total_updates
-    sent = {int(errors[0]) for _, errors in stage.runtime.errors}
-    assert not any(call % 10 == 3 for call in sent)
-    assert not any(math.isnan(line.avg_loss) for line in stage.recorder.lines[20:])
-
-
 def test_priorities_go_back_with_the_ids_of_their_batch() -> None:
     stage = make_stage(2, prioritize_experiences=True)
     assert stage.run()
@@ -312,14 +233,6 @@ def test_uniform_sampling_sends_no_priorities() -> None:
     stage = make_stage(2)
     assert stage.run()
     assert stage.runtime.errors == []
-
-
-def test_updates_that_are_all_skipped_end_the_run() -> None:
-    stage = make_stage(2, training_episodes=10_000)
-    stage.learner.skips = lambda call: call > 50
-    with pytest.raises(EngineError, match="not finite"):
-        stage.run()
-    assert stage.learner.skipped_updates == 100
 
 
 def meet(stage: Stage, character: str) -> None:
@@ -420,43 +333,3 @@ def test_an_actor_that_has_no_place_yet_gets_nothing_and_one_that_joins_later_do
     assert stage.run()
     assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
     assert {actor for actor, _ in stage.runtime.grants} == {0, 1}
-
-
-def test_a_lost_replay_is_told_and_filled_before_the_next_update() -> None:
-    stage = make_stage(2, training_episodes=200)
-    poll, events, turns_seen = stage.runtime.poll, [ReplayLost(reason="it was killed\x1b[2J")], list[int]()
-
-    def poll_with_loss(timeout_seconds: float) -> list[Any]:
-        if stage.loop.episodes >= 50 and events:
-            turns_seen.append(stage.loop.turns)
-            return [events.pop()]
-        return poll(timeout_seconds)
-
-    def check_update() -> None:
-        if len(turns_seen) == 1:
-            turns_seen.append(stage.loop.turns)
-
-    stage.runtime.poll = poll_with_loss  # type: ignore[method-assign]
-    stage.learner.on_update = check_update
-    assert stage.run()
-    at_loss, at_next_update = turns_seen
-    assert at_next_update - at_loss >= LEARNING_STARTS
-    (note,) = [note for note in stage.recorder.notes if "replay process was lost" in note]
-    assert "\x1b" not in note
-
-
-def test_a_batch_that_cannot_be_had_is_no_update() -> None:
-    stage = make_stage(2)
-    next_batch, gone = stage.runtime.next_batch, [True] * 5
-    stage.runtime.next_batch = (  # type: ignore[method-assign]
-        lambda wanted, spec: None if gone and gone.pop() else next_batch(wanted, spec)
-    )
-    assert stage.run()
-    assert stage.learner.calls == (stage.loop.turns - LEARNING_STARTS) // 4
-
-
-def test_a_replay_lost_again_and_again_ends_the_run() -> None:
-    stage = make_stage(2, training_episodes=10_000)
-    stage.runtime.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign]
-    with pytest.raises(EngineError, match="memory_capacity"):
-        stage.run()
