@@ -84,10 +84,9 @@ def _reach_row(records: Records, run: Mapping[str, Any]) -> list[str]:
 
 
 def _median_row(records: Records, task: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    medians = [
-        median_of(run["minutes"][f"{mark:g}"]["mean"] for run in runs if run["minutes"].get(f"{mark:g}"))
-        for mark in MARKS
-    ]
+    """Return the row of medians; a mark that a seed has no figure for has none, as it would be that of other runs."""
+    at_marks = [[run["minutes"].get(f"{mark:g}") for run in runs] for mark in MARKS]
+    medians = [median_of(figures["mean"] for figures in found) if all(found) else None for found in at_marks]
     last = next((value for value in reversed(medians) if value is not None), None)
     end = None if last is None else _normalised(records, task, last)
     cells = [f"**{format_number(value)}**" if value is not None else "—" for value in medians]

@@ -31,7 +31,12 @@ def test_reach_shows_every_seed_their_median_and_the_normalised_score() -> None:
     first, second, median = cells(tables.make_reach_table(records))
     assert first == ["Nav, `score`", "0", "—", "400 ± 2.0", "600 ± 2.0", "0.40", ""]
     assert second[5] == "0.50"
-    assert median[1:6] == ["median", "**300**", "**450**", "**650**", "0.45"]
+    assert median[1:6] == ["median", "—", "**450**", "**650**", "0.45"]
+
+
+def test_a_mark_that_only_some_seeds_have_has_no_median() -> None:
+    records = by_part(YARDSTICKS, make_reach(0, 300.0, 400.0, 900.0), make_reach(1, 500.0, 600.0, None))
+    assert cells(tables.make_reach_table(records))[2][2:6] == ["**400**", "**500**", "—", "0.30"]
 
 
 def test_a_shorter_budget_leaves_the_later_minutes_empty() -> None:
