@@ -11,6 +11,7 @@ import numpy as np
 from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.figures import GameResult
 from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
 
 GAMES_AT_A_TIME = 16
@@ -29,7 +30,7 @@ class SeededGame:
     def __init__(self, session: GameSession, seed: int) -> None:
         self.session = session
         self.seed = seed
-        self.generator = random.Random(seed)
+        self.generator = make_player_generator(seed)
         self.total_reward = 0.0
         self.turns = 0
         self.fault: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of, label_of
+from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
 
@@ -74,7 +74,7 @@ class _Exploration:
     def __init__(self, session: GameSession, metadata: GameMetadata, seed: int | None) -> None:
         self.turns = 0
         self._metadata = metadata
-        self._random = random.Random(seed)
+        self._random = make_player_generator(seed)
         self._session = session
         self._finder = PlayerFinder(metadata.player)
         self._mover = MoverCount()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from retro_gamer.games.listening import ARROWS, find_keys
 from retro_gamer.games.loading import load_factory
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.player import PlayerFinder, label_of
+from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
 from retro_gamer.games.validation import TURNS
@@ -59,7 +59,7 @@ class Trial:
         self._plan = plan
         self._report = report
         self._launcher = load_factory(plan.source)
-        self._random = random.Random(plan.seed)
+        self._random = make_player_generator(plan.seed)
         self._finder = PlayerFinder(plan.player)
         self._mover = MoverCount()
         self.findings = Findings(how=self._launcher.how)

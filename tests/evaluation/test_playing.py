@@ -100,3 +100,26 @@ def test_random_play_takes_every_action_and_the_same_for_a_seed() -> None:
     chosen = choose_randomly(games)
     assert set(chosen) == {0, 1}
     assert chosen == choose_randomly([SeededGame(make_session(), seed) for seed in range(200)])
+
+
+class Coin:
+    """Tossed after the key, which is a guess: a point for a right one."""
+
+    character = "c"
+    position = (0, 0)
+    guessed = WAIT
+
+    def handle_keystroke(self, keystroke: object, game: Game) -> None:
+        self.guessed = 0
+
+    def play_turn(self, game: Game) -> None:
+        game.state["score"] += self.guessed == random.randrange(2)
+        self.guessed = WAIT
+
+
+def test_random_play_knows_nothing_of_what_the_game_is_about_to_draw() -> None:
+    def make() -> GameSession:
+        return GameSession(lambda: Game([Coin()], {"score": 0}, board_size=(4, 1)), METADATA)
+
+    results = play_games(make, range(20), choose_randomly, max_turns=50)
+    assert 0.4 < sum(result.total_reward for result in results) / 1000 < 0.6

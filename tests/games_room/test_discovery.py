@@ -24,7 +24,7 @@ def test_the_characters_of_the_examples_are_found_sorted() -> None:
     assert (beast.turns, beast.has_player, beast.player, beast.failures) == (5, True, None, 0)
     factory = load_factory(find_source("retro.examples.snake"))
     snake = discover(factory, GameMetadata.from_pyproject("retro.examples.snake"), turns=200, seed=1)
-    assert snake.characters == ("<", ">", "@", "^", "v")
+    assert snake.characters == ("*", "<", ">", "@", "^", "v"), "with seed 1 an apple is eaten, so there is a tail"
     assert snake.episodes > 1
 
 

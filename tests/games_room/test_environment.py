@@ -87,8 +87,8 @@ def test_stepping_needs_a_game(walk: Callable[[], Game], walk_metadata: GameMeta
 def test_without_a_character_set_one_is_discovered_first() -> None:
     metadata = dataclasses.replace(GameMetadata.from_pyproject("retro.examples.snake"), character_set=None)
     env = GameEnvironment(create_game, metadata, seed=1)
-    assert env.metadata.character_set == ("<", ">", "@", "^", "v")
-    assert env.reset().shape == (5 * 16 * 32,)
+    assert env.metadata.character_set == ("*", "<", ">", "@", "^", "v")
+    assert env.reset().shape == (6 * 16 * 32,)
     assert metadata.character_set is None
 
 
