@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ from retro.input import InputSource
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.loss import unsquash
-from retro_gamer.dqn.spec import NetworkSpec, make_spec
-from retro_gamer.errors import CheckpointError, ConfigurationError, printable, shown
+from retro_gamer.dqn.trained_shape import MISFITS, make_damaged, read_trained_shape
+from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.games.keys import make_keystroke
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
-from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 
 _MUST_FIT = ("actions", "observe_state", "board_size", "spatial", "observe")
-_SIZES = ("n_layers", "layer_size", "crop_radius")
 
 
 class TrainedPolicy:
@@ -51,12 +48,12 @@ class TrainedPolicy:
         name = self.checkpoint.path.name
         state = load_checkpoint(self.checkpoint.path.read_bytes(), name)
         _check_fit(config.metadata, state["must_match"], name)
-        self.metadata, spec = _read_shape(config.metadata, state, name)
+        self.metadata, spec = read_trained_shape(config.metadata, state, name)
         self._evaluator = Evaluator(spec)
         try:
             self._evaluator.load(state["model_state_dict"])
-        except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise _damaged(name, "its weights do not fit the network it describes") from error
+        except MISFITS as error:
+            raise make_damaged(name, "its weights do not fit the network it describes") from error
         self._observer = Observer(self.metadata)
 
     def get_action(self, game: Game, agent: Any = None) -> str | None:
@@ -101,14 +98,12 @@ class PolicyInput(InputSource):
         return set() if key is None else {make_keystroke(key)}
 
 
-def _check_fit(metadata: GameMetadata, trained: Any, name: str) -> None:
+def _check_fit(metadata: GameMetadata, trained: dict[str, Any], name: str) -> None:
     """Refuse a configuration that was changed since the checkpoint was trained.
 
     Raises:
         CheckpointError: naming each field.
     """
-    if not isinstance(trained, dict):
-        raise _damaged(name, "it does not say what it was trained on")
     present = {"spatial": metadata.spatial, **metadata.to_mapping()}
     changed = [field for field in _MUST_FIT if _plain(trained.get(field)) != _plain(present.get(field))]
     if changed:
@@ -120,31 +115,3 @@ def _check_fit(metadata: GameMetadata, trained: Any, name: str) -> None:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
-
-
-def _read_shape(metadata: GameMetadata, state: dict[str, Any], name: str) -> tuple[GameMetadata, NetworkSpec]:
-    """Return the description with the checkpoint's characters and player, and the spec of its network.
-
-    Raises:
-        CheckpointError: if they are not what this program writes; a file from a stranger may ask for anything.
-    """
-    try:
-        spec = NetworkSpec(**state["spec"])
-        wrong = [p for size in _SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
-        if wrong:
-            raise ConfigurationError(wrong, name)
-        metadata = dataclasses.replace(
-            metadata, character_set=tuple(state["characters"]), player=state.get("player", metadata.player)
-        )
-        settings = Hyperparameters(**{size: getattr(spec, size) for size in _SIZES})
-        present = make_spec(metadata, settings, has_player=bool(spec.has_player))
-        fits = spec == dataclasses.replace(present, dueling=bool(spec.dueling))
-    except (TypeError, ValueError, ConfigurationError) as error:
-        raise _damaged(name, printable(str(error))) from error
-    if not fits:
-        raise _damaged(name, "its network is of another shape than its description of the game")
-    return metadata, spec
-
-
-def _damaged(name: str, reason: str) -> CheckpointError:
-    return CheckpointError(f"{name} is damaged: {reason}. Use another one: 'retro-gamer info' lists them.")

@@ -194,9 +194,9 @@ def _set_spec(**values: Any) -> Callable[[dict[str, Any]], None]:
         (_set("characters", ["@", "@"]), "twice"),
         (_set("characters", 5), "damaged"),
         (_set("characters", ["@"]), "another shape"),
-        (_set("must_match", None), "what it was trained on"),
+        (_set("must_match", None), "must_match cannot be"),
         (_set("model_state_dict", {}), "weights do not fit"),
-        (_set("model_state_dict", [1]), "weights do not fit"),
+        (_set("model_state_dict", [1]), "model_state_dict cannot be"),
     ],
 )
 def test_a_checkpoint_that_asks_for_the_impossible_is_refused(

@@ -13,19 +13,20 @@ from retro_gamer.errors import CheckpointError, printable, shown
 
 FORMAT = "retro-gamer checkpoint"
 FORMAT_VERSION = 1
-REQUIRED = (
-    "model_state_dict",
-    "target_state_dict",
-    "optimizer_state_dict",
-    "epsilon",
-    "total_steps",
-    "episode",
-    "total_turns",
-    "characters",
-    "spec",
-    "must_match",
-    "hyperparameters",
-)
+REQUIRED: dict[str, type] = {
+    "model_state_dict": dict,
+    "target_state_dict": dict,
+    "optimizer_state_dict": dict,
+    "epsilon": float,
+    "total_steps": int,
+    "episode": int,
+    "total_turns": int,
+    "characters": list,
+    "spec": dict,
+    "must_match": dict,
+    "hyperparameters": dict,
+}
+"""What every checkpoint holds, and of which type."""
 
 
 def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
@@ -69,6 +70,9 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
     missing = [field for field in REQUIRED if field not in state]
     if missing:
         raise CheckpointError(f"{name} lacks {', '.join(missing)}: it is damaged.")
+    wrong = [field for field, kind in REQUIRED.items() if not isinstance(state[field], kind)]
+    if wrong:
+        raise CheckpointError(f"{name} is damaged: {', '.join(wrong)} cannot be what retro-gamer wrote.")
     return state
 
 

@@ -12,6 +12,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.rationale import describe_network
 from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.dqn.threads import set_threads
+from retro_gamer.dqn.trained_shape import MISFITS, make_damaged
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
@@ -164,7 +165,10 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
         spec = make_spec(task.metadata, task.settings, task.has_player)
         return Learner(spec, task.settings, characters, device)
     learner = Learner(NetworkSpec(**state["spec"]), task.settings, tuple(state["characters"]), device)
-    learner.set_state(state)
+    try:
+        learner.set_state(state)
+    except MISFITS as error:
+        raise make_damaged("The checkpoint to go on from", "what it learned does not fit its network") from error
     if characters != learner.characters:
         learner.extend(characters)
     return learner

@@ -18,7 +18,7 @@ from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.schedule import epsilon_after
 
 MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")
-MUST_MATCH_SETTINGS = ("n_layers", "layer_size")
+MUST_MATCH_SETTINGS = ("n_layers", "layer_size", "crop_radius")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

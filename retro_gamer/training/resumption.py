@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.dqn.trained_shape import read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.runs.checkpoints import LATEST, CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
@@ -22,6 +23,7 @@ REASONS = {
     "observe": "board and window show other things in the same places",
     "n_layers": "it is the shape of the network",
     "layer_size": "it is the shape of the network",
+    "crop_radius": "it is the shape of the network",
 }
 
 
@@ -72,10 +74,10 @@ def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
     beyond those of the checkpoint are learned from there on.
 
     Raises:
-        CheckpointError: naming every field that differs, and why it matters.
+        CheckpointError: naming every field that differs, and why it matters; or if the checkpoint contradicts itself.
     """
     here = describe_fit(prepared.metadata, prepared.settings)
-    there = point.state["must_match"]
+    there = {**point.state["spec"], **point.state["must_match"]}  # checkpoints of before lack the crop_radius there
     differences = [
         f"  {name}: {shown(there.get(name), 120)} in the checkpoint, {shown(here[name], 120)} here ({REASONS[name]})"
         for name in here
@@ -94,6 +96,7 @@ def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
             + "\n".join(differences)
             + "\nSet these back in config.toml, or start a new run with 'retro-gamer create'."
         )
+    read_trained_shape(prepared.metadata, point.state, str(point.file.path))
     metadata = dataclasses.replace(prepared.metadata, player=prepared.metadata.player or point.state["player"])
     return dataclasses.replace(prepared, metadata=metadata)
 

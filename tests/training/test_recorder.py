@@ -85,7 +85,7 @@ def test_a_grown_character_set_is_written_down_and_stands_in_later_checkpoints(r
 
 def test_what_must_match_is_plain_and_complete() -> None:
     metadata = GameMetadata(actions=("KEY_UP",), reward="score", observe_state=("lives",), board_size=(7, 4))
-    fit = describe_fit(metadata, Hyperparameters(n_layers=3, layer_size=64))
+    fit = describe_fit(metadata, Hyperparameters(n_layers=3, layer_size=64, crop_radius=8))
     assert fit == {
         "actions": ["KEY_UP"],
         "reward": "score",
@@ -95,6 +95,7 @@ def test_what_must_match_is_plain_and_complete() -> None:
         "observe": None,
         "n_layers": 3,
         "layer_size": 64,
+        "crop_radius": 8,
     }
     assert set(fit) == {*MUST_MATCH, *MUST_MATCH_SETTINGS}
 

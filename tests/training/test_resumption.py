@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from retro_gamer.dqn.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.errors import CheckpointError
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
@@ -59,6 +60,7 @@ MISMATCHES: dict[str, dict[str, Any]] = {
     "observe": {"observe": "view"},
     "n_layers": {"n_layers": 3},
     "layer_size": {"layer_size": 128},
+    "crop_radius": {"crop_radius": 9},
 }
 
 
@@ -93,13 +95,47 @@ def test_characters_may_be_added_behind(trained: RunDirectory) -> None:
 
 def test_all_else_may_change_and_is_told(trained: RunDirectory) -> None:
     prepared, point = prepare(trained)
-    changed = with_settings(prepared, gamma=0.5, batch_size=8, crop_radius=9, prioritize_experiences=True)
+    changed = with_settings(prepared, gamma=0.5, batch_size=8, prioritize_experiences=True)
     assert fit_to_checkpoint(changed, point).settings.gamma == 0.5
     told = describe_changes(changed, point)
     assert "gamma: 0.9 until here, 0.5 from here on" in told
-    assert sorted(line.split(":")[0] for line in told) == [
-        "batch_size", "crop_radius", "gamma", "prioritize_experiences",
-    ]  # fmt: skip
+    assert sorted(line.split(":")[0] for line in told) == ["batch_size", "gamma", "prioritize_experiences"]
+
+
+def test_a_checkpoint_of_before_that_does_not_say_its_crop_radius_is_held_against_its_network(
+    trained: RunDirectory,
+) -> None:
+    prepared, point = prepare(trained)
+    del point.state["must_match"]["crop_radius"]
+    assert fit_to_checkpoint(prepared, point) == prepared
+    with pytest.raises(CheckpointError, match="crop_radius: 1 in the checkpoint, 9 here"):
+        fit_to_checkpoint(with_settings(prepared, crop_radius=9), point)
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "reason"),
+    [
+        ("spec", {"layer_size": 10**9}, "layer_size"),
+        ("spec", {"colour": "red"}, "colour"),
+        ("spec", {"n_actions": 7}, "another shape"),
+        ("spec", {"n_layers": 3}, "does not fit its network"),
+        ("spec", {"dueling": False}, "does not fit its network"),
+        ("optimizer_state_dict", {"exp_avg": {}}, "does not fit its network"),
+    ],
+)
+def test_a_checkpoint_that_contradicts_itself_is_refused_and_nothing_changes(
+    tmp_path: Path, part: str, values: dict[str, Any], reason: str
+) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=3)
+    train_here(run)
+    path = run.checkpoints_dir / "final.pt"
+    state = load_checkpoint(path.read_bytes(), "final.pt")
+    state[part].update(values)
+    path.write_bytes(dump_checkpoint(state))
+    before = run.log_path.read_bytes()
+    with pytest.raises(CheckpointError, match=reason):
+        train_here(run, resume="final")
+    assert run.log_path.read_bytes() == before
 
 
 def test_the_player_of_the_checkpoint_is_taken_over_where_the_configuration_names_none(trained: RunDirectory) -> None:
