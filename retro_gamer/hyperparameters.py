@@ -274,6 +274,10 @@ class Hyperparameters:
             raise ConfigurationError(problems, where)
         return cls(**{name: SETTINGS[name].parse(value) for name, value in values.items()})
 
+    def changed(self, values: Mapping[str, Any], where: str = "the hyperparameters") -> Hyperparameters:
+        """Return these settings with `values` in the place of some, after the same checks."""
+        return self.from_mapping({name: getattr(self, name) for name in SETTINGS} | dict(values), where)
+
     def items(self) -> Iterator[tuple[Setting, Any]]:
         """Yield each declaration with this run's value, in the order of declaration."""
         for name, declared in SETTINGS.items():

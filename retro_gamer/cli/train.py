@@ -38,7 +38,7 @@ Actors = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option("--minutes", metavar="M", show_default=False, help="Stop after so long, at the end of an episode."),
+    typer.Option("--minutes", metavar="M", show_default=False, help="Stop after so long; games under way are left."),
 ]
 Address = Annotated[
     str | None,

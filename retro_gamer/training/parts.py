@@ -6,7 +6,8 @@ import dataclasses
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import RunExistsError
@@ -17,7 +18,7 @@ from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.learning import LearnerTask
-from retro_gamer.training.preparation import PreparedRun, prepare_run
+from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down
 from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
 
 LEAST_SECONDS = 1.0
@@ -43,8 +44,11 @@ class Parts:
         minutes: float | None,
         factory: Callable[[], Any] | None = None,
         source: GameSource | None = None,
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Open the game and, with `resume`, the checkpoint it names.
+        """Open the game and, with `resume`, the checkpoint it names; then write into config.toml what was found.
+
+        `changes` are hyperparameters in the place of those of config.toml; they are written, too.
 
         Raises:
             RunExistsError: if the run was trained before and `resume` is None.
@@ -62,7 +66,10 @@ class Parts:
                 "or make a new run with:   retro-gamer create --game MODULE --output DIR"
             )
         characters = tuple(self._point.state["characters"]) if self._point else None
-        self.prepared = prepare_run(directory, factory, characters, source)
+        self.prepared = prepare_run(directory, factory, characters, source, changes)
+        if self._point:
+            fit_to_checkpoint(self.prepared, self._point)
+        write_down(self.prepared)
 
     def first(self) -> Part:
         """Return the part that this sitting begins with; its time runs from now on."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import ConfigurationError
@@ -25,6 +26,8 @@ class PreparedRun:
 
     directory: RunDirectory
     settings: Hyperparameters
+    written: Hyperparameters
+    """The settings as config.toml is to have them; those above may leave out what this game cannot do."""
     metadata: GameMetadata
     source: GameSource | None
     factory: Callable[[], Any] | None
@@ -39,18 +42,20 @@ def prepare_run(
     factory: Callable[[], Any] | None = None,
     characters: tuple[str, ...] | None = None,
     source: GameSource | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> PreparedRun:
-    """Return the run in `directory`, its game played at random for a moment and its config.toml updated.
+    """Return the run in `directory`, its game played at random for a moment. Nothing is written.
 
-    `characters` is the set of the checkpoint that is resumed, used where the configuration names none. `source` is
-    where the game is now, if that is not where the configuration has it: on a machine it was sent to.
+    `changes` are hyperparameters in the place of those of config.toml. `characters` is the set of the checkpoint that
+    is resumed, used where the configuration names none. `source` is where the game is now, if that is not where the
+    configuration has it: on a machine it was sent to.
 
     Raises:
-        ConfigurationError: if config.toml is wrong or does not fit the game.
+        ConfigurationError: if config.toml, or what it would be with `changes`, is wrong or does not fit the game.
         GameNotFoundError, GameFailedError: if the game cannot be loaded or built.
     """
     config = load_config(directory.path)
-    settings, metadata = config.hyperparameters, config.metadata
+    settings, metadata = config.hyperparameters.changed(changes), config.metadata
     if factory is None and source is None:
         source = config.require_source()
     make_game = factory if source is None else load_factory(source)
@@ -63,19 +68,13 @@ def prepare_run(
         raise ConfigurationError(problems, str(directory.config_path))
     metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
     discovery = discover(
-        make_game,
-        metadata,
-        settings.exploration_turns,
-        settings.seed,
-        settings.max_turns_per_episode,
-        source,
-        session,
+        make_game, metadata, settings.exploration_turns, settings.seed, settings.max_turns_per_episode, source, session
     )
     metadata = _fill_gaps(metadata, discovery, characters)
-    _write_resolved(directory, config.metadata, metadata, settings)
     sharing = make_game.sharing if isinstance(make_game, Launcher) else None
     return PreparedRun(
         directory=directory,
+        written=settings,
         settings=settings if sharing is None else dataclasses.replace(settings, games_per_actor=1),
         metadata=metadata,
         source=source,
@@ -94,13 +93,12 @@ def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[s
     return dataclasses.replace(metadata, **changes)
 
 
-def _write_resolved(
-    directory: RunDirectory, before: GameMetadata, after: GameMetadata, settings: Hyperparameters
-) -> None:
-    """Write down what was found and the hyperparameters that the file leaves to their defaults."""
-    old, new = before.to_mapping(), after.to_mapping()
+def write_down(prepared: PreparedRun) -> None:
+    """Write into config.toml what was found, and every hyperparameter, also those it leaves to their defaults."""
+    directory = prepared.directory
+    old, new = load_config(directory.path).metadata.to_mapping(), prepared.metadata.to_mapping()
     changes = {("metadata", name): value for name, value in new.items() if old.get(name) != value}
     update_config(
         directory.path,
-        changes | {("hyperparameters", declared.name): value for declared, value in settings.items()},
+        changes | {("hyperparameters", declared.name): value for declared, value in prepared.written.items()},
     )

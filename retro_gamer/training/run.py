@@ -8,8 +8,9 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import UsageError
@@ -42,12 +43,13 @@ def train(
     cluster: ClusterOptions | None = None,
     storage: str | None = None,
     packed_game: GameSource | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainingOutcome:
     """Train the run in `run_dir` and return how it ended.
 
     With `cluster` learner, replay and actors run there, and this process only writes what they send. `storage` is
-    where a copy of the run is kept as it grows. `packed_game` says that this process is the entry point of a job,
-    and where in its working directory, which every node has, the game is.
+    where a copy of the run is kept as it grows. `packed_game` says that this process is the entry point of a job, and
+    where in its working directory the game is. `changes` of hyperparameters are written down if nothing is refused.
 
     Raises:
         RetroGamerError: whatever is wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
@@ -55,30 +57,44 @@ def train(
     started = time.monotonic()
     _check_options(n_actors, minutes, cluster)
     directory = RunDirectory.open(run_dir)
-    hang_seconds = load_config(directory.path).hyperparameters.hang_seconds
+    hang_seconds = load_config(directory.path).hyperparameters.changed(changes).hang_seconds
     with (
         RunLock(directory.path),
         StopRequest() as stop,
         HangWatch(hang_seconds),
-        contextlib.ExitStack() as stack,
+        _serving(reporter, directory, storage, packed_game) as served,
     ):
-        served = None
-        if storage is not None or packed_game is not None:
-            served = reporter = ServingReporter(reporter, directory)
-            stack.enter_context(mirrored(served, directory, storage))
-            stack.enter_context(failures_told(served))
-        source = packed_game.located(os.getcwd()) if packed_game else None
-        parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes, factory=factory, source=source)
+        reporter = served or reporter
+        parts = Parts(
+            directory,
+            resume=resume,
+            n_actors=n_actors,
+            minutes=minutes,
+            factory=factory,
+            source=packed_game.located(os.getcwd()) if packed_game else None,
+            changes=changes,
+        )
         if cluster is None:
-            part = parts.first()
-            with patience(part.writer, reporter) as writer:
-                outcome = run_learner(part.task, writer, reporter, stop, LocalSite())
+            outcome = _train_here(parts, reporter, stop)
         else:
             outcome = _train_on_cluster(parts, cluster, packed_game, reporter, stop)
         outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
         if served is not None:
             served.write("ended", outcome)
     return outcome
+
+
+@contextlib.contextmanager
+def _serving(
+    reporter: Reporter, directory: RunDirectory, storage: str | None, packed_game: GameSource | None
+) -> Iterator[ServingReporter | None]:
+    """Keep a copy of the run, and tell those who follow it of its failures; None where nobody asked for either."""
+    if storage is None and packed_game is None:
+        yield None
+        return
+    served = ServingReporter(reporter, directory)
+    with mirrored(served, directory, storage), failures_told(served):
+        yield served
 
 
 def _check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:
@@ -88,6 +104,12 @@ def _check_options(n_actors: int | None, minutes: float | None, cluster: Cluster
         raise UsageError(f"--minutes = {minutes}: must be more than 0; try --minutes 5")
     if cluster is not None and n_actors == 0:
         raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
+
+
+def _train_here(parts: Parts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+    part = parts.first()
+    with patience(part.writer, reporter) as writer:
+        return run_learner(part.task, writer, reporter, stop, LocalSite())
 
 
 def _train_on_cluster(

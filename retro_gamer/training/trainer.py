@@ -10,7 +10,6 @@ from retro_gamer.errors import ConfigurationError, Problem, shown
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
-from retro_gamer.runs.config_edit import update_config
 from retro_gamer.runs.creation import create_run_for, source_of_factory
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.progress import LoggingReporter, Reporter
@@ -22,8 +21,9 @@ RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory", "answers"
 class DQNTrainer:
     """Trains an agent for the games that `create_game` builds, in the run directory `run_dir`.
 
-    The directory is made if it is missing. If it holds a run, its config.toml is what is trained, after the
-    hyperparameters given here were written into it, and its checkpoints are not trained over without `resume`.
+    The directory is made if it is missing. If it holds a run, its config.toml is what is trained, with the
+    hyperparameters given here in it: `train` writes them there once nothing speaks against the training. Its
+    checkpoints are not trained over without `resume`.
 
     Arguments:
         create_game: builds a fresh game at each call. If other processes cannot import it (it was typed in a
@@ -59,8 +59,10 @@ class DQNTrainer:
         self._minutes = minutes
         self._reporter = reporter if reporter is not None else LoggingReporter()
         Hyperparameters.from_mapping(hyperparameters)
+        self._changes: dict[str, Any] = {}
         if RunDirectory(self.run_dir).config_path.exists():
-            _join_run(self.run_dir, metadata, hyperparameters)
+            _check_run(self.run_dir, metadata, hyperparameters)
+            self._changes = hyperparameters
         else:
             create_run_for(create_game, metadata, self.run_dir, hyperparameters)
         self._factory = None if source_of_factory(create_game) is not None else create_game
@@ -79,14 +81,17 @@ class DQNTrainer:
                 minutes=self._minutes,
                 reporter=self._reporter,
                 factory=self._factory,
+                changes=self._changes,
             )
         finally:
             self._reporter.close()
 
 
-def _join_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, Any]) -> None:
-    """Write hyperparameters into the config.toml of a run that is there, if it is of the same game."""
-    there, here = load_config(run_dir).metadata.to_mapping(), metadata.to_mapping()
+def _check_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, Any]) -> None:
+    """Refuse another game than that of the run that is there, and hyperparameters that do not suit its others."""
+    config = load_config(run_dir)
+    config.hyperparameters.changed(hyperparameters, f"the hyperparameters, with those of {run_dir / 'config.toml'}")
+    there, here = config.metadata.to_mapping(), metadata.to_mapping()
     names = [name for name in (there | here) if name not in RESOLVED_FIELDS]
     problems = [
         Problem(
@@ -100,5 +105,3 @@ def _join_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, 
     ]
     if problems:
         raise ConfigurationError(problems, "the metadata given for a run that exists")
-    if hyperparameters:
-        update_config(run_dir, {("hyperparameters", name): value for name, value in hyperparameters.items()})

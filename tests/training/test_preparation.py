@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError
 from retro_gamer.runs.config import load_config, update_config
-from retro_gamer.training.preparation import prepare_run
+from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down
 
 from .corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 
@@ -17,10 +19,18 @@ TWO_HANDLERS = CORRIDOR.replace(
 ).replace("[Walker(), Door()]", "[Idle(), Walker(), Door()]")  # fmt: skip
 
 
+def prepare_and_write(run: RunDirectory, **given: Any) -> PreparedRun:
+    before = run.config_path.read_bytes()
+    prepared = prepare_run(run, **given)
+    assert run.config_path.read_bytes() == before
+    write_down(prepared)
+    return prepared
+
+
 def test_a_described_run_is_prepared_as_it_stands(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path)
     before = run.config_path.read_text()
-    prepared = prepare_run(run)
+    prepared = prepare_and_write(run)
     assert prepared.metadata.character_set == ("@", ">")
     assert prepared.metadata.board_size == (7, 1)
     assert prepared.discovery.has_player
@@ -31,7 +41,7 @@ def test_a_described_run_is_prepared_as_it_stands(tmp_path: Path) -> None:
 
 def test_a_missing_character_set_is_discovered_and_written_down(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, description=UNDESCRIBED)
-    assert prepare_run(run).metadata.character_set == (">", "@")
+    assert prepare_and_write(run).metadata.character_set == (">", "@")
     assert load_config(run.path).metadata.character_set == (">", "@")
 
 
@@ -42,7 +52,7 @@ def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path:
     edited = "".join(kept).replace("gamma = 0.9\n", "gamma = 0.9  # far enough\n")
     run.config_path.write_text(edited)
 
-    prepare_run(run)
+    prepare_and_write(run)
 
     written = run.config_path.read_text()
     assert written.startswith(edited), "what the user wrote stays as it was"
@@ -59,7 +69,7 @@ def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
 
 def test_the_characters_of_a_checkpoint_come_before_those_discovered(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, description=UNDESCRIBED)
-    assert prepare_run(run, characters=("@", "?")).metadata.character_set == ("@", "?")
+    assert prepare_and_write(run, characters=("@", "?")).metadata.character_set == ("@", "?")
     assert load_config(run.path).metadata.character_set == ("@", "?")
 
 
@@ -70,7 +80,7 @@ def test_described_characters_come_before_those_of_a_checkpoint(tmp_path: Path) 
 
 def test_of_several_agents_that_take_keys_the_one_they_move_is_written_down(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, game=TWO_HANDLERS, exploration_turns=60)
-    assert prepare_run(run).metadata.player == "walker"
+    assert prepare_and_write(run).metadata.player == "walker"
     assert load_config(run.path).metadata.player == "walker"
 
 

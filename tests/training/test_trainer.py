@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retro_gamer import DQNTrainer, GameMetadata
-from retro_gamer.errors import ConfigurationError, GameFailedError, RunExistsError
+from retro_gamer.errors import CheckpointError, ConfigurationError, GameFailedError, RunExistsError
 from retro_gamer.games.importing import ModuleSpace
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
@@ -76,6 +76,22 @@ def test_a_directory_with_a_run_behaves_as_the_command_does(module: ModuleType, 
     assert load_config(run_dir).hyperparameters.gamma == 0.8
     after = [line for line in (run_dir / "config.toml").read_text().splitlines() if line.startswith("#")]
     assert after == comments
+
+
+def test_a_training_that_is_refused_leaves_the_configuration_as_it_was(module: ModuleType, tmp_path: Path) -> None:
+    def make(**given: Any) -> DQNTrainer:
+        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=ListReporter(), **{**INLINE, **given})
+
+    run_dir = tmp_path / "run"
+    make().train()
+    before = (run_dir / "config.toml").read_bytes()
+    with pytest.raises(RunExistsError):
+        make(n_layers=3).train()
+    with pytest.raises(CheckpointError, match="n_layers"):
+        make(n_layers=3, resume="latest").train()
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        make(batch_size=load_config(run_dir).hyperparameters.memory_capacity + 1)
+    assert (run_dir / "config.toml").read_bytes() == before
 
 
 def test_minutes_end_the_training(tmp_path: Path) -> None:
