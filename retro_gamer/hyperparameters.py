@@ -254,7 +254,7 @@ class Hyperparameters:
     )  # fmt: skip
     hang_seconds: float = setting(
         60.0, group=SAFETY, minimum=0.1, maximum=1_000_000, unit="seconds",
-        help="A game that takes longer for a turn, or to be built, is taken for hung and its process replaced.",
+        help="A game that takes longer for a turn, or to be built, is taken for hung and interrupted.",
     )  # fmt: skip
     actor_growth_megabytes: int = setting(
         1000, group=SAFETY, minimum=1, maximum=100_000_000, unit="MB",

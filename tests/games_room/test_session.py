@@ -131,6 +131,18 @@ def test_numbers_of_every_kind_are_rewards(value: Any, reward: float) -> None:
     assert (turn.reward, turn.fault, type(turn.reward)) == (reward, None, float)
 
 
+@pytest.mark.parametrize("code", [None, 0, "You lose."])
+def test_a_game_that_leaves_python_without_an_error_number_is_over(code: object) -> None:
+    def leave_well(game: Game) -> None:
+        game.state["score"] += 5
+        sys.exit(code)  # type: ignore[arg-type]
+
+    session = scripted(put(1), leave_well)
+    session.step(NOTHING)
+    assert session.step(NOTHING) == Turn(reward=5, terminated=True, fault=None)
+    assert session.is_over
+
+
 def boom(game: Game) -> None:
     raise OSError("disk \x1b[2J full")
 

@@ -34,7 +34,7 @@ class RayRuntime:
     """Grants go to actors, batches come from replay ahead of their use, errors go back several batches at a time.
 
     Weights are put into the object store once per version and handed on by reference. An actor that dies is replaced
-    and reported as lost; without replay nothing can go on. An actor for which there is no processor free yet waits
+    and reported as lost, and so is replay, by an empty one. An actor for which there is no processor free yet waits
     for one, and is present from then on.
     """
 

@@ -33,7 +33,7 @@ SILENCE_SECONDS = 300.0
 
 
 class _LearnerLostError(Exception):
-    """The learner's process, or the replay it cannot do without, is gone; the text says why."""
+    """The learner's process is gone, or its replay was lost again and again; the text says why."""
 
 
 class Supervisor:
