@@ -103,7 +103,7 @@ def check_game(
     )
     findings = play_everywhere(plan, n_processes, report) if n_processes else play_here(plan, report)
     suggested = suggest_description(findings, described)
-    problems = _find_problems(described, findings) if found is not None and "actions" in described else ()
+    problems = _find_problems(described, suggested, findings)
     metadata = None if problems else _complete(described, suggested, findings)
     return Check(
         game=source.label,
@@ -117,19 +117,22 @@ def check_game(
     )
 
 
-def _find_problems(described: Mapping[str, Any], findings: Findings) -> list[Any]:
-    """Return what is wrong with a description, by itself and held against the state that was met."""
-    from types import SimpleNamespace
+def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> list[Any]:
+    """Return what is wrong with a description, by itself and held against the game.
 
-    from retro_gamer.games.game_rules import find_game_problems
+    One without actions is taken for the beginning of one: only the fields it has are looked at.
+    """
+    from retro_gamer.games.game_rules import find_problems_against
     from retro_gamer.games.metadata import GameMetadata, find_problems
 
-    problems = find_problems(described)
-    if problems:
-        return problems
-    state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
-    metadata = GameMetadata.from_mapping({**described, "player": None}, "the description")
-    return find_game_problems(metadata, SimpleNamespace(state=state, agents=[]))
+    is_whole = "actions" in described
+    values = dict(described) if is_whole else {**suggested, **described}
+    problems = find_problems(values)
+    if not problems:
+        state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
+        metadata = GameMetadata.from_mapping(values, "the description")
+        problems = find_problems_against(metadata, state, findings.agents)
+    return problems if is_whole else [problem for problem in problems if problem.field in described]
 
 
 def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> GameMetadata | None:

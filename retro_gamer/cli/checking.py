@@ -178,12 +178,13 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings
     from retro_gamer.hyperparameters import Hyperparameters
     from retro_gamer.training.machine import count_cpus
     from retro_gamer.training.measure import measure_service_times
+    from retro_gamer.training.plan import most_learner_threads
     from retro_gamer.training.work import Work
 
     settings = Hyperparameters()
     spec = make_spec(metadata, settings, findings.player is not None)
     work = Work(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
-    times = measure_service_times(work, min(count_cpus(), 8))
+    times = measure_service_times(work, most_learner_threads(count_cpus()))
     learner = Learner(spec, settings, metadata.character_set or ())
     lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]
     mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode

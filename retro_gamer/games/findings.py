@@ -101,6 +101,8 @@ class Findings:
     start_seconds: float = 0.0
     episode_turns: list[int] = dataclasses.field(default_factory=list)
     cut_short: int = 0
+    agents: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """The names by which each agent of the first game can be called."""
     characters: Counter[str] = dataclasses.field(default_factory=Counter)
     player: str | None = None
     """What the player found is called."""
@@ -133,6 +135,7 @@ class Findings:
         self.start_seconds = max(self.start_seconds, other.start_seconds)
         self.episode_turns += other.episode_turns
         self.cut_short += other.cut_short
+        self.agents += [names for names in other.agents if names not in self.agents]
         self.characters += other.characters
         self.player = self.player or other.player
         self.movers += other.movers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError, Problem, shown
-from retro_gamer.games.player import is_called, label_of
+from retro_gamer.games.player import names_of
 from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
     SIGNALS,
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
     """Return what the description says that the started `game` does not bear out."""
-    state = game.state
+    return find_problems_against(metadata, game.state, [names_of(agent) for agent in game.agents])
+
+
+def find_problems_against(
+    metadata: GameMetadata, state: Mapping[str, Any], names: Sequence[tuple[str, str]]
+) -> list[Problem]:
+    """Return the same for a game of which only its state and the names of its agents are known."""
     problems = _find_reward_problems(metadata.reward, state)
     for key in metadata.observe_state:
         rule = _broken_number_rule(key, state)
@@ -37,8 +43,8 @@ def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
             usable = usable or [k for k in _number_keys(state) if k != _nearest_reward(metadata.reward, state)]
             remedy = f"observe_state = {toml_list(usable)}"
             problems.append(Problem(field="observe_state", value=key, rule=rule, remedy=remedy))
-    if metadata.player is not None and not any(is_called(agent, metadata.player) for agent in game.agents):
-        problems.append(_unknown_player(metadata.player, game.agents))
+    if metadata.player is not None and not any(metadata.player in called for called in names):
+        problems.append(_unknown_player(metadata.player, names))
     return shortened(problems)
 
 
@@ -97,12 +103,12 @@ def _number_keys(state: Mapping[str, Any]) -> list[str]:
     return [key for key, value in state.items() if isinstance(key, str) and finite_number(value) is not None]
 
 
-def _unknown_player(player: str, agents: Sequence[Any]) -> Problem:
-    names = list(dict.fromkeys(label_of(agent) for agent in agents))
-    near = difflib.get_close_matches(player, names, n=1)
+def _unknown_player(player: str, names: Sequence[tuple[str, str]]) -> Problem:
+    labels = list(dict.fromkeys(label for label, _ in names))
+    near = difflib.get_close_matches(player, labels, n=1)
     return Problem(
         field="player",
         value=player,
-        rule="is neither the name nor the class of an agent; there are " + ", ".join(shown(n, 30) for n in names[:8]),
+        rule="is neither the name nor the class of an agent; there are " + ", ".join(shown(n, 30) for n in labels[:8]),
         remedy=f"player = {toml_string(near[0])}" if near else "remove the line, and the player is found by itself",
     )

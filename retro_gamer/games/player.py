@@ -69,7 +69,12 @@ def handles_keys(kind: type) -> bool:
 
 def is_called(agent: Any, name: str) -> bool:
     """Return whether `name` is the agent's name or that of its class."""
-    return bool(getattr(agent, "name", None) == name or type(agent).__name__ == name)
+    return name in names_of(agent)
+
+
+def names_of(agent: Any) -> tuple[str, str]:
+    """Return the names by which a description can point to `agent`: the one to tell of, and its class's."""
+    return label_of(agent), type(agent).__name__
 
 
 def label_of(agent: Any) -> str:

@@ -66,6 +66,23 @@ def test_a_description_that_does_not_fit_is_a_problem(game: Path, capsys: pytest
     (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_LEFT"]\nreward = "points"\n')
     assert run(["check", str(game), *QUICK]) == 1
     assert 'try: reward = "score"' in capsys.readouterr().out
+    (game / "pyproject.toml").write_text(
+        '[tool.retro-gamer]\nactions = ["KEY_LEFT"]\nreward = "score"\nplayer = "shop"\n'
+    )
+    assert run(["check", str(game), *QUICK]) == 1
+    assert 'try: player = "ship"' in capsys.readouterr().out
+
+
+def test_of_a_description_without_actions_what_is_there_is_checked(
+    game: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (game / "pyproject.toml").write_text('[tool.retro-gamer]\nreward = "scroe"\n')
+    assert run(["check", str(game), *QUICK]) == 1
+    shown = capsys.readouterr().out
+    assert 'try: reward = "score"' in shown
+    assert "actions = [" in shown
+    (game / "pyproject.toml").write_text('[tool.retro-gamer]\nplayer = "ship"\n')
+    assert run(["check", str(game), *QUICK]) == 0
 
 
 @pytest.mark.parametrize(
