@@ -72,9 +72,14 @@ def list_files(directory: Path) -> list[CheckpointFile]:
     return sorted(files, key=lambda file: (file.episode is None, file.episode))
 
 
+def is_between(episode: int | None) -> bool:
+    """Return whether a checkpoint of `episode` (None: ``final``) lies between those that are kept for good."""
+    return episode is not None and episode % EVERY_EPISODES != 0
+
+
 def prunable(files: Sequence[CheckpointFile]) -> list[CheckpointFile]:
     """Return those of `files`, sorted by episode, that may go: the ones between the hundreds but the newest few."""
-    between = [file for file in files if file.episode is not None and file.episode % EVERY_EPISODES]
+    between = [file for file in files if is_between(file.episode)]
     return between[:-BETWEEN_KEPT]
 
 

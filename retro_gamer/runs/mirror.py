@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.status import STATUS_NAME, FileIndex, FileMark
+from retro_gamer.runs.status import STATUS_NAME, FileIndex, FileMark, is_passing, parse_status
 from retro_gamer.runs.storage import Storage
 
 EVERY_SECONDS = 5.0
@@ -21,7 +21,8 @@ class Mirror:
     """Copies what is new in a run directory to a storage, in a thread of its own, so that training never waits for it.
 
     What is to be copied is found by looking at the directory, not remembered: after any failure the next look finds
-    all of it. The state of the run is written last, so that every file it names is there.
+    all of it. The state of the run is written last, so that every file it names is there. After it goes what the run
+    has removed since: a checkpoint between the hundreds, a copy of the memory.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Mirror:
         self._index = FileIndex(directory)
         self._copied: dict[str, FileMark] = {}
         self._copied_status: bytes | None = None
+        self._passing: set[str] = set()
+        self._has_failed_to_remove = False
         self._closing = threading.Event()
         self._notes: list[str] = []
         self._failed_since: float | None = None
@@ -75,26 +78,48 @@ class Mirror:
             pause = min(2 * pause, 10.0)
 
     def copy_new(self) -> None:
-        """Copy all that is new since the last time.
+        """Copy all that is new since the last time, and remove what newer files have replaced.
 
         Raises:
             ClusterError: if the storage fails; what was copied until then is not copied again.
         """
         status = _read(self._directory / STATUS_NAME)
-        for name, mark in self._index.look().items():
+        here = self._index.look()
+        for name, mark in here.items():
             if self._copied.get(name) != mark:
                 data = _read(self._directory / name)
                 if data is not None:
+                    if is_passing(name):  # before it is written: a write that fails may leave it there all the same
+                        self._passing.add(name)
                     self._storage.write(name, data)
                     self._copied[name] = mark
         if status is not None and status != self._copied_status:
             self._storage.write(STATUS_NAME, status)
             self._copied_status = status
+        self._remove_replaced(here)
 
     def say_notes(self) -> None:
         """Say what happened in the thread; called from the thread that writes the run."""
         while self._notes:
             self._note(self._notes.pop(0))
+
+    def _remove_replaced(self, here: Collection[str]) -> None:
+        """Remove passing files that are neither `here`, in the run directory, nor named by the state in the storage.
+
+        The copy is whole without that, so a failure is only said, once, and each later look tries again.
+        """
+        gone = self._passing.difference(here)
+        if not gone or self._copied_status is None:
+            return
+        try:
+            for name in sorted(gone.difference(parse_status(self._copied_status).files)):
+                self._storage.remove(name)
+                self._passing.discard(name)
+                self._copied.pop(name, None)  # should the name come again, it is new
+        except ClusterError as error:
+            if not self._has_failed_to_remove:
+                self._has_failed_to_remove = True
+                self._notes.append(f"{error}\nTraining goes on; checkpoints and memory it has replaced stay there.")
 
     def _run(self) -> None:
         pause = self._every_seconds

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import ClusterError
+from retro_gamer.runs.checkpoints import is_between
 
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1
@@ -23,6 +24,7 @@ _FILES = (
     r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz",
 )
 _FILE = re.compile("|".join(f"(?:{pattern})" for pattern in _FILES), re.ASCII)
+_PASSING = re.compile(r"checkpoints/ep_(?P<episode>\d{4,})\.pt|replay/ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,15 @@ class RunStatus:
 def is_run_file(name: str) -> bool:
     """Return whether `name` is that of a file of a run, below its directory. Nothing else is ever brought home."""
     return _FILE.fullmatch(name) is not None
+
+
+def is_passing(name: str) -> bool:
+    """Return whether a run keeps the file `name` only until newer ones have taken its place.
+
+    That is so for checkpoints between the hundreds and for copies of the memory.
+    """
+    found = _PASSING.fullmatch(name)
+    return found is not None and (found["episode"] is None or is_between(int(found["episode"])))
 
 
 def parse_status(data: bytes) -> RunStatus:

@@ -77,13 +77,26 @@ class Storage:
         except Exception as error:
             raise self._explain(error) from error
 
+    def remove(self, name: str) -> None:
+        """Remove the file `name`, if it is there.
+
+        Raises:
+            ClusterError: if it is, and stays.
+        """
+        try:
+            self._files.rm_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._explain(error) from error
+
     def _explain(self, error: Exception) -> ClusterError:
         text: Any = error.strerror if isinstance(error, OSError) and error.strerror else error
         reason = printable(str(text).splitlines()[0][:300] if str(text) else type(error).__name__)
         if isinstance(error, PermissionError):
             return ClusterError(
-                f"the storage {self.label} denies access ({reason}). The machine that trains needs the right to read "
-                "and write there: for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role of the node."
+                f"the storage {self.label} denies access ({reason}). The machine that trains needs the right to read, "
+                "write and delete there: for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role of the node."
             )
         return ClusterError(f"the storage {self.label} fails: {type(error).__name__}: {reason}")
 

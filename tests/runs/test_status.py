@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.status import FileIndex, FileMark, RunStatus, is_run_file, matches, parse_status
+from retro_gamer.runs.status import FileIndex, FileMark, RunStatus, is_passing, is_run_file, matches, parse_status
 
 
 def make_status(**changed: object) -> RunStatus:
@@ -43,6 +43,28 @@ def test_only_files_of_a_run_are_ever_brought_home(name: str) -> None:
     assert not is_run_file(name)
     with pytest.raises(ClusterError, match="cannot be"):
         parse_status(make_status(files={name: FileMark(size_bytes=1, sha256="x")}).to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "is_so"),
+    [
+        ("checkpoints/ep_0157.pt", True),
+        ("checkpoints/ep_10001.pt", True),
+        ("replay/ep_0100-0123abcd.npz", True),
+        ("checkpoints/ep_0000.pt", False),
+        ("checkpoints/ep_0100.pt", False),
+        ("checkpoints/ep_12300.pt", False),
+        ("checkpoints/final.pt", False),
+        ("checkpoints/abandoned-1/ep_0157.pt", False),
+        ("checkpoints/ep_0157_good.pt", False),
+        ("checkpoints/ep_157.pt", False),
+        ("replay/ep_0100.npz", False),
+        ("../checkpoints/ep_0157.pt", False),
+        ("training.log", False),
+    ],
+)
+def test_what_newer_files_replace_and_what_stays_for_good(name: str, is_so: bool) -> None:
+    assert is_passing(name) == is_so
 
 
 def test_the_index_has_the_files_of_a_run_and_sees_each_change(tmp_path: Path) -> None:
