@@ -48,6 +48,7 @@ class Mirror:
         Raises:
             ClusterError: if it cannot.
         """
+        self._take_over()
         self.copy_new()
         self._thread.start()
         return self
@@ -102,6 +103,20 @@ class Mirror:
         """Say what happened in the thread; called from the thread that writes the run."""
         while self._notes:
             self._note(self._notes.pop(0))
+
+    def _take_over(self) -> None:
+        """Take passing files that an earlier sitting of this run left in the storage for our own, to go in their time.
+
+        That it was this run is told by a checkpoint which is here, too. Of any other run nothing is ever removed.
+        """
+        try:
+            data = self._storage.read(STATUS_NAME)
+            left = parse_status(data).files if data is not None else {}
+        except ClusterError:  # whether the storage is of use will be seen when it is written
+            return
+        here = self._index.look()
+        if any(left.get(name) == mark for name, mark in here.items() if name.startswith("checkpoints/")):
+            self._passing.update(filter(is_passing, left))
 
     def _remove_replaced(self, here: Collection[str]) -> None:
         """Remove passing files that are neither `here`, in the run directory, nor named by the state in the storage.
