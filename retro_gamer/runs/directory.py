@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, printable, shown
@@ -114,13 +114,14 @@ class RunDirectory:
         write_atomic(path, data)
         return path
 
-    def prune_checkpoints(self) -> None:
+    def prune_checkpoints(self, keep: Collection[str] = ()) -> None:
         """Remove the checkpoints between the hundreds but for the newest few (`runs.checkpoints.BETWEEN_KEPT`).
 
-        Those of every hundredth episode and ``final`` are never touched.
+        Those of every hundredth episode and ``final`` are never touched, nor those that `keep` names (``ep_0157``).
         """
         for file in prunable(self.checkpoints()):
-            file.path.unlink(missing_ok=True)
+            if file.name not in keep:
+                file.path.unlink(missing_ok=True)
 
     def resolve_checkpoint(self, name: str) -> CheckpointFile:
         """Return the checkpoint of this run called `name`: ``latest``, a name, or a path within checkpoints/.

@@ -53,14 +53,15 @@ class SnapshotFolder:
         except FileNotFoundError:
             return None
 
-    def prune(self, keep: str) -> None:
-        """Remove all but the newest, and what interrupted writing left; `keep` stays and counts as the newest."""
+    def prune(self, *keep: str) -> None:
+        """Remove all but the newest, and what interrupted writing left; `keep` stay and count as the newest."""
         for leftover in self.path.glob(".tmp-*"):
             leftover.unlink(missing_ok=True)
-        others = [p for p in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(p.name) and p.name != keep]
-        others.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in others[KEPT - 1 :]:
-            path.unlink(missing_ok=True)
+        found = [path for path in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name)]
+        found.sort(key=lambda path: (path.name in keep, path.stat().st_mtime_ns), reverse=True)
+        for path in found[KEPT:]:
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
 
 
 class SnapshotFile:

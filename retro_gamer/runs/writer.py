@@ -114,7 +114,7 @@ class DirectoryWriter:
         """
         if self._snapshot is not None:
             self._snapshot.commit()
-            self._snapshots.prune(keep=self._snapshot.name)
+            self._snapshots.prune(self._snapshot.name)
             self._snapshot = None
 
     def discard_snapshot(self) -> None:

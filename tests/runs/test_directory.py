@@ -228,3 +228,13 @@ def test_a_file_is_no_place_for_a_run(tmp_path: Path) -> None:
         with pytest.raises(RunExistsError, match="is a file"):
             RunDirectory.create(tmp_path / "file", force=force)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_of_the_checkpoints_that_may_go_those_named_stay(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    for episode in (1, 2, 3, 4, 5, 100):
+        run.write_checkpoint(f"ep_{episode:04d}", b"weights")
+    run.prune_checkpoints(keep={"ep_0002"})
+    assert [file.episode for file in run.checkpoints()] == [2, 4, 5, 100]
+    run.prune_checkpoints()
+    assert [file.episode for file in run.checkpoints()] == [4, 5, 100]

@@ -23,7 +23,7 @@ def keep(run: Path, *episodes: int) -> None:
         snapshot.commit()
         for age, path in enumerate(sorted(snapshots.path.iterdir(), reverse=True)):
             os.utime(path, (1000 - age, 1000 - age))
-        snapshots.prune(keep=snapshot.name)
+        snapshots.prune(snapshot.name)
         RunDirectory(run).write_checkpoint(f"ep_{episode:04d}", b"weights of %d" % episode)
         RunDirectory(run).prune_checkpoints()
 

@@ -46,8 +46,20 @@ def test_the_newest_stay_and_what_was_interrupted_goes(tmp_path: Path) -> None:
         os.utime(folder.path / name, (number, number))
     folder.begin(snapshot_name(9))
     (folder.path / "notes.txt").write_text("not ours")
-    folder.prune(keep=names[0])
+    folder.prune(names[0])
     assert sorted(os.listdir(folder.path)) == sorted([names[0], *names[6 - KEPT :], "notes.txt"])
+
+
+def test_of_several_to_be_kept_none_goes(tmp_path: Path) -> None:
+    folder = SnapshotFolder(tmp_path)
+    names = [snapshot_name(number) for number in range(5)]
+    for number, name in enumerate(names):
+        keep(folder, name)
+        os.utime(folder.path / name, (number, number))
+    folder.prune(names[0], names[1], names[2], "ep_0009-0123abcd.npz")
+    assert sorted(os.listdir(folder.path)) == names[:3]
+    folder.prune("ep_0009-0123abcd.npz")  # which is not here
+    assert sorted(os.listdir(folder.path)) == names[1:3]
 
 
 def test_a_snapshot_given_up_leaves_nothing(tmp_path: Path) -> None:

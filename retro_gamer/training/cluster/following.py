@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from pathlib import PurePosixPath
 from typing import Any
 
 from retro_gamer.runs.atomic import write_atomic
 from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.runs.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import RunSource
@@ -21,7 +23,8 @@ SNAPSHOTS = "replay/"
 class Follower:
     """Brings the run in `directory` up to what `source` has, again and again.
 
-    Each file is compared by its hash, so that it makes no difference what was brought home before, or by whom.
+    Each file is compared by its hash, so that it makes no difference what was brought home before, or by whom. One that
+    has gone there before it was fetched has been replaced, and the next state names its successor.
     """
 
     def __init__(self, directory: RunDirectory, record: JobRecord, source: RunSource, reporter: Reporter) -> None:
@@ -71,12 +74,20 @@ class Follower:
                 path = self._directory.path / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data[: mark.size_bytes])
+        if missing and status.text:
+            self._prune(status)
 
     def _has(self, name: str, mark: FileMark) -> bool:
         path = self._directory.path / name
         if not path.is_file() or path.stat().st_size != mark.size_bytes:
             return False
         return hashlib.sha256(path.read_bytes()).hexdigest() == mark.sha256
+
+    def _prune(self, status: RunStatus) -> None:
+        """Remove what newer files have replaced, as training does where it writes; what the state names stays."""
+        named = [PurePosixPath(name) for name in status.files]
+        self._directory.prune_checkpoints(keep={path.stem for path in named if path.parent.name == "checkpoints"})
+        SnapshotFolder(self._directory.path).prune(*(path.name for path in named if path.parent.name == "replay"))
 
     def _rewind(self) -> None:
         """Once the job has begun, move what came after the checkpoint it went on from out of the way here, too."""

@@ -1,0 +1,174 @@
+"""A run that is followed through a storage keeps at home what it keeps where it is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retro_gamer.runs.mirror import Mirror
+from retro_gamer.runs.snapshots import snapshot_name
+from retro_gamer.runs.status import STATUS_NAME, RunStatus
+from retro_gamer.runs.storage import Storage
+from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.training.cluster.following import Follower
+from retro_gamer.training.cluster.record import JobRecord
+from retro_gamer.training.cluster.sources import StorageSource
+from retro_gamer.training.serving import ServingReporter
+
+from ..corridors import make_corridor_run
+from ..stand_ins import ListReporter
+
+RECORD = JobRecord(address="http://h:1", submission_id="job", storage="copy", resumed_from=None, episodes=0)
+
+
+class LateSource(StorageSource):
+    """Reads from a storage; what `meanwhile` does happens once, between a state and the files it names."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self.meanwhile: Callable[[], None] | None = None
+        self.missed: list[str] = []
+
+    def read(self, name: str) -> bytes | None:
+        data = super().read(name)
+        if data is None:
+            self.missed.append(name)
+        if name == STATUS_NAME and self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            act()
+        return data
+
+
+class Far:
+    """A run that is trained elsewhere, copied to a storage, and followed from `home`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.away = (make_corridor_run(folder, run_name=name) for name in ("home", "away"))
+        self.away.config_path.write_bytes(self.home.config_path.read_bytes())
+        self.copy = folder / "copy"
+        self.writer = DirectoryWriter(self.away)
+        self.served = ServingReporter(ListReporter(), self.away)
+        self.mirror = Mirror(self.away.path, Storage(str(self.copy)), lambda text: None)
+        self.source = LateSource(Storage(str(self.copy)))
+        self.writer.begin("text")
+        self.served.begin("text")
+        self.mirror.copy_new()
+
+    def follower(self, record: JobRecord = RECORD) -> Follower:
+        return Follower(self.home, record, self.source, ListReporter())
+
+    def train(self, *episodes: int) -> None:
+        """Keep a memory and a checkpoint at each of these episodes; each time the state and the copy follow."""
+        for episode in episodes:
+            self.writer.begin_snapshot(snapshot_name(episode))
+            self.writer.add_snapshot_piece(b"memory of %d" % episode)
+            self.writer.commit_snapshot()
+            for path in (self.away.path / "replay").iterdir():  # one a second, not all within the clock's grain
+                seconds = int(path.name[3:7])
+                os.utime(path, (seconds, seconds))
+            self.writer.write_checkpoint(f"ep_{episode:04d}", b"weights of %d" % episode)
+            self.served.write("running")
+            self.mirror.copy_new()
+
+    def end(self) -> None:
+        self.writer.write_checkpoint("final", b"weights")
+        self.served.write("ended")
+        self.mirror.copy_new()
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Far:
+    return Far(tmp_path)
+
+
+def kept(folder: Path) -> list[str]:
+    found = [
+        path.relative_to(folder).as_posix() for part in ("checkpoints", "replay") for path in folder.glob(part + "/*")
+    ]
+    return sorted(found)
+
+
+def of(status: RunStatus | None) -> list[str]:
+    assert status is not None
+    return sorted(name for name in status.files if "/" in name)
+
+
+def test_home_keeps_what_the_run_keeps_however_long_it_is_followed(far: Far) -> None:
+    follower = far.follower()
+    stranger = far.home.checkpoints_dir / "ep_0049_good.pt"
+    stranger.parent.mkdir(exist_ok=True)
+    stranger.write_bytes(b"mine")
+    for episode in (49, 57, 100, 163, 171, 200, 213, 227):
+        far.train(episode)
+        follower.step()
+    names = [file.name for file in far.home.checkpoints()]
+    assert names == ["ep_0100", "ep_0200", "ep_0213", "ep_0227"]
+    far.end()
+    ended = follower.step(whole=True)
+    assert stranger.read_bytes() == b"mine"
+    stranger.unlink()
+    assert kept(far.home.path) == kept(far.away.path) == kept(far.copy) == of(ended)
+
+
+def test_a_follower_late_by_several_states_goes_on_with_the_next(far: Far) -> None:
+    far.train(10, 20)
+    follower = far.follower()
+    follower.step()
+    far.train(30)
+    far.source.meanwhile = lambda: far.train(40, 50, 60)
+    late = follower.step()
+    assert late is not None
+    assert "checkpoints/ep_0030.pt" in late.files
+    assert far.source.missed == ["checkpoints/ep_0030.pt"]
+    assert [file.episode for file in far.home.checkpoints()] == [10, 20]  # nothing goes before its successor is here
+    follower.step()
+    assert [file.episode for file in far.home.checkpoints()] == [50, 60]
+
+
+def test_who_comes_back_after_a_long_time_keeps_two_as_well(far: Far) -> None:
+    far.train(10, 20, 100)
+    far.follower().step(whole=True)
+    far.train(130, 140, 150)
+    far.end()
+    far.follower().step(whole=True)
+    assert kept(far.home.path) == kept(far.away.path)
+
+
+def test_every_file_a_state_in_the_storage_names_is_there(far: Far) -> None:
+    follower = far.follower()
+    for episode in (10, 20, 30, 100, 110):
+        far.train(episode)
+        status = follower.step(whole=True)
+        assert [name for name in of(status) if not (far.copy / name).exists()] == []
+        assert far.source.missed == []
+
+
+def test_a_checkpoint_the_state_names_is_not_fetched_again_and_again(far: Far) -> None:
+    for episode in (980, 990):  # of another run in the same directory, and newer by their names
+        far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
+    follower = far.follower()
+    for episode in (10, 20, 30):
+        far.train(episode)
+        follower.step()
+    assert [file.episode for file in far.home.checkpoints()] == [20, 30, 980, 990]
+
+
+def test_nothing_goes_here_before_the_job_has_begun(tmp_path: Path) -> None:
+    far = Far(tmp_path)
+    for episode in (130, 149, 157):
+        far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
+    far.away.write_checkpoint("ep_0130", b"old")
+    unbegun = ServingReporter(ListReporter(), far.away)
+    unbegun.write("running")
+    far.mirror.copy_new()
+    record = dataclasses.replace(RECORD, resumed_from="ep_0130", episodes=130)
+    far.follower(record).step()
+    assert [file.episode for file in far.home.checkpoints()] == [130, 149, 157]
+    far.train(141)
+    far.follower(record).step()
+    assert [file.episode for file in far.home.checkpoints()] == [130, 141]
+    assert (far.home.checkpoints_dir / "abandoned-1" / "ep_0157.pt").exists()
