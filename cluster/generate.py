@@ -43,7 +43,6 @@ def make_plan() -> JobPlan:
         entrypoint=make_entrypoint(NAME, game, options, 6, None, None, None),
         env_vars={"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
         resume=None,
-        episodes=0,
         options=options,
         n_actors=6,
         minutes=None,

@@ -81,6 +81,8 @@ def submit(
     server = None if dry_run else JobServer(address)
     versions = server.versions() if server is not None else ""
     plan = plan_job(directory, options=options, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
+    for wrong in plan.resume.passed_over if plan.resume else ():
+        typer.echo(f"Note: a newer checkpoint was passed over: {wrong}", err=True)
     if server is None:
         if package is not None:
             plan.package.write(package)

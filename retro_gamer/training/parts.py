@@ -33,7 +33,11 @@ class Part:
 
 
 class Parts:
-    """Prepares a run once, its game opened, and hands out the first part and those after a learner was lost."""
+    """Prepares a run once, its game opened, and hands out the first part and those after a learner was lost.
+
+    prepared: the run
+    point: the checkpoint that the first part goes on from, None if it begins anew
+    """
 
     def __init__(
         self,
@@ -58,23 +62,23 @@ class Parts:
         self._n_actors = n_actors
         self._seconds = math.inf if minutes is None else 60 * minutes
         self._began = math.nan
-        self._point = find_resume_point(directory, resume) if resume is not None else None
-        if self._point is None and directory.has_checkpoints:
+        self.point = find_resume_point(directory, resume) if resume is not None else None
+        if self.point is None and directory.has_checkpoints:
             raise RunExistsError(
                 f"{directory.path} holds checkpoints of an earlier training, which is not trained over.\n"
                 f"Go on from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
                 "or make a new run with:   retro-gamer create --game MODULE --output DIR"
             )
-        characters = tuple(self._point.state["characters"]) if self._point else None
+        characters = tuple(self.point.state["characters"]) if self.point else None
         self.prepared = prepare_run(directory, factory, characters, source, changes)
-        if self._point:
-            fit_to_checkpoint(self.prepared, self._point)
+        if self.point:
+            fit_to_checkpoint(self.prepared, self.point)
         write_down(self.prepared)
 
     def first(self) -> Part:
         """Return the part that this sitting begins with; its time runs from now on."""
         self._began = time.monotonic()
-        return self._make(self.prepared, self._point, self._seconds)
+        return self._make(self.prepared, self.point, self._seconds)
 
     def after_loss(self) -> Part:
         """Return the part that goes on from the last checkpoint there is, or from the beginning."""

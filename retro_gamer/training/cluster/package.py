@@ -13,9 +13,9 @@ import retro_gamer
 from retro_gamer.errors import UsageError, printable
 from retro_gamer.games.pyproject import find_section
 from retro_gamer.games.source import FRAMEWORK, GameSource, find_spec
-from retro_gamer.runs.checkpoints import CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.snapshots import SnapshotFolder
+from retro_gamer.training.resumption import ResumePoint
 
 GAME = "game"
 RUN = "run"
@@ -72,12 +72,11 @@ class Package:
 def plan_package(
     source: GameSource | None,
     directory: RunDirectory | None = None,
-    resume: CheckpointFile | None = None,
-    snapshot: str | None = None,
+    resume: ResumePoint | None = None,
 ) -> Package:
     """Return what to send for the game, and for the run in `directory` if it is given: config, log, one checkpoint.
 
-    `snapshot` is the copy of the memory that the checkpoint names. `.gitignore` plays no part. Hidden files,
+    With the checkpoint goes the copy of the memory that it names. `.gitignore` plays no part. Hidden files,
     environments, other runs and large files stay here.
 
     Raises:
@@ -92,7 +91,7 @@ def plan_package(
         moved = _move(source, root)
     if directory is not None:
         files += _run_files(directory, resume)
-        files += _snapshot_file(directory, snapshot, left_out)
+        files += _snapshot_file(directory, resume, left_out)
     package = Package(files=tuple(files), source=moved, left_out=tuple(left_out))
     if package.size_bytes > LARGEST_BYTES:
         largest = sorted(files, key=lambda file: -file.size_bytes)[:3]
@@ -170,17 +169,18 @@ def _is_left_out(folder: Path) -> bool:
     return hidden or is_environment or is_run
 
 
-def _run_files(directory: RunDirectory, resume: CheckpointFile | None) -> Iterator[PackedFile]:
+def _run_files(directory: RunDirectory, resume: ResumePoint | None) -> Iterator[PackedFile]:
     yield PackedFile(path=directory.config_path, name=f"{RUN}/config.toml")
     for path in sorted(directory.path.glob("training.log*")):
         if resume is not None and path.is_file():
             yield PackedFile(path=path, name=f"{RUN}/{path.name}")
     if resume is not None:
-        yield PackedFile(path=resume.path, name=f"{RUN}/checkpoints/{resume.path.name}")
+        yield PackedFile(path=resume.file.path, name=f"{RUN}/checkpoints/{resume.file.path.name}")
 
 
-def _snapshot_file(directory: RunDirectory, snapshot: str | None, left_out: list[str]) -> Iterator[PackedFile]:
-    path = SnapshotFolder(directory.path).path / snapshot if snapshot is not None else None
+def _snapshot_file(directory: RunDirectory, resume: ResumePoint | None, left_out: list[str]) -> Iterator[PackedFile]:
+    snapshot = resume.state.get("replay_snapshot") if resume is not None else None
+    path = SnapshotFolder(directory.path).path / snapshot if isinstance(snapshot, str) else None
     if path is None or not path.is_file():
         return
     if path.stat().st_size > LARGEST_SNAPSHOT_BYTES:

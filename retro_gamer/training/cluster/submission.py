@@ -15,7 +15,6 @@ from typing import Any
 
 from retro_gamer.errors import UsageError
 from retro_gamer.games.source import GameSource
-from retro_gamer.runs.checkpoints import CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.storage import hide_secrets
 from retro_gamer.training.cluster.jobs import JobServer, UnreachableError
@@ -23,6 +22,7 @@ from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.package import Package, plan_package
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.parts import Parts
+from retro_gamer.training.resumption import ResumePoint
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9]+")
 START_SECONDS = 60.0
@@ -40,8 +40,7 @@ class JobPlan:
     package: Package
     entrypoint: str
     env_vars: dict[str, str]
-    resume: CheckpointFile | None
-    episodes: int
+    resume: ResumePoint | None
     options: ClusterOptions
     n_actors: int | None
     minutes: float | None
@@ -83,10 +82,8 @@ def plan_job(
             "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
         )
     parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
-    file = directory.resolve_resume(resume) if resume is not None else None
-    task = parts.first().task
-    snapshot = (task.state or {}).get("replay_snapshot")
-    package = plan_package(parts.prepared.source, directory, file, snapshot if isinstance(snapshot, str) else None)
+    parts.first()  # refuses a checkpoint that does not fit the run
+    package = plan_package(parts.prepared.source, directory, parts.point)
     assert package.source is not None
     name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]
     submission_id = f"retro-gamer-{name}-{secrets.token_hex(4)}"
@@ -94,10 +91,9 @@ def plan_job(
         submission_id=submission_id,
         run_dir=directory.path.resolve(),
         package=package,
-        entrypoint=make_entrypoint(submission_id, package.source, options, n_actors, minutes, file, storage),
+        entrypoint=make_entrypoint(submission_id, package.source, options, n_actors, minutes, parts.point, storage),
         env_vars={"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
-        resume=file,
-        episodes=task.start.episodes,
+        resume=parts.point,
         options=options,
         n_actors=n_actors,
         minutes=minutes,
@@ -111,7 +107,7 @@ def make_entrypoint(
     options: ClusterOptions,
     n_actors: int | None,
     minutes: float | None,
-    resume: CheckpointFile | None,
+    resume: ResumePoint | None,
     storage: str | None,
 ) -> str:
     """Return the command a job runs in its unpacked package."""
@@ -123,7 +119,7 @@ def make_entrypoint(
         "--gpus": options.gpus or None,
         "--retries": options.retries,
         "--wait-seconds": f"{options.wait_seconds:g}",
-        "--resume": resume.path.name if resume else None,
+        "--resume": resume.file.path.name if resume else None,
         "--storage": storage,
     }
     for name, value in given.items():
@@ -147,8 +143,8 @@ def send_job(server: JobServer, plan: JobPlan, directory: RunDirectory) -> JobRe
         address=server.address,
         submission_id=plan.submission_id,
         storage=plan.storage,
-        resumed_from=plan.resume.name if plan.resume else None,
-        episodes=plan.episodes,
+        resumed_from=plan.resume.file.name if plan.resume else None,
+        episodes=plan.resume.episodes if plan.resume else 0,
     )
     record.save(directory.path)
     return record

@@ -12,6 +12,7 @@ from retro_gamer.games.source import GameSource, find_source
 from retro_gamer.runs.config import load_config
 from retro_gamer.training.cluster import package as package_module
 from retro_gamer.training.cluster.package import Package, plan_package
+from retro_gamer.training.resumption import ResumePoint
 from tests.training.corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 
 
@@ -113,7 +114,8 @@ def test_a_run_that_goes_on_takes_its_checkpoint_log_and_memory_along(tmp_path: 
     snapshot = "ep_0100-0123abcd.npz"
     write(run.path / "replay" / snapshot)
     source = load_config(run.path).require_source()
-    package = plan_package(source, run, run.resolve_checkpoint("ep_0100"), snapshot)
+    state = {"episode": 100, "replay_snapshot": snapshot}
+    package = plan_package(source, run, ResumePoint(file=run.resolve_checkpoint("ep_0100"), state=state))
     assert [name for name in names(package) if name.startswith("run/")] == [
         "run/checkpoints/ep_0100.pt", "run/config.toml", f"run/replay/{snapshot}", "run/training.log",
         "run/training.log.1",
