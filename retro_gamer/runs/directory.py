@@ -142,6 +142,10 @@ class RunDirectory:
         """
         return self._resolve(text, lambda: find_file(Path(text)) or find_file(self.checkpoints_dir / text))
 
+    def find_own(self, file: CheckpointFile) -> CheckpointFile | None:
+        """Return which of this run's checkpoints `file` is, by whatever path it was named, or None if it is none."""
+        return next((own for own in self.checkpoints() if own.path.samefile(file.path)), None)
+
     def default_checkpoint(self) -> tuple[CheckpointFile, str | None]:
         """Return ``final``, or the latest and a note that says so.
 

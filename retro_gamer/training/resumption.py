@@ -9,7 +9,7 @@ from typing import Any
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.trained_shape import read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
-from retro_gamer.runs.checkpoints import LATEST, CheckpointFile
+from retro_gamer.runs.checkpoints import LATEST, CheckpointFile, checkpoint_name
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import PreparedRun
 from retro_gamer.training.recorder import describe_fit
@@ -40,6 +40,11 @@ class ResumePoint:
     def episodes(self) -> int:
         """Episodes completed at the checkpoint."""
         return int(self.state["episode"])
+
+    @property
+    def name(self) -> str:
+        """What it is called in a run that goes on from it, whatever it was called where it lay."""
+        return checkpoint_name(self.episodes)
 
     @property
     def turns(self) -> int:

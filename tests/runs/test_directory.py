@@ -139,6 +139,28 @@ def test_an_abandoned_checkpoint_can_still_be_named(run: RunDirectory) -> None:
     assert run.resolve_resume("abandoned-1/final").path.read_bytes() == b"final"
 
 
+def test_its_own_checkpoints_are_known_by_any_path(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "linked.pt").symlink_to(run.checkpoints_dir / "ep_0200.pt")
+    monkeypatch.chdir(run.checkpoints_dir)
+    for text, name in [
+        ("final", "final"),
+        ("../checkpoints/ep_0100", "ep_0100"),
+        (str(tmp_path / "linked"), "ep_0200"),
+    ]:
+        own = run.find_own(run.resolve_resume(text))
+        assert own is not None
+        assert own.name == name
+
+
+def test_one_of_the_same_name_elsewhere_is_not_its_own(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "final.pt").write_bytes(b"final")
+    assert run.find_own(run.resolve_resume(str(tmp_path / "final.pt"))) is None
+    run.abandon_after(100)
+    assert run.find_own(run.resolve_resume("abandoned-1/final")) is None
+
+
 def test_play_takes_the_final_one_or_says_which(run: RunDirectory) -> None:
     file, note = run.default_checkpoint()
     assert (file.name, note) == ("final", None)

@@ -64,18 +64,23 @@ class Follower:
             self._reporter.progress(Progress(**status.progress))
 
     def _fetch(self, status: RunStatus, whole: bool) -> None:
-        wanted = {name: mark for name, mark in status.files.items() if whole or not name.startswith(SNAPSHOTS)}
-        missing = {name: mark for name, mark in wanted.items() if not self._has(name, mark)}
-        if missing and status.text:
-            self._rewind()
+        if not status.text:  # the job has not begun: it holds only what it was sent
+            return
+        missing = self._find_missing(status, whole)
+        if missing and self._rewind():
+            missing = self._find_missing(status, whole)
         for name, mark in missing.items():
             data = self._source.read(name)
             if data is not None and matches(data, mark):  # else it has changed since, and the next state will tell
                 path = self._directory.path / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data[: mark.size_bytes])
-        if missing and status.text:
+        if missing:
             self._prune(status)
+
+    def _find_missing(self, status: RunStatus, whole: bool) -> dict[str, FileMark]:
+        wanted = {name: mark for name, mark in status.files.items() if whole or not name.startswith(SNAPSHOTS)}
+        return {name: mark for name, mark in wanted.items() if not self._has(name, mark)}
 
     def _has(self, name: str, mark: FileMark) -> bool:
         path = self._directory.path / name
@@ -89,15 +94,23 @@ class Follower:
         self._directory.prune_checkpoints(keep={path.stem for path in named if path.parent.name == "checkpoints"})
         SnapshotFolder(self._directory.path).prune(*(path.name for path in named if path.parent.name == "replay"))
 
-    def _rewind(self) -> None:
-        """Once the job has begun, move what came after the checkpoint it went on from out of the way here, too."""
+    def _rewind(self) -> bool:
+        """Once the job has begun, move what came after the checkpoint it went on from out of the way here, too.
+
+        A checkpoint that is not this run's comes home as that of its episode, so one of this run makes room for it.
+        Return False if it began anew, or all this was done before.
+        """
         record = self._record
         if record.resumed_from is None or record.is_rewound:
-            return
-        file = self._directory.resolve_checkpoint(record.resumed_from)
-        self._directory.abandon_after(record.episodes, file)
+            return False
+        own = next((file for file in self._directory.checkpoints() if file.name == record.resumed_from), None)
+        if own is not None and own.episode in (None, record.episodes):
+            self._directory.abandon_after(record.episodes, own)
+        else:
+            self._directory.abandon_after(record.episodes - 1)
         self._record = dataclasses.replace(record, is_rewound=True)
         self._record.save(self._directory.path)
+        return True
 
 
 def outcome_of(status: RunStatus) -> TrainingOutcome | None:

@@ -113,7 +113,7 @@ def make_slurm_script(plan: JobPlan) -> str:
         "--learner-cpus": plan.options.learner_cpus,
         "--gpus": plan.options.gpus or None,
         "--retries": plan.options.retries,
-        "--resume": plan.resume.file.path.name if plan.resume else None,
+        "--resume": plan.resume.file.path.resolve() if plan.resume else None,
         "--storage": plan.storage,
     }
     given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)

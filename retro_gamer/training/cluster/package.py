@@ -13,6 +13,7 @@ import retro_gamer
 from retro_gamer.errors import UsageError, printable
 from retro_gamer.games.pyproject import find_section
 from retro_gamer.games.source import FRAMEWORK, GameSource, find_spec
+from retro_gamer.runs.checkpoints import SUFFIX
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.training.resumption import ResumePoint
@@ -175,7 +176,7 @@ def _run_files(directory: RunDirectory, resume: ResumePoint | None) -> Iterator[
         if resume is not None and path.is_file():
             yield PackedFile(path=path, name=f"{RUN}/{path.name}")
     if resume is not None:
-        yield PackedFile(path=resume.file.path, name=f"{RUN}/checkpoints/{resume.file.path.name}")
+        yield PackedFile(path=resume.file.path, name=f"{RUN}/checkpoints/{resume.name}{SUFFIX}")
 
 
 def _snapshot_file(directory: RunDirectory, resume: ResumePoint | None, left_out: list[str]) -> Iterator[PackedFile]:

@@ -21,7 +21,7 @@ class JobRecord:
     submission_id: str
     storage: str | None
     resumed_from: str | None
-    """The checkpoint it went on from, by its name."""
+    """The checkpoint it went on from: the name of one of this run, the whole path of any other."""
     episodes: int
     """Episodes of that checkpoint."""
     is_rewound: bool = False

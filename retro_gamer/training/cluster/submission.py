@@ -15,6 +15,7 @@ from typing import Any
 
 from retro_gamer.errors import UsageError
 from retro_gamer.games.source import GameSource
+from retro_gamer.runs.checkpoints import CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.storage import hide_secrets
 from retro_gamer.training.cluster.jobs import JobServer, UnreachableError
@@ -119,7 +120,7 @@ def make_entrypoint(
         "--gpus": options.gpus or None,
         "--retries": options.retries,
         "--wait-seconds": f"{options.wait_seconds:g}",
-        "--resume": resume.file.path.name if resume else None,
+        "--resume": resume.name if resume else None,
         "--storage": storage,
     }
     for name, value in given.items():
@@ -143,11 +144,16 @@ def send_job(server: JobServer, plan: JobPlan, directory: RunDirectory) -> JobRe
         address=server.address,
         submission_id=plan.submission_id,
         storage=plan.storage,
-        resumed_from=plan.resume.file.name if plan.resume else None,
+        resumed_from=_name_origin(directory, plan.resume.file) if plan.resume else None,
         episodes=plan.resume.episodes if plan.resume else 0,
     )
     record.save(directory.path)
     return record
+
+
+def _name_origin(directory: RunDirectory, file: CheckpointFile) -> str:
+    own = directory.find_own(file)
+    return own.name if own is not None else str(file.path.resolve())
 
 
 def _submit(server: JobServer, plan: JobPlan, runtime_env: dict[str, Any]) -> None:

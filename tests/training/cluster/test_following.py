@@ -71,6 +71,10 @@ def pair(tmp_path: Path) -> Pair:
     return Pair(home, away, served, source, reporter, Follower(home, RECORD, source, reporter))
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
 def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
     assert pair.follower.step() is None
 
@@ -137,6 +141,77 @@ def test_what_came_after_the_checkpoint_it_goes_on_from_moves_aside_here_too(pai
     pair.served.write("running")
     Follower(pair.home, load_record(pair.home.path), pair.source, pair.reporter).step()
     assert pair.home.resolve_checkpoint("ep_0200").path.read_bytes() == b"new"
+
+
+def test_a_checkpoint_from_elsewhere_comes_home_and_nothing_here_is_lost_to_it(pair: Pair) -> None:
+    for name in ("ep_0100", "ep_0200", "final"):
+        pair.home.write_checkpoint(name, b"own")
+    pair.away.write_checkpoint("ep_0200", b"from elsewhere")
+    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/final.pt", episodes=200)
+    follower = Follower(pair.home, record, pair.source, pair.reporter)
+    pair.served.write("running")  # not begun yet: nothing here is touched
+    follower.step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"own", "final.pt": b"own"}
+    pair.served.begin("text")
+    follower.step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"from elsewhere"}
+    assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"own", "final.pt": b"own"}
+    pair.away.write_checkpoint("final", b"new")
+    pair.served.write("ended")
+    Follower(pair.home, load_record(pair.home.path), pair.source, pair.reporter).step(whole=True)
+    assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"new"
+    assert not (pair.home.checkpoints_dir / "abandoned-2").exists()
+
+
+def test_a_state_that_tells_nothing_new_moves_nothing(pair: Pair) -> None:
+    """A storage may still hold the state of the job before, in which all is as it is here."""
+    for run in (pair.home, pair.away):
+        run.write_checkpoint("final", b"own")
+    pair.served.begin("text of the job before")
+    record = dataclasses.replace(RECORD, resumed_from="final", episodes=250)
+    Follower(pair.home, record, pair.source, pair.reporter).step(whole=True)
+    assert contents(pair.home.checkpoints_dir) == {"final.pt": b"own"}
+
+
+def test_one_that_is_here_already_by_chance_is_here_in_the_end(pair: Pair) -> None:
+    for run in (pair.home, pair.away):
+        run.write_checkpoint("ep_0200", b"copied elsewhere")
+    pair.away.log_path.write_text("rewound\n")
+    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/ep_0200.pt", episodes=200)
+    pair.served.begin("text")
+    Follower(pair.home, record, pair.source, pair.reporter).step(whole=True)
+    assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"copied elsewhere"}
+
+
+def test_one_of_this_run_under_the_name_of_another_episode_comes_home_as_one_from_elsewhere_does(pair: Pair) -> None:
+    pair.home.write_checkpoint("ep_0100", b"own")
+    pair.home.write_checkpoint("ep_0150", b"renamed")
+    pair.away.write_checkpoint("ep_0100", b"renamed")
+    record = dataclasses.replace(RECORD, resumed_from="ep_0150", episodes=100)
+    pair.served.begin("text")
+    Follower(pair.home, record, pair.source, pair.reporter).step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"renamed"}
+    assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0100.pt": b"own", "ep_0150.pt": b"renamed"}
+
+
+def test_a_run_without_checkpoints_gets_the_one_from_elsewhere(pair: Pair) -> None:
+    pair.away.write_checkpoint("ep_0200", b"from elsewhere")
+    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/final.pt", episodes=200)
+    pair.served.begin("text")
+    Follower(pair.home, record, pair.source, pair.reporter).step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"from elsewhere"}
+
+
+def test_the_final_checkpoint_it_goes_on_from_stays_under_its_episode(pair: Pair) -> None:
+    pair.home.write_checkpoint("final", b"own")
+    pair.away.write_checkpoint("ep_0250", b"own")
+    record = dataclasses.replace(RECORD, resumed_from="final", episodes=250)
+    pair.served.begin("text")
+    Follower(pair.home, record, pair.source, pair.reporter).step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
+    # As if it had been killed before it could note that: it is done once more, and nothing is lost.
+    Follower(pair.home, record, pair.source, pair.reporter).step()
+    assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
 
 
 class Server:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_script
 from retro_gamer.training.cluster.options import ClusterOptions
-from retro_gamer.training.cluster.submission import JobPlan, plan_job
+from retro_gamer.training.cluster.submission import JobPlan, plan_job, send_job
 from tests.trained_runs import save
 
 from ..corridors import make_corridor_run
@@ -40,5 +42,66 @@ def test_of_the_latest_a_damaged_one_is_passed_over_as_it_is_in_training(run: Ru
     assert made.resume is not None
     assert (made.resume.file.name, made.resume.episodes) == ("ep_0200", 200)
     for command in (made.entrypoint, make_rayjob(made), make_slurm_script(made)):
-        assert "ep_0200.pt" in command
-        assert "final.pt" not in command
+        assert "ep_0200" in command
+        assert "final" not in command
+
+
+class Server:
+    """Stands in for the job server and takes what comes."""
+
+    address = "http://h:1"
+
+    def upload(self, name: str, data: bytes) -> str:
+        return f"gcs://{name}"
+
+    def submit(self, *given: Any) -> None:
+        pass
+
+
+def option(command: str, name: str) -> str:
+    words = shlex.split(command)
+    return words[words.index(name) + 1]
+
+
+def resumed_by(script: str) -> str:
+    (line,) = [line for line in script.splitlines() if "retro-gamer train" in line and "--resume" in line]
+    return option(line, "--resume")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """The end of another run, after 200 episodes."""
+    other = make_corridor_run(tmp_path, run_name="other", training_episodes=200)
+    save(other.path, "final", change=lambda state: state.update(episode=200))
+    return other.checkpoints_dir / "final.pt"
+
+
+def test_a_checkpoint_from_elsewhere_is_sent_as_that_of_its_episode(run: RunDirectory, elsewhere: Path) -> None:
+    made = plan(run, str(elsewhere))
+    assert checkpoints_in(made) == {"run/checkpoints/ep_0200.pt": elsewhere}
+    assert option(made.entrypoint, "--resume") == "ep_0200"
+    record = send_job(Server(), made, run)  # type: ignore[arg-type]
+    assert (record.resumed_from, record.episodes) == (str(elsewhere), 200)
+
+
+def test_where_the_nodes_share_the_files_it_is_named_by_its_whole_path(
+    run: RunDirectory, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(elsewhere.parent)
+    assert resumed_by(make_slurm_script(plan(run, "final.pt"))) == str(elsewhere)
+    assert resumed_by(make_slurm_script(plan(run, "ep_0200"))) == str(run.checkpoints_dir / "ep_0200.pt")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "episodes"),
+    [("latest", "final", 250), ("ep_0100", "ep_0100", 100), ("../other/../run/checkpoints/final", "final", 250)],
+)
+def test_its_own_checkpoint_is_remembered_by_its_name(
+    run: RunDirectory, elsewhere: Path, text: str, name: str, episodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.path)
+    made = plan(run, text)
+    assert checkpoints_in(made) == {f"run/checkpoints/ep_0{episodes}.pt": made.resume and made.resume.file.path}
+    assert option(made.entrypoint, "--resume") == f"ep_0{episodes}"
+    record = send_job(Server(), made, run)  # type: ignore[arg-type]
+    assert (record.resumed_from, record.episodes) == (name, episodes)
