@@ -51,6 +51,8 @@ class DirectoryWriter:
 
     Where a run goes on from a checkpoint, the log is rewound to it and what came later moves out of the way when
     the sitting begins.
+
+    has_written_checkpoint: whether any checkpoint was written in this sitting
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class DirectoryWriter:
         self._log = TrainingLog(directory.log_path)
         self._snapshots = SnapshotFolder(directory.path)
         self._snapshot: SnapshotFile | None = None
+        self.has_written_checkpoint = False
 
     def begin(self, text: str) -> None:
         """Begin or rewind training.log."""
@@ -82,6 +85,7 @@ class DirectoryWriter:
     def write_checkpoint(self, name: str, data: bytes) -> None:
         """Write checkpoints/`name`.pt, and remove those between the hundreds that are not needed any more."""
         self._directory.write_checkpoint(name, data)
+        self.has_written_checkpoint = True
         self._directory.prune_checkpoints()
 
     def write_characters(self, characters: tuple[str, ...]) -> None:

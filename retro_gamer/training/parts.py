@@ -62,6 +62,8 @@ class Parts:
         self._n_actors = n_actors
         self._seconds = math.inf if minutes is None else 60 * minutes
         self._began = math.nan
+        self._writer = DirectoryWriter(directory)
+        self._has_written = False
         self.point = find_resume_point(directory, resume) if resume is not None else None
         if self.point is None and directory.has_checkpoints:
             raise RunExistsError(
@@ -81,10 +83,14 @@ class Parts:
         return self._make(self.prepared, self.point, self._seconds)
 
     def after_loss(self) -> Part:
-        """Return the part that goes on from the last checkpoint there is, or from the beginning."""
+        """Return the part that goes on from the last checkpoint of this sitting, or from where the first part did.
+
+        Until one is written the run may hold none, or newer ones than that which was asked for.
+        """
         seconds = max(LEAST_SECONDS, self._seconds - (time.monotonic() - self._began))
-        if not self._directory.has_checkpoints:
-            return self._make(self.prepared, None, seconds)
+        self._has_written = self._has_written or self._writer.has_written_checkpoint
+        if not self._has_written:
+            return self._make(self.prepared, self.point, seconds)
         # The character set may have grown since the run was prepared.
         characters = load_config(self._directory.path).metadata.character_set
         metadata = dataclasses.replace(self.prepared.metadata, character_set=characters)
@@ -92,10 +98,10 @@ class Parts:
         return self._make(prepared, find_resume_point(self._directory, LATEST), seconds)
 
     def _make(self, prepared: PreparedRun, point: ResumePoint | None, seconds: float) -> Part:
-        writer = DirectoryWriter(self._directory)
+        self._writer = DirectoryWriter(self._directory)
         if point is not None:
             prepared = fit_to_checkpoint(prepared, point)
-            writer = DirectoryWriter(self._directory, resumed_from=point.file, episodes=point.episodes)
+            self._writer = DirectoryWriter(self._directory, resumed_from=point.file, episodes=point.episodes)
         task = LearnerTask(
             source=prepared.source,
             factory=prepared.factory,
@@ -108,7 +114,7 @@ class Parts:
             n_actors=self._n_actors,
             seconds=seconds,
         )
-        return Part(task=task, writer=writer)
+        return Part(task=task, writer=self._writer)
 
 
 def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:
