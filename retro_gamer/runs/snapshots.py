@@ -39,19 +39,20 @@ class SnapshotFolder:
         self.path.mkdir(exist_ok=True)
         return SnapshotFile(self.path, name)
 
+    def find(self, name: str) -> Path | None:
+        """Return the file of the snapshot that a checkpoint calls `name`, None if it is not here any more."""
+        # The name comes out of a file that may be anybody's: it must be one of ours, and no path.
+        path = self.path / name if _NAME.fullmatch(name) else None
+        return path if path is not None and path.is_file() else None
+
     def read(self, name: str) -> bytes | None:
         """Return the snapshot that a checkpoint calls `name`, None if it is not here any more.
 
         Raises:
             OSError: if it cannot be read.
         """
-        # The name comes out of a file that may be anybody's: it must be one of ours, and no path.
-        if not _NAME.fullmatch(name):
-            return None
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        path = self.find(name)
+        return path.read_bytes() if path is not None else None
 
     def prune(self, *keep: str) -> None:
         """Remove all but the newest, and what interrupted writing left; `keep` stay and count as the newest."""

@@ -181,8 +181,8 @@ def _run_files(directory: RunDirectory, resume: ResumePoint | None) -> Iterator[
 
 def _snapshot_file(directory: RunDirectory, resume: ResumePoint | None, left_out: list[str]) -> Iterator[PackedFile]:
     snapshot = resume.state.get("replay_snapshot") if resume is not None else None
-    path = SnapshotFolder(directory.path).path / snapshot if isinstance(snapshot, str) else None
-    if path is None or not path.is_file():
+    path = SnapshotFolder(directory.path).find(snapshot) if isinstance(snapshot, str) else None
+    if path is None:
         return
     if path.stat().st_size > LARGEST_SNAPSHOT_BYTES:
         left_out.append(f"{RUN}/replay/{path.name} ({path.stat().st_size / 1e6:.0f} MB): the memory begins empty")

@@ -120,3 +120,17 @@ def test_a_run_that_goes_on_takes_its_checkpoint_log_and_memory_along(tmp_path: 
         "run/checkpoints/ep_0100.pt", "run/config.toml", f"run/replay/{snapshot}", "run/training.log",
         "run/training.log.1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("snapshot", ["../../secret", "../config.toml", "/etc/hostname", "notes.txt", 7])
+def test_a_checkpoint_cannot_name_any_other_file_to_be_sent(tmp_path: Path, snapshot: object) -> None:
+    run = make_corridor_run(tmp_path)
+    run.write_checkpoint("ep_0100", b"x")
+    write(tmp_path / "secret")
+    write(run.path / "replay" / "notes.txt")
+    point = ResumePoint(file=run.resolve_checkpoint("ep_0100"), state={"episode": 100, "replay_snapshot": snapshot})
+    package = plan_package(load_config(run.path).require_source(), run, point)
+    assert [name for name in names(package) if name.startswith("run/")] == [
+        "run/checkpoints/ep_0100.pt",
+        "run/config.toml",
+    ]
