@@ -83,7 +83,6 @@ def plan_job(
             "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
         )
     parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
-    parts.first()  # refuses a checkpoint that does not fit the run
     package = plan_package(parts.prepared.source, directory, parts.point)
     assert package.source is not None
     name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]
