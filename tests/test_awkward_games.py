@@ -49,6 +49,8 @@ SETTINGS = {
     "exploration_turns": 20,
     "games_per_actor": 2,
 }
+SEED = 2
+"""With it what is worth a reward is met in so few random turns: the food of `packaged`, more goals on the left."""
 
 
 def quietly(turns: int) -> None:
@@ -86,7 +88,7 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
     before = files_in(folder)
     arguments, stdin = list(sys.argv), sys.stdin
     checked = check_game(
-        str(folder), turns=250, seconds=0.6, seed=1, n_processes=0, report=quietly, with_cost=False
+        str(folder), turns=250, seconds=0.6, seed=SEED, n_processes=0, report=quietly, with_cost=False
     )  # fmt: skip
     if name != "threads":  # whose best candidate depends on the clock
         assert checked.suggested["reward"] == REWARDS[name]
