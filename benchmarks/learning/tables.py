@@ -168,14 +168,14 @@ def make_actors_table(records: Records) -> str:
 
 
 def make_ablation_table(records: Records) -> str:
-    """Return a table for each task: every variant, its seeds, and its difference from the base."""
+    """Return a table for each task: every variant, its seeds, and its difference from the base with the same seeds."""
     found = _select(records, "ablation")
     pieces = []
     for task in sorted({values["task"] for values in found}):
         by_variant: dict[str, list[Mapping[str, Any]]] = {}
         for values in sorted((v for v in found if v["task"] == task), key=lambda v: v["seed"]):
             by_variant.setdefault(values["variant"], []).append(values)
-        base = [v["figures"]["mean"] for v in by_variant.get(BASE, [])]
+        base = {v["seed"]: v["figures"]["mean"] for v in by_variant.get(BASE, [])}
         updates = max(v["trained"]["updates"] for runs in by_variant.values() for v in runs)
         rows = [_ablation_row(variant, runs, base) for variant, runs in sorted(by_variant.items(), key=_base_first)]
         header = ("variant", "score of each seed", "mean", "difference ± standard error")
@@ -187,10 +187,11 @@ def _base_first(item: tuple[str, object]) -> tuple[bool, str]:
     return item[0] != BASE, item[0]
 
 
-def _ablation_row(variant: str, runs: Sequence[Mapping[str, Any]], base: Sequence[float]) -> list[str]:
+def _ablation_row(variant: str, runs: Sequence[Mapping[str, Any]], base: Mapping[int, float]) -> list[str]:
     scores = [v["figures"]["mean"] for v in runs]
+    of_base = [base[v["seed"]] for v in runs if v["seed"] in base]
     each = ", ".join(f"{v['seed']}: {format_number(v['figures']['mean'])}" for v in runs)
-    difference = compare(scores, base) if base and variant != BASE else ""
+    difference = compare(scores, of_base) if len(of_base) == len(runs) and variant != BASE else ""
     return [variant, each, format_number(pool(scores)[0]), difference]
 
 

@@ -84,6 +84,17 @@ def test_ablations_are_held_against_the_base_which_comes_first() -> None:
     ]
 
 
+def test_a_variant_of_one_seed_is_held_against_the_base_of_that_seed() -> None:
+    records = by_part(
+        make_trained("ablation", "a", 0, 46.0, variant="a"),
+        make_trained("ablation", "b", 2, 46.0, variant="b"),
+        make_trained("ablation", "base", 0, 23.0, variant="base"),
+        make_trained("ablation", "base", 1, 17.0, variant="base"),
+    )
+    _, a, b = cells(tables.make_ablation_table(records).partition("\n\n")[2])
+    assert (a[3], b[3]) == ("+23.0", "")
+
+
 def test_three_actors_are_held_against_one() -> None:
     found = [
         make_trained("actors", str(actors), seed, score, actors=actors)
