@@ -7,6 +7,9 @@ import dataclasses
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 
+SIZES = ("n_layers", "layer_size", "crop_radius")
+"""The hyperparameters that the shape of a network depends on."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSpec:

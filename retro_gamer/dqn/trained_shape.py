@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from retro_gamer.dqn.spec import NetworkSpec, make_spec
+from retro_gamer.dqn.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.errors import CheckpointError, ConfigurationError, printable
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 
-_SIZES = ("n_layers", "layer_size", "crop_radius")
 MISFITS = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)
 """What torch and Python raise where the values of a checkpoint are not those of the network it describes."""
 
@@ -26,13 +25,13 @@ def read_trained_shape(metadata: GameMetadata, state: Mapping[str, Any], name: s
     """
     try:
         spec = NetworkSpec(**state["spec"])
-        wrong = [p for size in _SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
+        wrong = [p for size in SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
         if wrong:
             raise ConfigurationError(wrong, name)
         metadata = dataclasses.replace(
             metadata, character_set=tuple(state["characters"]), player=state.get("player", metadata.player)
         )
-        settings = Hyperparameters(**{size: getattr(spec, size) for size in _SIZES})
+        settings = Hyperparameters(**{size: getattr(spec, size) for size in SIZES})
         present = make_spec(metadata, settings, has_player=bool(spec.has_player))
         fits = spec == dataclasses.replace(present, dueling=bool(spec.dueling))
     except (TypeError, ValueError, ConfigurationError) as error:

@@ -17,14 +17,15 @@ from retro_gamer.runs.checkpoints import is_between
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1
 MOST_NOTES = 200
+_SNAPSHOT = r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz"
 _FILES = (
     r"config\.toml",
     r"training\.log(\.\d+)?",
     r"checkpoints/(abandoned-\d+/)?(ep_\d{4,}|final)\.pt",
-    r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz",
+    _SNAPSHOT,
 )
 _FILE = re.compile("|".join(f"(?:{pattern})" for pattern in _FILES), re.ASCII)
-_PASSING = re.compile(r"checkpoints/ep_(?P<episode>\d{4,})\.pt|replay/ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
+_PASSING = re.compile(rf"checkpoints/ep_(?P<episode>\d{{4,}})\.pt|{_SNAPSHOT}", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from retro_gamer.dqn.checkpoint import dump_checkpoint
 from retro_gamer.dqn.learner import Learner
+from retro_gamer.dqn.spec import SIZES
 from retro_gamer.errors import EngineError
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
@@ -18,7 +19,7 @@ from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.schedule import epsilon_after
 
 MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")
-MUST_MATCH_SETTINGS = ("n_layers", "layer_size", "crop_radius")
+MUST_MATCH_SETTINGS = SIZES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -112,11 +112,17 @@ def test_an_object_store_lets_go_of_what_the_run_has_removed(tmp_path: Path, s3:
     storage.remove("checkpoints/ep_0001.pt")  # and that it is gone is no error
 
 
-def test_what_an_earlier_sitting_left_goes_when_the_run_goes_on_elsewhere(tmp_path: Path) -> None:
-    run, copy = make_run(tmp_path), tmp_path / "copy"
+def leave_copy(folder: Path) -> Path:
+    """Return the storage of a run that ended there."""
+    run, copy = make_run(folder), folder / "copy"
     keep(run, 49, 57)
     write_state(run, "ended")
     Mirror(run, Storage(str(copy)), lambda text: None).copy_new()
+    return copy
+
+
+def test_what_an_earlier_sitting_left_goes_when_the_run_goes_on_elsewhere(tmp_path: Path) -> None:
+    copy = leave_copy(tmp_path)
     left = names_in(copy)
     other = make_run(tmp_path / "node")
     RunDirectory(other).write_checkpoint("ep_0057", b"weights of 57")  # a job is given only the one it goes on from
@@ -129,10 +135,7 @@ def test_what_an_earlier_sitting_left_goes_when_the_run_goes_on_elsewhere(tmp_pa
 
 
 def test_what_another_run_left_in_the_storage_stays(tmp_path: Path) -> None:
-    run, copy = make_run(tmp_path), tmp_path / "copy"
-    keep(run, 49, 57)
-    write_state(run, "ended")
-    Mirror(run, Storage(str(copy)), lambda text: None).copy_new()
+    copy = leave_copy(tmp_path)
     left = names_in(copy)
     other = make_run(tmp_path / "node")
     RunDirectory(other).write_checkpoint("ep_0057", b"other weights of 57")
