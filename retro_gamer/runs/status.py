@@ -42,6 +42,8 @@ class RunStatus:
 
     state: str
     """``running``, ``ended`` or ``failed``."""
+    job: str | None = None
+    """The job that wrote this, None if it was no job. A storage may still hold what an earlier one left."""
     text: str
     """The description of network and work, empty before training begins."""
     notes: tuple[str, ...]

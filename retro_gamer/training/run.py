@@ -43,13 +43,14 @@ def train(
     cluster: ClusterOptions | None = None,
     storage: str | None = None,
     packed_game: GameSource | None = None,
+    job_name: str | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainingOutcome:
     """Train the run in `run_dir` and return how it ended.
 
     With `cluster` learner, replay and actors run there, and this process only writes what they send. `storage` is
-    where a copy of the run is kept as it grows. `packed_game` says that this process is the entry point of a job, and
-    where in its working directory the game is. `changes` of hyperparameters are written down if nothing is refused.
+    where a copy of the run is kept as it grows. `packed_game` and `job_name` say that this process is the entry point
+    of that job, and where in its working directory the game is. `changes` are written down if nothing is refused.
 
     Raises:
         RetroGamerError: whatever is wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
@@ -62,7 +63,7 @@ def train(
         RunLock(directory.path),
         StopRequest() as stop,
         HangWatch(hang_seconds),
-        _serving(reporter, directory, storage, packed_game) as served,
+        _serving(reporter, directory, storage, job_name) as served,
     ):
         reporter = served or reporter
         parts = Parts(
@@ -74,10 +75,7 @@ def train(
             source=packed_game.located(os.getcwd()) if packed_game else None,
             changes=changes,
         )
-        if cluster is None:
-            outcome = _train_here(parts, reporter, stop)
-        else:
-            outcome = _train_on_cluster(parts, cluster, packed_game, reporter, stop)
+        outcome = _train_parts(parts, cluster, packed_game, reporter, stop)
         outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
         if served is not None:
             served.write("ended", outcome)
@@ -86,13 +84,13 @@ def train(
 
 @contextlib.contextmanager
 def _serving(
-    reporter: Reporter, directory: RunDirectory, storage: str | None, packed_game: GameSource | None
+    reporter: Reporter, directory: RunDirectory, storage: str | None, job_name: str | None
 ) -> Iterator[ServingReporter | None]:
     """Keep a copy of the run, and tell those who follow it of its failures; None where nobody asked for either."""
-    if storage is None and packed_game is None:
+    if storage is None and job_name is None:
         yield None
         return
-    served = ServingReporter(reporter, directory)
+    served = ServingReporter(reporter, directory, job_name)
     with mirrored(served, directory, storage), failures_told(served):
         yield served
 
@@ -104,6 +102,14 @@ def _check_options(n_actors: int | None, minutes: float | None, cluster: Cluster
         raise UsageError(f"--minutes = {minutes}: must be more than 0; try --minutes 5")
     if cluster is not None and n_actors == 0:
         raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
+
+
+def _train_parts(
+    parts: Parts, cluster: ClusterOptions | None, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+) -> TrainingOutcome:
+    if cluster is None:
+        return _train_here(parts, reporter, stop)
+    return _train_on_cluster(parts, cluster, packed_game, reporter, stop)
 
 
 def _train_here(parts: Parts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:

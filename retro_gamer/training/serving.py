@@ -22,8 +22,9 @@ WRITE_SECONDS = 1.0
 class ServingReporter:
     """Writes status.json into the run directory about once a second, and passes everything on."""
 
-    def __init__(self, reporter: Reporter, directory: RunDirectory) -> None:
+    def __init__(self, reporter: Reporter, directory: RunDirectory, job_name: str | None = None) -> None:
         self._reporter = reporter
+        self._job_name = job_name
         self._path = directory.path / STATUS_NAME
         self._index = FileIndex(directory.path)
         self._text = ""
@@ -61,6 +62,7 @@ class ServingReporter:
         self._next = time.monotonic() + WRITE_SECONDS
         status = RunStatus(
             state=state,
+            job=self._job_name,
             text=self._text,
             notes=tuple(self._notes[-MOST_NOTES:]),
             first_note=max(0, len(self._notes) - MOST_NOTES),

@@ -21,12 +21,13 @@ def make_status(**changed: object) -> RunStatus:
 
 
 def test_a_state_survives_the_way_there_and_back() -> None:
-    there = make_status()
+    there = make_status(job="retro-gamer-snake-0123")
     back = parse_status(there.to_bytes())
     assert back.progress is not None
     assert math.isnan(back.progress["loss"])
     assert back.progress["left"] == math.inf
     assert (back.files, back.notes, back.first_note, back.state) == (there.files, ("one", "two"), 3, "running")
+    assert back.job == there.job
     json.loads(there.to_bytes(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 

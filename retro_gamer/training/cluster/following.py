@@ -36,7 +36,7 @@ class Follower:
         self._told = 0
 
     def step(self, *, whole: bool = False) -> RunStatus | None:
-        """Show and fetch what is new; return the state, or None if there is none yet.
+        """Show and fetch what is new; return the state, or None if there is none of this job yet.
 
         Copies of the replay memory are large and are fetched only with `whole`, which is for the end.
 
@@ -48,6 +48,8 @@ class Follower:
         if data is None:
             return None
         status = parse_status(data)
+        if status.job != self._record.submission_id:  # the storage still holds what an earlier job left
+            return None
         self._show(status)
         self._fetch(status, whole)
         return status

@@ -44,7 +44,7 @@ def make_rayjob(plan: JobPlan) -> str:
         "# Made by: retro-gamer submit RUN_DIR --dry-run --format rayjob\n"
         f"# Put the package onto the shared volume as {package} (submit --package FILE writes it), then:\n"
         "#   kubectl apply -f THIS_FILE\n"
-        f"# The run is kept in {storage}; fetch it from there, or with: retro-gamer attach RUN_DIR\n"
+        f"# The run is kept in {storage}: copy it home from there, or play it there.\n"
     )
     return head + yaml.safe_dump(manifest, sort_keys=False, width=120)
 

@@ -48,6 +48,7 @@ def run_job(
             cluster=options,
             storage=storage,
             packed_game=game,
+            job_name=name,
         )
 
 

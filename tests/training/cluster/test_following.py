@@ -67,12 +67,21 @@ def pair(tmp_path: Path) -> Pair:
     home, away = (make_corridor_run(tmp_path, run_name=name) for name in ("home", "away"))
     (away.path / "config.toml").write_bytes(home.config_path.read_bytes())
     source, reporter = FolderSource(away.path), ListReporter()
-    served = ServingReporter(ListReporter(), away)
+    served = ServingReporter(ListReporter(), away, RECORD.submission_id)
     return Pair(home, away, served, source, reporter, Follower(home, RECORD, source, reporter))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pair) -> None:
+    ServingReporter(ListReporter(), pair.away, "the job before").write("ended", OUTCOME)
+    assert pair.follower.step(whole=True) is None
+    pair.served.write("running")
+    status = pair.follower.step()
+    assert status is not None
+    assert status.state == "running"
 
 
 def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
