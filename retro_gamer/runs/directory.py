@@ -24,6 +24,8 @@ from retro_gamer.runs.checkpoints import (
     prunable,
 )
 
+ABANDONED = "abandoned-"
+
 
 class RunDirectory:
     """The files of one training run. Nothing is read or made until it is asked for."""
@@ -169,10 +171,15 @@ class RunDirectory:
             sync_directory(self.checkpoints_dir)
         return self._move_aside([f for f in self.checkpoints() if f.episode is None or f.episode > episode])
 
+    def keep_abandoned(self, folder: Path) -> None:
+        """Give `folder` another number if it is one of those that checkpoints were moved to, as one is to come there."""
+        if folder.parent == self.checkpoints_dir:
+            os.rename(folder, first_free(self.checkpoints_dir, ABANDONED))
+
     def _move_aside(self, files: list[CheckpointFile]) -> Path | None:
         if not files:
             return None
-        folder = first_free(self.checkpoints_dir, "abandoned-")
+        folder = first_free(self.checkpoints_dir, ABANDONED)
         folder.mkdir()
         for file in files:
             os.rename(file.path, folder / file.path.name)

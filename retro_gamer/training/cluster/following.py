@@ -75,6 +75,8 @@ class Follower:
             data = self._source.read(name)
             if data is not None and matches(data, mark):  # else it has changed since, and the next state will tell
                 path = self._directory.path / name
+                if path.exists():
+                    self._directory.keep_abandoned(path.parent)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data[: mark.size_bytes])
         if missing:

@@ -172,11 +172,22 @@ def test_a_checkpoint_from_elsewhere_comes_home_and_nothing_here_is_lost_to_it(p
     assert not (pair.home.checkpoints_dir / "abandoned-2").exists()
 
 
+def test_what_the_job_moved_aside_takes_the_place_of_nothing_that_was_moved_aside_here(pair: Pair) -> None:
+    for run, data in ((pair.home, b"own"), (pair.away, b"the job's")):
+        (run.checkpoints_dir / "abandoned-1").mkdir()
+        (run.checkpoints_dir / "abandoned-1" / "ep_0200.pt").write_bytes(data)
+    pair.served.begin("text")
+    for _ in range(2):
+        pair.follower.step()
+    assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"the job's"}
+    assert contents(pair.home.checkpoints_dir / "abandoned-2") == {"ep_0200.pt": b"own"}
+    assert not (pair.home.checkpoints_dir / "abandoned-3").exists()
+
+
 def test_a_state_that_tells_nothing_new_moves_nothing(pair: Pair) -> None:
-    """A storage may still hold the state of the job before, in which all is as it is here."""
     for run in (pair.home, pair.away):
         run.write_checkpoint("final", b"own")
-    pair.served.begin("text of the job before")
+    pair.served.begin("text")
     record = dataclasses.replace(RECORD, resumed_from="final", episodes=250)
     Follower(pair.home, record, pair.source, pair.reporter).step(whole=True)
     assert contents(pair.home.checkpoints_dir) == {"final.pt": b"own"}
