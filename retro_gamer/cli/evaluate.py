@@ -63,6 +63,7 @@ def evaluate(
     names, note = choose_checkpoints(RunDirectory(run_dir), checkpoint, all_checkpoints)
     if note is not None:
         typer.echo(f"Note: {note}.", err=True)
+    left_out: list[str] = []
     with Counter("Games played", episodes * (1 + len(names))) as counter:
         found = evaluate_checkpoints(
             str(run_dir),
@@ -72,7 +73,10 @@ def evaluate(
             max_turns=config.hyperparameters.max_turns_per_episode,
             n_processes=count_cpus(),
             on_played=counter.show,
+            on_left_out=left_out.append,
         )
+    for reason in left_out:
+        typer.echo(f"Note: one checkpoint is left out: {reason}", err=True)
     players = {name or RANDOM: figures for name, figures in found.items()}
     if as_json:
         told = {"run": str(run_dir), "reward": config.metadata.reward, "seed": seed}
@@ -92,13 +96,11 @@ def choose_checkpoints(run: RunDirectory, name: str | None, every: bool) -> tupl
     """
     from retro_gamer.runs.checkpoints import SUFFIX
 
+    if name is not None:
+        path = run.resolve_checkpoint(name).path
+        return [str(path.relative_to(run.checkpoints_dir)).removesuffix(SUFFIX)], None
     latest, note = run.default_checkpoint()
-    if every:
-        return [file.name for file in run.checkpoints()], None
-    if name is None:
-        return [latest.name], note
-    path = run.resolve_checkpoint(name).path
-    return [str(path.relative_to(run.checkpoints_dir)).removesuffix(SUFFIX)], None
+    return ([file.name for file in run.checkpoints()], None) if every else ([latest.name], note)
 
 
 def _plain(figures: Evaluation) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
+from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession
 from retro_gamer.hyperparameters import Hyperparameters
 
@@ -79,6 +80,7 @@ class Actor:
             gamma=settings.gamma,
             with_priorities=self._prioritized,
         )
+        seed_generators(seed)  # modules may draw while they are loaded
         self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
         self._exploration = Exploration(settings, n_games, spec.n_actions)
         self._episodes: list[Episode] = []

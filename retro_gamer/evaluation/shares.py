@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 from retro_gamer.dqn.threads import set_threads
-from retro_gamer.errors import GameFailedError
+from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFailedError
 from retro_gamer.evaluation.figures import Evaluation, GameResult, find_telling_keys, summarise
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
 from retro_gamer.games.hanging import HangWatch
@@ -46,12 +46,15 @@ def evaluate_checkpoints(
     max_turns: int,
     n_processes: int,
     on_played: Callable[[int], None] | None = None,
+    on_left_out: Callable[[str], None] | None = None,
 ) -> dict[str | None, Evaluation]:
     """Return the figures of random play (None) and of each checkpoint by name, all on the same seeds.
 
-    `on_played` is told the number of games played so far, of all players.
+    `on_played` is told the number of games played so far, of all players, `on_left_out` why a checkpoint of several
+    is left out: training that goes on removes those it has replaced, and one may be damaged.
 
     Raises:
+        CheckpointError, CheckpointNotFoundError: if no checkpoint is left.
         GameFailedError: if no game can be started, or one takes its whole process down.
         RetroGamerError: from whatever else is wrong with the run or its game.
     """
@@ -61,10 +64,19 @@ def evaluate_checkpoints(
         for player in players
         for seeds in deal_seeds(seed, episodes, n_processes)
     ]
-    played = _play_shares(shares, min(n_processes, len(shares)), on_played or (lambda n_games: None))
+    played, left_out = _play_shares(shares, min(n_processes, len(shares)), on_played or (lambda n_games: None))
+    if checkpoints and len(left_out) == len(checkpoints):
+        raise left_out[checkpoints[0]]
+    for error in left_out.values():
+        if on_left_out is not None:
+            on_left_out(str(error))
     reward = load_config(run_dir).metadata.reward
     keys = find_telling_keys((result for results in played.values() for result in results), reward)
-    return {player: summarise(sorted(played[player], key=lambda result: result.seed), keys) for player in players}
+    return {
+        player: summarise(sorted(played[player], key=lambda result: result.seed), keys)
+        for player in players
+        if player not in left_out
+    }
 
 
 def deal_seeds(seed: int, episodes: int, n_processes: int) -> list[tuple[int, ...]]:
@@ -77,14 +89,20 @@ def deal_seeds(seed: int, episodes: int, n_processes: int) -> list[tuple[int, ..
 
 def _play_shares(
     shares: Sequence[Share], n_processes: int, on_played: Callable[[int], None]
-) -> dict[str | None, list[GameResult]]:
+) -> tuple[dict[str | None, list[GameResult]], dict[str | None, Exception]]:
+    """Return the results of each player, and why a checkpoint could not play."""
     results: dict[str | None, list[GameResult]] = {}
+    left_out: dict[str | None, Exception] = {}
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), _begin_process)
     try:
         waiting = {pool.submit(play_share, share): share for share in shares}
         for future in as_completed(waiting):
-            results.setdefault(waiting[future].checkpoint, []).extend(future.result())
+            player = waiting[future].checkpoint
+            try:
+                results.setdefault(player, []).extend(future.result())
+            except (CheckpointError, CheckpointNotFoundError) as error:
+                left_out[player] = error
             on_played(sum(map(len, results.values())))
         pool.shutdown()
     except BrokenProcessPool:
@@ -99,7 +117,9 @@ def _play_shares(
             process.terminate()
         for process in left:
             process.join()
-    return results
+    for player in left_out:
+        del results[player]
+    return results, left_out
 
 
 def _begin_process() -> None:

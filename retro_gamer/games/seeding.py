@@ -1,8 +1,16 @@
-"""The random numbers of who plays a game, apart from those that the game draws."""
+"""The random numbers that games draw, and, apart from those, the ones of who plays them."""
 
 from __future__ import annotations
 
 import random
+
+import numpy as np
+
+
+def seed_generators(seed: int) -> None:
+    """Seed Python's and numpy's global generators, which games draw on."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def make_player_generator(seed: int | None) -> random.Random:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import numpy as np
 from retro.errors import IllegalMove
 from retro.game import Game
 from retro.input import ProgrammaticInput
@@ -21,6 +19,7 @@ from retro_gamer.games.interception import LeavingGameError, interception
 from retro_gamer.games.keys import make_keystroke
 from retro_gamer.games.launching import Launcher
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.signals import make_signal
 from retro_gamer.games.source import GameSource
 
@@ -104,8 +103,7 @@ class GameSession:
             GameFailedError: if the game's code raises, or what it returns is not a new Game.
         """
         if self._seed is not None:
-            random.seed(self._seed)
-            np.random.seed(self._seed % 2**32)
+            seed_generators(self._seed)
             self._seed = None
         self.is_over = True  # also if what follows fails: the game before is not to be played on
         try:
@@ -228,6 +226,11 @@ class GameSession:
             interception.take_game()
         if self.game is not None:
             self.game.playing = False
+
+    @property
+    def sharing(self) -> str | None:
+        """Why no other game should be played beside this one in the same process, None if any may."""
+        return self._factory.sharing if isinstance(self._factory, Launcher) else None
 
     @property
     def score(self) -> Any:

@@ -172,7 +172,7 @@ class RunDirectory:
         return self._move_aside([f for f in self.checkpoints() if f.episode is None or f.episode > episode])
 
     def keep_abandoned(self, folder: Path) -> None:
-        """Give `folder` another number if it is one of those that checkpoints were moved to, as one is to come there."""
+        """Give `folder` another number if checkpoints were moved aside to it: others are to come there."""
         if folder.parent == self.checkpoints_dir:
             os.rename(folder, first_free(self.checkpoints_dir, ABANDONED))
 

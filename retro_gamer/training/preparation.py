@@ -12,6 +12,7 @@ from retro_gamer.games.discovery import Discovery, discover
 from retro_gamer.games.game_rules import find_game_problems, read_board_size
 from retro_gamer.games.loading import Launcher, load_factory
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
@@ -58,6 +59,7 @@ def prepare_run(
     settings, metadata = config.hyperparameters.changed(changes), config.metadata
     if factory is None and source is None:
         source = config.require_source()
+    seed_generators(settings.seed)  # its modules may draw while they are loaded
     make_game = factory if source is None else load_factory(source)
     assert make_game is not None
     session = GameSession(make_game, metadata, source)

@@ -34,10 +34,13 @@ class Evaluator:
     def __init__(self, **changes: Any) -> None:
         self.figures = Evaluation(**{**vars(FIGURES), **changes})
         self.calls: list[dict[str, Any]] = []
+        self.torn: list[str] = []
 
     def __call__(self, run_dir: str, checkpoints: list[str], **given: Any) -> dict[str | None, Evaluation]:
         self.calls.append({"run_dir": run_dir, "checkpoints": checkpoints, **given})
         given["on_played"](3)
+        for name in self.torn:
+            given["on_left_out"](f"{name} is torn")
         return dict.fromkeys((None, *checkpoints), self.figures)
 
 
@@ -110,6 +113,26 @@ def test_programs_get_json_and_nothing_else(
     assert list(told["players"]) == ["random", "ep_0200"]
     assert told["players"]["random"] == {**vars(FIGURES), "interval": None}
     assert "the latest, ep_0200" in output.err
+
+
+def test_a_checkpoint_that_is_left_out_is_told(
+    run_dir: Path, evaluator: Evaluator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluator.torn = ["ep_0200"]
+    assert run(["evaluate", str(run_dir), "--all-checkpoints", "--json"]) == 0
+    output = capsys.readouterr()
+    json.loads(output.out)
+    assert "Note: one checkpoint is left out: ep_0200 is torn" in output.err
+
+
+def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Path, evaluator: Evaluator) -> None:
+    checkpoints = run_dir / "checkpoints"
+    (checkpoints / "abandoned-1").mkdir()
+    (checkpoints / "final.pt").rename(checkpoints / "abandoned-1" / "final.pt")
+    for name in ("ep_0100", "ep_0200"):
+        (checkpoints / f"{name}.pt").unlink()
+    assert run(["evaluate", str(run_dir), "--checkpoint", "abandoned-1/final"]) == 0
+    assert evaluator.calls[0]["checkpoints"] == ["abandoned-1/final"]
 
 
 def test_faults_are_told_with_an_example() -> None:

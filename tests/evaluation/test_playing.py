@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from retro.game import Game
 
+from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, SeededGame, choose_randomly, play_games
 from retro_gamer.games.metadata import GameMetadata
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.session import GameSession, Turn
 
 METADATA = GameMetadata(actions=("KEY_RIGHT",), reward="score", board_size=(4, 1))
 WAIT = 1
@@ -96,10 +97,10 @@ def test_games_that_fail_end_and_the_others_go_on() -> None:
 
 
 def test_random_play_takes_every_action_and_the_same_for_a_seed() -> None:
-    games = [SeededGame(make_session(), seed) for seed in range(200)]
+    games = [SeededGame(make_session, seed) for seed in range(200)]
     chosen = choose_randomly(games)
     assert set(chosen) == {0, 1}
-    assert chosen == choose_randomly([SeededGame(make_session(), seed) for seed in range(200)])
+    assert chosen == choose_randomly([SeededGame(make_session, seed) for seed in range(200)])
 
 
 class Coin:
@@ -123,3 +124,56 @@ def test_random_play_knows_nothing_of_what_the_game_is_about_to_draw() -> None:
 
     results = play_games(make, range(20), choose_randomly, max_turns=50)
     assert 0.4 < sum(result.total_reward for result in results) / 1000 < 0.6
+
+
+def test_what_a_game_draws_while_it_is_loaded_comes_of_its_seed() -> None:
+    def make() -> GameSession:
+        start = random.randrange(1000)  # as a module does at its top
+        return GameSession(lambda: Game([Dice()], {"score": 0, "start": start}, board_size=(4, 1)), METADATA)
+
+    seeds = list(range(40))
+    together = play_games(make, seeds, wait, max_turns=3)
+    assert together == [play_games(make, [seed], wait, max_turns=3)[0] for seed in seeds]
+    assert len({result.state["start"] for result in together}) > 20
+
+
+class Shared(GameSession):
+    """A session of a game of which a process should play one at a time."""
+
+    playing = 0
+    most = 0
+
+    @property
+    def sharing(self) -> str:
+        return "it is the only one"
+
+    def start(self) -> None:
+        super().start()
+        Shared.playing += 1
+        Shared.most = max(Shared.most, Shared.playing)
+
+    def step(self, action_index: int) -> Turn:
+        turn = super().step(action_index)
+        Shared.playing -= self.is_over
+        return turn
+
+
+def test_games_that_would_share_what_they_should_not_are_played_one_at_a_time() -> None:
+    def make() -> Shared:
+        return Shared(lambda: Game([Dice()], {"score": 0}, board_size=(4, 1)), METADATA)
+
+    seeds = list(range(40))
+    assert play_games(make, seeds, wait, max_turns=1000) == play_games(make_session, seeds, wait, max_turns=1000)
+    assert (Shared.most, Shared.playing) == (1, 0)
+
+
+def test_a_game_that_cannot_be_looked_at_any_more_is_over_and_the_others_go_on() -> None:
+    def look(games: Sequence[SeededGame]) -> list[int]:
+        if any(game.turns == 2 and game.seed == 5 for game in games):
+            raise GameFailedError("no character")
+        return wait(games)
+
+    usual = play_games(make_session, range(20), wait, max_turns=9)
+    results = play_games(make_session, range(20), look, max_turns=9)
+    assert [result for result in results if result.seed != 5] == [result for result in usual if result.seed != 5]
+    assert (results[5].turns, results[5].fault, results[5].was_played) == (2, "no character", True)

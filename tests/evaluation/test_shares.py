@@ -87,3 +87,32 @@ def test_a_damaged_checkpoint_is_said_so(tmp_path: Path) -> None:
     (run_dir / "checkpoints" / "final.pt").write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="damaged"):
         evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
+
+
+def test_of_several_checkpoints_those_that_are_gone_or_damaged_are_left_out(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path, names=("ep_0100", "final"))
+    (run_dir / "checkpoints" / "ep_0100.pt").write_bytes(b"torn")
+    told: list[str] = []
+    found = evaluate_checkpoints(
+        str(run_dir), ["ep_0100", "ep_0157", "final"], episodes=2, seed=1, max_turns=100, n_processes=1,
+        on_left_out=told.append,
+    )  # fmt: skip
+    assert list(found) == [None, "final"]
+    assert ["ep_0100" in reason or "ep_0157" in reason for reason in told] == [True, True]
+
+
+def test_an_installed_game_is_played_one_game_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has variables of its module, of which there is one copy."""
+    counting = WALK.replace("def create_game():", "points = 0\n\ndef create_game():\n    global points\n    points = 0")
+    counting = counting.replace(
+        'game.state["score"] += position[0] - self.position[0]',
+        'globals().update(points=points + 1)\n        game.state["score"] = points',
+    )
+    (tmp_path / "installed_walk.py").write_text(counting)
+    monkeypatch.syspath_prepend(tmp_path)
+    run_dir = make_trained_run(tmp_path)
+    config = run_dir / "config.toml"
+    lines = [line for line in config.read_text().splitlines() if not line.startswith(("path", "search_path"))]
+    config.write_text("\n".join(lines).replace('module = "game"', 'module = "installed_walk"'))
+    results = play_share(Share(run_dir=str(run_dir), checkpoint="final", seeds=tuple(range(40)), max_turns=100))
+    assert {(result.turns, result.total_reward) for result in results} == {(6, 6)}

@@ -67,6 +67,16 @@ def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+def test_what_a_game_draws_while_its_modules_are_loaded_comes_of_the_seed(tmp_path: Path) -> None:
+    drawing = CORRIDOR.replace("class Walker:", "import random\nSHAPE = random.randrange(33, 127)\n\nclass Walker:")
+    drawing = drawing.replace('character = "@"', "character = chr(SHAPE)")
+    found = set()
+    for name in ("first", "second", "third"):
+        run = make_corridor_run(tmp_path, game=drawing, description=UNDESCRIBED, run_name=name, seed=9)
+        found.add(prepare_run(run).metadata.character_set)
+    assert len(found) == 1
+
+
 def test_the_characters_of_a_checkpoint_come_before_those_discovered(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, description=UNDESCRIBED)
     assert prepare_and_write(run, characters=("@", "?")).metadata.character_set == ("@", "?")
