@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -12,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from retro_gamer.cli.lasting_stream import LastingStream
 from retro_gamer.errors import printable
 from retro_gamer.runs.log import wrap_lines
 from retro_gamer.training.progress import Progress, Reporter
@@ -24,8 +27,13 @@ BAR_WIDTH = 40
 
 
 def make_reporter(console: Console | None = None) -> Reporter:
-    """Return the reporter that suits the console; colours are left out where NO_COLOR is set."""
-    console = console or Console(highlight=False)
+    """Return the reporter that suits the console; colours are left out where NO_COLOR is set.
+
+    Without a console it is standard output, and training goes on though nobody can read that any more.
+    """
+    if console is None:
+        stream = None if sys.stdout is None else cast(TextIO, LastingStream(sys.stdout))
+        console = Console(highlight=False, file=stream)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveReporter(console)
     return LineReporter(console)

@@ -1,4 +1,4 @@
-"""Writing a run to a disk that is full or gone for a while: what cannot be written now is kept and tried again."""
+"""Writing a run that cannot be written for a while: what finds no room, or no whole config.toml, is tried again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from retro_gamer.errors import printable
+from retro_gamer.errors import RetroGamerError, printable
 from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.runs.writer import RunWriter
 
@@ -18,7 +18,8 @@ MOST_WAITING = 1_000_000
 class PatientWriter:
     """Hands everything on to another writer, in order; what that cannot write waits and is tried again.
 
-    Of checkpoints only the newest waits. A copy of the memory that cannot be written is given up.
+    Of checkpoints only the newest waits, and not for a character set: config.toml may be half-edited. A copy of the
+    memory that cannot be written is given up.
     `tell` hears, once each time, that writing fails and that it goes on.
     """
 
@@ -32,7 +33,7 @@ class PatientWriter:
         self._checkpoint: tuple[str, bytes] | None = None
         self._characters: tuple[str, ...] | None = None
         self._snapshot_failed = False
-        self._trouble: OSError | None = None
+        self._trouble: OSError | RetroGamerError | None = None
         self._next_try = 0.0
 
     def begin(self, text: str) -> None:
@@ -85,6 +86,7 @@ class PatientWriter:
 
         Raises:
             OSError: if that still cannot be done: what was written before is whole.
+            RetroGamerError: if config.toml is still not to be understood.
         """
         self._try(at_once=True)
         if self._trouble is not None:
@@ -107,7 +109,7 @@ class PatientWriter:
             return
         try:
             self._write_waiting()
-        except OSError as error:
+        except (OSError, RetroGamerError) as error:
             self._note_trouble(error)
             return
         if self._trouble is not None:
@@ -122,21 +124,28 @@ class PatientWriter:
             else:
                 self._writer.write_note(line)
             self._lines.popleft()
-        if self._characters is not None:
-            self._writer.write_characters(self._characters)
-            self._characters = None
-        if self._checkpoint is not None:
-            self._writer.write_checkpoint(*self._checkpoint)
-            self._checkpoint = None
+        try:
+            if self._characters is not None:
+                self._writer.write_characters(self._characters)
+                self._characters = None
+        finally:
+            if self._checkpoint is not None:
+                self._writer.write_checkpoint(*self._checkpoint)
+                self._checkpoint = None
 
-    def _note_trouble(self, error: OSError) -> None:
+    def _note_trouble(self, error: OSError | RetroGamerError) -> None:
         if self._trouble is None:
-            place = f" ({error.filename})" if error.filename else ""
             self._tell(
                 printable(
-                    f"The run directory cannot be written: {error.strerror or error}{place}. Training goes on; what is "
-                    f"to be written waits in memory and is tried again every {RETRY_SECONDS:g} seconds."
+                    f"The run directory cannot be written: {_explain(error)}. Training goes on; what is to be written "
+                    f"waits in memory and is tried again every {RETRY_SECONDS:g} seconds."
                 )
             )
         self._trouble = error
         self._next_try = self._clock() + RETRY_SECONDS
+
+
+def _explain(error: OSError | RetroGamerError) -> str:
+    if isinstance(error, RetroGamerError):
+        return str(error)
+    return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"

@@ -67,12 +67,15 @@ class DirectoryWriter:
         self.has_written_checkpoint = False
 
     def begin(self, text: str) -> None:
-        """Begin or rewind training.log."""
-        if self._resumed_from is None:
-            self._log.write_header(text)
-        else:
+        """Begin or rewind training.log; one that is not there begins, too, where another run's checkpoint goes on."""
+        if self._resumed_from is not None:
             self._directory.abandon_after(self._episodes, self._resumed_from)
-            self._log.rewind(self._episodes)
+            if self._directory.log_path.exists():
+                self._log.rewind(self._episodes)
+                return
+        self._log.write_header(text)
+        if self._resumed_from is not None:
+            self._log.note(f"Resumed at episode {self._episodes}.")
 
     def write_episode(self, line: EpisodeLine) -> None:
         """Append the line to training.log."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from retro_gamer.errors import StorageError
+from retro_gamer.errors import RetroGamerError, StorageError
 from retro_gamer.runs.patience import PatientWriter
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.progress import Reporter
@@ -22,7 +22,7 @@ def patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
     try:
         yield patient
     except Exception:
-        with contextlib.suppress(OSError):  # told already, and the error is the news
+        with contextlib.suppress(OSError, RetroGamerError):  # told already, and the error is the news
             patient.finish()
         raise
     try:
@@ -31,4 +31,9 @@ def patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
         raise StorageError(
             f"the last of the run could not be written: {error.strerror or error} ({error.filename or 'a file'})."
             "\nEverything written before is whole. Make room, then go on from there: --resume latest"
+        ) from error
+    except RetroGamerError as error:
+        raise StorageError(
+            f"the checkpoint is written, the characters it has learned are not: {error}\n"
+            "Mend that, then go on from there: --resume latest"
         ) from error

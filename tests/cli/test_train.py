@@ -142,6 +142,23 @@ def test_a_game_that_crashes_in_this_process_leaves_its_line(tmp_path: Path) -> 
     assert not (run_dir / "training.log").exists()
 
 
+def test_training_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, training_episodes=30, learning_starts=5, batch_size=4)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "retro_gamer", "train", str(run_dir), "--actors", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        said = process.stderr.read()
+    assert (process.wait(60), said) == (0, "")
+    assert (run_dir / "checkpoints" / "final.pt").is_file()
+
+
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, training_episodes=1_000_000)
     process = subprocess.Popen(

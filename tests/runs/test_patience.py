@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs import patience
@@ -108,3 +109,21 @@ def test_lines_do_not_wait_without_bound(desk: Desk, monkeypatch: pytest.MonkeyP
     with no_room_beyond(10), pytest.raises(OSError):  # noqa: PT012  # it is the twelfth that is one too many
         for episode in range(12):
             desk.writer.write_episode(line(episode))
+
+
+def test_a_configuration_in_the_middle_of_an_edit_is_waited_for_and_no_checkpoint_is(desk: Desk) -> None:
+    whole = desk.run.config_path.read_text()
+    desk.run.config_path.write_text(whole + "layer_size = [")
+    desk.writer.write_characters(("@", ">"))
+    desk.writer.write_checkpoint("ep_0001", b"weights")
+    assert desk.run.resolve_checkpoint("ep_0001").path.read_bytes() == b"weights"
+    assert "config.toml" in desk.told[0]
+    assert "Training goes on" in desk.told[0]
+    with pytest.raises(ConfigurationError):
+        desk.writer.finish()
+    desk.run.config_path.write_text(whole)
+    desk.now += RETRY_SECONDS
+    desk.writer.write_episode(line(1))
+    assert load_config(desk.run.path).metadata.character_set == ("@", ">")
+    assert "can be written again" in desk.told[1]
+    desk.writer.finish()

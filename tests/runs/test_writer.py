@@ -42,6 +42,16 @@ def test_a_new_run_is_written_from_its_description_on(run: RunDirectory) -> None
     assert load_config(run.path).metadata.character_set == ("@", ">")
 
 
+def test_a_run_that_goes_on_from_another_begins_its_log_as_every_run_does(run: RunDirectory, tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"of another run")
+    file = run.resolve_resume(str(other))
+    writer = DirectoryWriter(run, resumed_from=file, episodes=300)
+    writer.begin("Architecture")
+    assert run.log_path.read_text() == "Architecture\n# Resumed at episode 300.\n"
+    assert not (run.path / "training.log.1").exists()
+
+
 def test_a_run_that_goes_on_is_rewound_only_when_its_sitting_begins(run: RunDirectory) -> None:
     first = DirectoryWriter(run)
     first.begin("Architecture")
