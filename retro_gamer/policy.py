@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.loss import unsquash
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged, read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
+from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.keys import make_keystroke
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
+from retro_gamer.games.seeding import seed_generators, unseed_generators
+from retro_gamer.games.session import GameSession
+from retro_gamer.games.validation import is_board_size
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 
@@ -47,14 +52,38 @@ class TrainedPolicy:
             self.checkpoint, self.note = run.resolve_checkpoint(checkpoint), None
         name = self.checkpoint.path.name
         state = load_checkpoint(self.checkpoint.path.read_bytes(), name)
-        _check_fit(config.metadata, state["must_match"], name)
-        self.metadata, spec = read_trained_shape(config.metadata, state, name)
+        present = _with_board(config.metadata, state["must_match"])
+        _check_fit(present, state["must_match"], name)
+        self.metadata, spec = read_trained_shape(present, state, name)
         self._evaluator = Evaluator(spec)
         try:
             self._evaluator.load(state["model_state_dict"])
         except MISFITS as error:
             raise make_damaged(name, "its weights do not fit the network it describes") from error
         self._observer = Observer(self.metadata)
+
+    def check_game(self, make_session: Callable[[], GameSession]) -> None:
+        """Refuse a game whose board is another one than this network was trained on.
+
+        One is built as training builds its first, from the run's seed; then the global generators are as if new.
+
+        Raises:
+            CheckpointError: naming both sizes.
+            GameFailedError: if no game can be built.
+        """
+        seed = self.config.hyperparameters.seed
+        seed_generators(seed)
+        session = make_session()
+        session.seed(seed)
+        session.start()
+        size = read_board_size(session.game, view=self.metadata.sees_view)
+        unseed_generators()
+        if size != self.metadata.board_size:
+            (width, height), trained = size, self.metadata.board_size or (0, 0)
+            raise CheckpointError(
+                f"{self.checkpoint.path.name} does not fit the game, whose board is {width} x {height} now: it was "
+                f"trained on {trained[0]} x {trained[1]}. Give the game that board again, or train a new run."
+            )
 
     def get_action(self, game: Game, agent: Any = None) -> str | None:
         """Return the key to press now, None to press nothing.
@@ -96,6 +125,14 @@ class PolicyInput(InputSource):
         """Return the key for this turn, in a set, or an empty one."""
         key = self.policy.get_action(self.game, self.agent)
         return set() if key is None else {make_keystroke(key)}
+
+
+def _with_board(metadata: GameMetadata, trained: Mapping[str, Any]) -> GameMetadata:
+    """Return the description with the checkpoint's board where it names none: nobody has to write it."""
+    size = trained.get("board_size")
+    if size is None or metadata.board_size is not None or not is_board_size(size):
+        return metadata
+    return dataclasses.replace(metadata, board_size=tuple(size))
 
 
 def _check_fit(metadata: GameMetadata, trained: dict[str, Any], name: str) -> None:

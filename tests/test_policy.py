@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retro.game import Game
 
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, RunNotFoundError, UsageError
 from retro_gamer.games.loading import load_factory
+from retro_gamer.games.session import GameSession
 from retro_gamer.policy import PolicyInput, TrainedPolicy
 from retro_gamer.runs.config import load_config, update_config
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, RIGHT, make_run, save
@@ -164,6 +166,34 @@ def test_a_configuration_changed_since_is_refused_by_name(run_dir: Path) -> None
     with pytest.raises(CheckpointError, match=r"actions: .*KEY_RIGHT.*KEY_UP") as error:
         TrainedPolicy(run_dir)
     assert "observe_state: trained with ['lives'], now ['score']" in str(error.value)
+
+
+def test_a_configuration_without_the_board_size_plays_on_the_board_of_the_checkpoint(run_dir: Path, game: Game) -> None:
+    save(run_dir, always=LEFT)
+    config = run_dir / "config.toml"
+    lines = [line for line in config.read_text().splitlines() if not line.startswith("board_size")]
+    config.write_text("\n".join(lines))
+    assert load_config(run_dir).metadata.board_size is None
+    policy = TrainedPolicy(run_dir)
+    assert policy.metadata.board_size == (10, 4)
+    assert policy.get_action(game) == "KEY_LEFT"
+
+
+def test_a_game_whose_board_has_changed_since_is_refused_with_both_sizes(run_dir: Path) -> None:
+    save(run_dir)
+    policy = TrainedPolicy(run_dir)
+
+    def make_session() -> GameSession:
+        source = load_config(run_dir).require_source()
+        return GameSession(load_factory(source), policy.metadata, source)
+
+    policy.check_game(make_session)
+    drawn = {random.random() for _ in range(3) if policy.check_game(make_session) is None}
+    assert len(drawn) == 3, "what is played next is not the same every time"
+    path = run_dir.parent / "project" / "game.py"
+    path.write_text(path.read_text().replace("board_size=(10, 4)", "board_size=(50, 10)"))
+    with pytest.raises(CheckpointError, match="50 x 10 now: it was trained on 10 x 4"):
+        policy.check_game(make_session)
 
 
 def test_another_size_of_network_in_the_configuration_does_not_matter(run_dir: Path) -> None:

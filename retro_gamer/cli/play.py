@@ -51,7 +51,12 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
 
     policy = TrainedPolicy(run_dir, checkpoint)
     source = load_config(run_dir).require_source()
-    session = GameSession(load_factory(source), policy.metadata, source)
+
+    def make_session() -> GameSession:
+        return GameSession(load_factory(source), policy.metadata, source)
+
+    policy.check_game(make_session)
+    session = make_session()
     set_threads(1)
     if policy.note:
         typer.echo(f"Note: {policy.note}.")

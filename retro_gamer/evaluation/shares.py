@@ -139,8 +139,11 @@ def play_share(share: Share) -> list[GameResult]:
     def make_session() -> GameSession:
         return GameSession(load_factory(source), config.metadata, source)
 
-    choose = choose_randomly if share.checkpoint is None else _greedily(TrainedPolicy(share.run_dir, share.checkpoint))
+    policy = TrainedPolicy(share.run_dir, share.checkpoint) if share.checkpoint is not None else None
     with HangWatch(config.hyperparameters.hang_seconds):
+        if policy is not None:
+            policy.check_game(make_session)
+        choose = choose_randomly if policy is None else _greedily(policy)
         return play_games(make_session, share.seeds, choose, share.max_turns)
 
 

@@ -13,6 +13,12 @@ def seed_generators(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
+def unseed_generators() -> None:
+    """Let the system seed them."""
+    random.seed()
+    np.random.seed()
+
+
 def make_player_generator(seed: int | None) -> random.Random:
     """Return a generator for the player of a game that is seeded with `seed`; with None it is seeded by the system.
 

@@ -199,3 +199,13 @@ def test_left_is_the_other_way(tmp_path: Path) -> None:
         shown.wait_for("Game over: -5 after 5 turns")
         shown.press("\x1b")
         assert shown.wait() == 0
+
+
+def test_a_board_that_has_changed_since_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+    path = tmp_path / "project" / "game.py"
+    path.write_text(path.read_text().replace("board_size=(10, 4)", "board_size=(12, 4)"))
+    with show("play", str(run_dir), folder=tmp_path) as shown:
+        assert shown.wait() == 1
+        shown.wait_for("12 x 4 now")
+        assert not shown.saw_alternate

@@ -116,3 +116,11 @@ def test_an_installed_game_is_played_one_game_at_a_time(tmp_path: Path, monkeypa
     config.write_text("\n".join(lines).replace('module = "game"', 'module = "installed_walk"'))
     results = play_share(Share(run_dir=str(run_dir), checkpoint="final", seeds=tuple(range(40)), max_turns=100))
     assert {(result.turns, result.total_reward) for result in results} == {(6, 6)}
+
+
+def test_a_game_whose_board_has_changed_since_is_not_evaluated(tmp_path: Path) -> None:
+    run_dir = make_trained_run(tmp_path)
+    path = tmp_path / "project" / "game.py"
+    path.write_text(path.read_text().replace("board_size=(10, 4)", "board_size=(12, 4)"))
+    with pytest.raises(CheckpointError, match="12 x 4 now"):
+        evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
