@@ -114,9 +114,14 @@ class EngineError(RetroGamerError):
 def shown(value: object, limit: int = 60) -> str:
     """Return `value` as a short, printable piece of a message.
 
-    Control characters are escaped, so that no text from a game or a file reaches a terminal raw.
+    Control characters are escaped, so that no text from a game or a file reaches a terminal raw. A value that cannot
+    be spelled, such as a number of thousands of digits or an object of a game whose own spelling fails, is named by
+    its type.
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -51,6 +51,16 @@ def test_all_problems_are_shown_together(count: int, title: str) -> None:
     ]
 
 
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise KeyError("no words")
+
+
+def test_what_cannot_be_spelled_is_named_by_its_type() -> None:
+    assert shown(16**5000) == "a value of type int"
+    assert shown([Unspeakable()]) == "a value of type list"
+
+
 def test_a_configuration_error_crosses_processes() -> None:
     error = ConfigurationError([problem(3)], "here")
     back = pickle.loads(pickle.dumps(error))

@@ -95,9 +95,11 @@ def find_inside(directory: Path, text: str) -> Path | None:
     """Return the file that `text` names within `directory`, or None if there is none.
 
     Raises:
-        UsageError: if `text` leads out of `directory`: absolute, through ``..`` or through a link.
+        UsageError: if `text` leads out of `directory`: as an absolute path, through ``..`` or through a link.
     """
     named = Path(text)
+    if named.is_absolute() and named.parent.is_dir() and _is_inside(named.parent, directory):
+        named = Path(os.path.realpath(named.parent)).relative_to(os.path.realpath(directory)) / named.name
     if named.is_absolute() or ".." in named.parts:
         raise _outside(directory, text)
     found = find_file(directory / named)

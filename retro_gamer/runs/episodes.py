@@ -8,7 +8,8 @@ import re
 
 _NUMBER = r"-?\d+(?:\.\d+)?|nan|-?inf"
 _PATTERN = re.compile(
-    rf"\[EP (\d{{4,}})\] total_reward=({_NUMBER}) steps=(\d+) epsilon=({_NUMBER}) avg_loss=({_NUMBER})", re.ASCII
+    rf"\[EP (\d{{4,18}})\] total_reward=({_NUMBER}) steps=(\d{{1,18}}) epsilon=({_NUMBER}) avg_loss=({_NUMBER})",
+    re.ASCII,
 )
 _DECIMALS = 4
 _MOST_DECIMALS = 40

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from retro_gamer.errors import ConfigurationError
+from retro_gamer.errors import ConfigurationError, Problem
 from retro_gamer.games.discovery import Discovery, discover
 from retro_gamer.games.game_rules import find_game_problems, read_board_size
 from retro_gamer.games.loading import Launcher, load_factory
@@ -19,6 +19,9 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.config_edit import update_config
 from retro_gamer.runs.directory import RunDirectory
+
+MOST_TURNS_FOR_THE_PLAYER = 200
+"""Random turns played, at most, where the characters are known: they show which agent the keys move."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,10 +72,13 @@ def prepare_run(
     if problems:
         raise ConfigurationError(problems, str(directory.config_path))
     metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
-    discovery = discover(
-        make_game, metadata, settings.exploration_turns, settings.seed, settings.max_turns_per_episode, source, session
-    )
+    turns = settings.exploration_turns
+    if metadata.character_set is not None or characters is not None:
+        turns = min(turns, MOST_TURNS_FOR_THE_PLAYER)
+    discovery = discover(make_game, metadata, turns, settings.seed, settings.max_turns_per_episode, source, session)
     metadata = _fill_gaps(metadata, discovery, characters)
+    if not metadata.character_set:
+        raise ConfigurationError([_nothing_seen(turns)], str(directory.config_path))
     sharing = make_game.sharing if isinstance(make_game, Launcher) else None
     return PreparedRun(
         directory=directory,
@@ -86,10 +92,16 @@ def prepare_run(
     )
 
 
+def _nothing_seen(turns: int) -> Problem:
+    rule = "so many random turns of the game show no character at all, and the agent would see nothing"
+    remedy = f"exploration_turns = {10 * turns}, or list in character_set what the game shows"
+    return Problem(field="exploration_turns", value=turns, rule=rule, remedy=remedy)
+
+
 def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[str, ...] | None) -> GameMetadata:
     changes: dict[str, Any] = {}
     if metadata.character_set is None:
-        changes["character_set"] = characters if characters is not None else discovery.characters
+        changes["character_set"] = characters if characters is not None else discovery.characters or None
     if metadata.player is None and discovery.player is not None:
         changes["player"] = discovery.player
     return dataclasses.replace(metadata, **changes)

@@ -8,7 +8,6 @@ from typing import Any
 
 from retro_gamer.errors import ConfigurationError, Problem, shown
 from retro_gamer.games.metadata import GameMetadata
-from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.creation import create_run_for, source_of_factory
 from retro_gamer.runs.directory import RunDirectory
@@ -58,7 +57,6 @@ class DQNTrainer:
         self._resume = resume
         self._minutes = minutes
         self._reporter = reporter if reporter is not None else LoggingReporter()
-        Hyperparameters.from_mapping(hyperparameters)
         self._changes: dict[str, Any] = {}
         if RunDirectory(self.run_dir).config_path.exists():
             _check_run(self.run_dir, metadata, hyperparameters)

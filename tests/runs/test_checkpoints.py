@@ -77,6 +77,15 @@ def test_a_file_is_found_with_and_without_its_ending(tmp_path: Path) -> None:
     assert find_file(tmp_path) is None
 
 
+def test_an_absolute_path_that_leads_inside_names_what_it_names(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    (folder / "abandoned-1").mkdir(parents=True)
+    path = folder / "abandoned-1" / "ep_0100.pt"
+    path.touch()
+    assert find_inside(folder, str(path)) == find_inside(folder, str(path.with_suffix(""))) == path
+    assert find_inside(folder, str(folder / "ep_0200.pt")) is None
+
+
 @pytest.mark.parametrize(
     "text", ["../secret", "../checkpoints/ep_0100", "a/../../secret", "/etc/passwd", "linked", "link/secret"]
 )

@@ -82,6 +82,7 @@ def test_any_line_reads_back_as_what_it_said() -> None:
         "[EP 0001] total_reward=1.0 steps=1.5 epsilon=1.0 avg_loss=0.0",
         "[EP 0001] total_reward=1.0 steps=1 epsilon=1.0 avg_loss=0.0 more",
         "[EP 0001] total_reward=- steps=1 epsilon=1.0 avg_loss=0.0",
+        f"[EP {'9' * 5000}] total_reward=1.0 steps=1 epsilon=1.0 avg_loss=0.0",
         "[EP ٠٠٠١] total_reward=1.0 steps=1 epsilon=1.0 avg_loss=0.0",
     ],
 )

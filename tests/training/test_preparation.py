@@ -8,7 +8,7 @@ import pytest
 from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError
 from retro_gamer.runs.config import load_config, update_config
 from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down
+from retro_gamer.training.preparation import MOST_TURNS_FOR_THE_PLAYER, PreparedRun, prepare_run, write_down
 
 from .corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 
@@ -57,6 +57,24 @@ def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path:
     written = run.config_path.read_text()
     assert written.startswith(edited), "what the user wrote stays as it was"
     assert sorted(written.removeprefix(edited).split()) == sorted(["lr_decay", "=", "0.995", "n_step", "=", "1"])
+
+
+def test_many_turns_are_played_only_where_characters_are_to_be_found(tmp_path: Path) -> None:
+    many = {"exploration_turns": MOST_TURNS_FOR_THE_PLAYER + 50}
+    described = make_corridor_run(tmp_path, run_name="described", **many)
+    assert prepare_run(described).discovery.turns == MOST_TURNS_FOR_THE_PLAYER
+    undescribed = make_corridor_run(tmp_path, description=UNDESCRIBED, run_name="undescribed", **many)
+    assert prepare_run(undescribed).discovery.turns == MOST_TURNS_FOR_THE_PLAYER + 50
+    assert prepare_run(undescribed, characters=("@",)).discovery.turns == MOST_TURNS_FOR_THE_PLAYER
+
+
+def test_a_game_that_shows_nothing_for_so_long_is_refused_with_what_to_set(tmp_path: Path) -> None:
+    unseen = CORRIDOR.replace("class Walker:", "class Walker:\n    display = False\n")
+    unseen = unseen.replace("class Door:", "class Door:\n    display = False\n")
+    run = make_corridor_run(tmp_path, game=unseen, description=UNDESCRIBED)
+    with pytest.raises(ConfigurationError, match=r"exploration_turns = 20\n.*no character at all") as caught:
+        prepare_run(run)
+    assert "exploration_turns = 200" in str(caught.value)
 
 
 def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:

@@ -112,6 +112,15 @@ def test_another_games_metadata_is_refused(module: ModuleType, tmp_path: Path) -
     assert {problem.field for problem in raised.value.problems} == {"actions", "reward"}
 
 
+def test_hyperparameters_are_held_against_the_others_of_the_run_that_is_there(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    DQNTrainer(module.create_game, METADATA, tmp_path / "run", **{**INLINE, "epsilon_min": 0.01})
+    DQNTrainer(module.create_game, METADATA, tmp_path / "run", **{**INLINE, "epsilon": 0.02})
+    with pytest.raises(ConfigurationError, match=r"epsilon_min = 0\.01"):
+        DQNTrainer(module.create_game, METADATA, tmp_path / "run", **{**INLINE, "epsilon": 0.005})
+
+
 def test_wrong_hyperparameters_are_refused_together_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         DQNTrainer(make_function(), METADATA, tmp_path / "run", gamma=3, layers=2)
