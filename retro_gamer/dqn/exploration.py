@@ -23,7 +23,7 @@ class Exploration:
     """
 
     def __init__(self, settings: Hyperparameters, n_games: int, n_actions: int) -> None:
-        self._rungs = [1 + settings.epsilon_ladder * i / max(1, n_games - 1) for i in range(n_games)]
+        self._rungs = ladder(settings, n_games)
         self._epsilons = [1.0] * n_games
         self._n_draws = settings.exploration_draws
         self._n_actions = n_actions
@@ -42,6 +42,11 @@ class Exploration:
         if not is_informed:
             return (int(generator.random() * self._n_actions),)
         return tuple([int(generator.random() * self._n_actions) for _ in range(self._n_draws)])
+
+
+def ladder(settings: Hyperparameters, n_games: int) -> list[float]:
+    """Return the power of epsilon with which each of an actor's games explores."""
+    return [1 + settings.epsilon_ladder * i / max(1, n_games - 1) for i in range(n_games)]
 
 
 def is_settled(drawn: tuple[int, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -55,10 +56,12 @@ class LearnerTask:
         """Where training begins."""
         if self.state is None:
             return Start()
+        largest = self.state.get("largest_reward")  # checkpoints of before have none
         return Start(
             episodes=int(self.state["episode"]),
             turns=int(self.state["total_turns"]),
             recent_rewards=tuple(self.state.get("recent_rewards", ())),  # checkpoints of before have none
+            largest_reward=largest if isinstance(largest, float) and math.isfinite(largest) else None,
         )
 
 
@@ -113,7 +116,7 @@ def run_learner(
             stop=stop,
             start=start,
             seconds=task.seconds,
-            watch=Watch(task.settings, task.metadata.actions),
+            watch=_make_watch(task),
         )
         complete, checkpoint = _run_to_a_checkpoint(loop)
     return TrainingOutcome(
@@ -125,6 +128,17 @@ def run_learner(
         complete=complete,
         signal_number=stop.signal_number,
         checkpoint=checkpoint,
+    )
+
+
+def _make_watch(task: LearnerTask) -> Watch:
+    start = task.start
+    return Watch(
+        task.settings,
+        task.metadata.actions,
+        first_episode=start.episodes,
+        largest_reward=start.largest_reward,
+        seconds=task.seconds,
     )
 
 

@@ -44,6 +44,8 @@ class Start:
     """See `TurnsPerUpdate.slack_turns`; None where the memory is empty and has to fill first."""
     recent_rewards: tuple[float, ...] = ()
     """Total rewards of the last episodes before, for the mean that is shown."""
+    largest_reward: float | None = 0.0
+    """The largest |reward| of a turn so far, None if that is not known."""
 
 
 class TrainingLoop:
@@ -114,6 +116,7 @@ class TrainingLoop:
             turns=self.turns,
             slack_turns=self._ratio.slack_turns,
             recent_rewards=self._figures.recent_rewards,
+            largest_reward=self._watch.largest_reward if self._watch else 0.0,
         )
 
     def run(self) -> bool:
@@ -124,7 +127,7 @@ class TrainingLoop:
             EngineError: if actors are lost again and again, or updates fail.
         """
         self._set_learning_rate()
-        for remark in self._watch.foresee(self.episodes) if self._watch else ():
+        for remark in self._watch.foresee() if self._watch else ():
             self._note(remark)
         while not self._is_complete() and not self._must_stop() and not self._is_out_of_time():
             self._hand_out_work()
@@ -139,6 +142,8 @@ class TrainingLoop:
         if not self._stop.is_made:
             self._finish_updates()
         self._newcomers.conclude()
+        for remark in self._watch.conclude(self.episodes) if self._watch and self._is_out_of_time() else ():
+            self._note(remark)
         self._report(always=True)
         return not self._stop.is_made
 
@@ -307,7 +312,7 @@ class TrainingLoop:
         self._set_learning_rate()
         if self._watch:
             self._watch.add_episode(episode.total_reward, epsilon)
-            for remark in self._watch.check(self.episodes):
+            for remark in self._watch.check(self.episodes, self._figures.elapsed_seconds):
                 self._note(remark)
         self.keeper.after_episode(self.position)
 

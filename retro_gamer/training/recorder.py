@@ -32,6 +32,8 @@ class Position:
     """See `TurnsPerUpdate.slack_turns`."""
     recent_rewards: tuple[float, ...] = ()
     """Total rewards of the last episodes, for the mean that is shown."""
+    largest_reward: float = 0.0
+    """The largest |reward| of a turn so far, for what is said of values."""
 
 
 class Recorder(Protocol):
@@ -148,6 +150,7 @@ class LearnerRecorder:
             "total_turns": position.turns,
             "slack_turns": position.slack_turns,
             "recent_rewards": list(position.recent_rewards),
+            "largest_reward": position.largest_reward,
             "replay_snapshot": self._snapshot,
             "characters": list(self._learner.characters),
             "spec": dataclasses.asdict(self._learner.spec),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from retro_gamer.dqn.exploration import ladder
 from retro_gamer.hyperparameters import Hyperparameters
 
 
 def epsilon_after(episodes: int, settings: Hyperparameters) -> float:
     """Return the exploration rate in force once `episodes` are completed."""
     return max(settings.epsilon_min, settings.epsilon * settings.epsilon_decay**episodes)
+
+
+def share_of_exploration(epsilon: float, settings: Hyperparameters) -> float:
+    """Return which share of the actions is random at `epsilon`: on a ladder most of an actor's games have less."""
+    rungs = ladder(settings, settings.games_per_actor)
+    return sum(epsilon**rung for rung in rungs) / len(rungs)
 
 
 def learning_rate_after(episodes: int, settings: Hyperparameters) -> float:

@@ -7,12 +7,18 @@ import statistics
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
+from retro_gamer.dqn.loss import squash
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.schedule import epsilon_after
+from retro_gamer.training.schedule import epsilon_after, share_of_exploration
 
 CHECK_EPISODES = 100
+"""Remarks come at most so often, and never of fewer episodes of this sitting."""
 RECENT = 100
 EARLY_EPSILON = 0.9
+EARLY_UPDATES = 500
+"""Before so many updates nothing is learned, so that play is as good as at random whatever epsilon is."""
 FEWEST_EARLY = 10
 FEWEST_EPISODES = 300
 FEWEST_UPDATES = 10_000
@@ -20,36 +26,58 @@ FEWEST_UPDATES = 10_000
 STANDARD_ERRORS = 2.0
 RUNAWAY_FACTOR = 10.0
 RUNAWAY_LOSS = 1.0
+RUNAWAY_SHARE = 0.1
+"""A loss is not called running away below this share of the largest value that rewards allow, on the loss's scale."""
 BEYOND_BOUND = 2.0
 ONE_ACTION_SHARE = 0.98
 FEWEST_CHOICES = 2000
 HIGH_EPSILON = 0.3
 EARLY_FLOOR_SHARE = 0.1
+"""Of the episodes to come: epsilon at its floor before that is early if nothing gets better."""
+BLIND_FLOOR_SHARE = 0.25
+BLIND_FLOOR_UPDATES = 2000
+"""Epsilon at its floor before so many updates, and before that share of the episodes, is early in any case."""
 
 
 class Watch:
     """Collects rewards, losses, values and choices, and gives each kind of remark once, when its numbers say so.
 
-    Exploring play counts as random while epsilon is above 0.9: that is what later play is compared with.
+    Play counts as random while epsilon is above 0.9 or nothing is learned yet: later play is compared with that.
+    `first_episode` is where this sitting begins, `seconds` its time limit. `largest_reward` is the largest |reward| of
+    a turn in earlier sittings, None if that is not known: then nothing is said of values and losses.
     """
 
-    def __init__(self, settings: Hyperparameters, actions: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        settings: Hyperparameters,
+        actions: tuple[str, ...],
+        *,
+        first_episode: int = 0,
+        largest_reward: float | None = 0.0,
+        seconds: float = math.inf,
+    ) -> None:
         self._settings = settings
         self._actions = (*actions, "doing nothing")
+        self._first = first_episode
+        self._seconds = seconds
+        self._knows_rewards = largest_reward is not None
+        self.largest_reward = largest_reward or 0.0
         self._early: list[float] = []
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._windows: list[float] = []
         self._losses: list[float] = []
         self._updates = 0
+        self._floor_updates: int | None = None
         self._largest_q = 0.0
-        self._largest_reward = 0.0
         self._choices: Counter[int] = Counter()
         self._said: set[str] = set()
 
     def add_episode(self, total_reward: float, epsilon: float) -> None:
         """Take the total reward of an episode and the epsilon it was completed at."""
-        if epsilon > EARLY_EPSILON:
+        if epsilon > EARLY_EPSILON or (self._first == 0 and self._updates < EARLY_UPDATES):
             self._early.append(total_reward)
+        if self._floor_updates is None and epsilon <= self._settings.epsilon_min:
+            self._floor_updates = self._updates
         self._recent.append(total_reward)
 
     def add_update(self, loss: float, largest_q: float) -> None:
@@ -62,47 +90,83 @@ class Watch:
     def add_play(self, greedy_choices: Mapping[int, int], largest_reward: float) -> None:
         """Take how often each action was chosen as the best, and the largest |reward| of a turn."""
         self._choices.update(greedy_choices)
-        self._largest_reward = max(self._largest_reward, largest_reward)
+        self.largest_reward = max(self.largest_reward, largest_reward)
 
-    def foresee(self, first_episode: int) -> list[str]:
-        """Return what can be said of the settings before the first episode."""
-        last = self._settings.training_episodes
-        at_the_end = epsilon_after(last, self._settings)
-        if at_the_end <= max(HIGH_EPSILON, self._settings.epsilon_min) or first_episode >= last:
-            return []
-        return self._once(
-            "epsilon_end",
-            f"epsilon will still be {at_the_end:.2f} at episode {last}, so much of the play stays random to the end. "
-            f"Try epsilon_decay = {self._decay_to_floor(last):.4g} or more training_episodes.",
-        )
+    def foresee(self) -> Iterator[str]:
+        """Yield what can be said of the settings before the first episode."""
+        settings, last = self._settings, self._settings.training_episodes
+        if self._first < last:
+            yield from self._judge_end(
+                last,
+                f"will still be {{:.2f}} at episode {last}, so much of the play stays",
+                f"epsilon_decay = {self._decay_to_floor(last)} or more training_episodes",
+            )
+        if settings.lr_decay < 1 and settings.learning_rate <= settings.lr_min:
+            yield (
+                f"lr_decay does nothing: learning_rate = {settings.learning_rate:g} is not above its floor, lr_min = "
+                f"{settings.lr_min:g}. Try lr_min = {settings.learning_rate / 10:.2g}, or lr_decay = 1."
+            )
 
-    def check(self, episodes: int) -> list[str]:
-        """Return the new remarks after so many episodes; looks only every CHECK_EPISODES."""
-        if episodes % CHECK_EPISODES:
+    def check(self, episodes: int, elapsed_seconds: float = 0.0) -> list[str]:
+        """Return the new remarks after so many episodes and seconds of this sitting; looks every CHECK_EPISODES."""
+        own = episodes - self._first
+        if episodes % CHECK_EPISODES or own < CHECK_EPISODES:
             return []
+        planned = self._settings.training_episodes
+        if math.isfinite(self._seconds) and elapsed_seconds > 0:
+            planned = min(planned, self._first + math.ceil(own * max(1.0, self._seconds / elapsed_seconds)))
         remarks = [
-            *self._check_reward(episodes),
-            *self._check_progress(episodes),
+            *self._check_reward(own),
+            *self._check_floor(planned),
+            *self._check_progress(episodes, planned),
             *self._check_loss(),
             *self._check_values(),
             *self._check_choices(),
         ]
-        self._choices.clear()
         self._largest_q = 0.0
         return remarks
 
-    def _check_reward(self, episodes: int) -> Iterator[str]:
-        if self._largest_reward == 0:
+    def conclude(self, episodes: int) -> list[str]:
+        """Return what can be said when the time is over after so many episodes."""
+        if not episodes:
+            return []
+        words = f"is still {{:.2f}} at the end, episode {episodes}, so much of the play was"
+        remedy = f"epsilon_decay = {self._decay_to_floor(max(1, episodes // 2))} or more minutes"
+        return list(self._judge_end(episodes, words, remedy))
+
+    def _judge_end(self, last: int, words: str, remedy: str) -> Iterator[str]:
+        epsilon = epsilon_after(last, self._settings)
+        if share_of_exploration(epsilon, self._settings) <= HIGH_EPSILON:
+            return
+        if self._settings.epsilon_min > HIGH_EPSILON:
+            remedy = "epsilon_min = 0.05"
+        yield from self._once("epsilon_end", f"epsilon {words.format(epsilon)} random to the end. Try {remedy}.")
+
+    def _check_reward(self, own: int) -> Iterator[str]:
+        if self.largest_reward == 0:
             yield from self._once(
                 "no_reward",
-                f"The reward has not changed once in {episodes} episodes, so there is nothing to learn from. Try "
-                "another state key as reward, or more exploration: epsilon_min = 0.2.",
+                f"The reward has not changed once in {own} episodes, so there is nothing to learn from. Try another "
+                f"state key as reward{self._or_exploration(', or more exploration: ', 0.2)}.",
             )
 
-    def _check_progress(self, episodes: int) -> Iterator[str]:
-        if episodes < FEWEST_EPISODES or len(self._early) < FEWEST_EARLY or self._largest_reward == 0:
+    def _check_floor(self, planned: int) -> Iterator[str]:
+        """Say that exploration was over before there was anything to explore with."""
+        floor_at = self._floor_episode()
+        if self._first or self._floor_updates is None or self._settings.epsilon_decay == 1:
             return
-        if self._updates < FEWEST_UPDATES and episodes < self._settings.training_episodes / 2:
+        if self._floor_updates < BLIND_FLOOR_UPDATES and 0 < floor_at < BLIND_FLOOR_SHARE * planned:
+            yield from self._once(
+                "floor",
+                f"epsilon reached its floor at episode {floor_at}, after {self._floor_updates} updates: the agent "
+                f"explored before it knew anything, and hardly since. Try epsilon_decay = "
+                f"{self._decay_to_floor(planned // 2)}.",
+            )
+
+    def _check_progress(self, episodes: int, planned: int) -> Iterator[str]:
+        if episodes < FEWEST_EPISODES or len(self._early) < FEWEST_EARLY or self.largest_reward == 0:
+            return
+        if self._updates < FEWEST_UPDATES and episodes < planned / 2:
             return
         if epsilon_after(episodes, self._settings) > 0.5:
             return
@@ -112,9 +176,9 @@ class Watch:
             return
         advice = "a reward that changes more often, a larger memory_capacity, or more training_episodes"
         floor_at = self._floor_episode()
-        if floor_at < EARLY_FLOOR_SHARE * self._settings.training_episodes and episodes > floor_at:
-            slower = self._decay_to_floor(self._settings.training_episodes // 2)
-            advice = f"epsilon_decay = {slower:.4g} (epsilon reached its floor at episode {floor_at}, early), {advice}"
+        if floor_at < EARLY_FLOOR_SHARE * planned and episodes > floor_at:
+            slower = self._decay_to_floor(planned // 2)
+            advice = f"epsilon_decay = {slower} (epsilon reached its floor at episode {floor_at}, early), {advice}"
         yield from self._once(
             "random",
             f"After {episodes} episodes the last {len(self._recent)} are no better than random play "
@@ -128,20 +192,24 @@ class Watch:
         self._losses.clear()
         usual = statistics.median(self._windows) if len(self._windows) >= 3 else math.inf
         self._windows.append(mean)
-        if mean > RUNAWAY_LOSS and mean > RUNAWAY_FACTOR * usual:
-            smaller, rarer = self._settings.learning_rate / 3, self._settings.target_update_freq * 5
-            yield from self._once(
-                "loss",
-                f"The loss is running away: {mean:.3g} against {usual:.3g} before. Try learning_rate = {smaller:.2g} "
-                f"or target_update_freq = {rarer}.",
-            )
+        if not self._knows_rewards:
+            return
+        largest = float(squash(np.array(self._bound())))  # no loss is larger than such a difference of values
+        smaller, rarer = self._settings.learning_rate / 3, self._settings.target_update_freq * 5
+        remedy = f"Try learning_rate = {smaller:.2g} or target_update_freq = {rarer}."
+        if mean > max(RUNAWAY_LOSS, RUNAWAY_SHARE * largest) and mean > RUNAWAY_FACTOR * usual:
+            yield from self._once("loss", f"The loss is running away: {mean:.3g} against {usual:.3g} before. {remedy}")
+        elif mean > max(RUNAWAY_LOSS, BEYOND_BOUND * largest):
+            yield from self._once("loss", f"The loss, {mean:.3g}, is larger than rewards allow. {remedy}")
+
+    def _bound(self) -> float:
+        """Return the largest |value| that the rewards met allow; a game cut short counts as one that goes on."""
+        gamma = self._settings.gamma
+        return self.largest_reward * (self._settings.max_turns_per_episode if gamma == 1 else 1 / (1 - gamma))
 
     def _check_values(self) -> Iterator[str]:
-        turns = self._settings.max_turns_per_episode
-        gamma = self._settings.gamma
-        horizon = turns if gamma == 1 else min(turns, 1 / (1 - gamma))
-        bound = self._largest_reward * horizon
-        if self._largest_reward and self._largest_q > BEYOND_BOUND * bound:
+        bound = self._bound()
+        if self._knows_rewards and self.largest_reward and self._largest_q > BEYOND_BOUND * bound:
             yield from self._once(
                 "values",
                 f"Q-values reach {self._largest_q:.3g}, while no play can be worth more than {bound:.3g}: they are "
@@ -153,12 +221,18 @@ class Watch:
         if total < FEWEST_CHOICES:
             return
         action, count = self._choices.most_common(1)[0]
+        self._choices.clear()
         if count > ONE_ACTION_SHARE * total:
             yield from self._once(
                 "one_action",
-                f"The agent chose {self._actions[action]} in {count / total:.0%} of its last {total} choices. Try more "
-                "exploration (epsilon_min = 0.1, epsilon_decay closer to 1) or a reward that tells actions apart.",
+                f"The agent chose {self._actions[action]} in {count / total:.0%} of its last {total} choices. Try "
+                f"a reward that tells actions apart{self._or_exploration(', or more exploration: ', 0.1)}.",
             )
+
+    def _or_exploration(self, words: str, least: float) -> str:
+        """Return `words` and a floor of epsilon above the one set, nothing where that explores much already."""
+        more = max(least, 2 * self._settings.epsilon_min)
+        return f"{words}epsilon_min = {more:.2g}" if more <= min(0.5, self._settings.epsilon) else ""
 
     def _floor_episode(self) -> int:
         settings = self._settings
@@ -166,12 +240,13 @@ class Watch:
             return 0 if settings.epsilon <= settings.epsilon_min else settings.training_episodes
         return math.ceil(math.log(settings.epsilon_min / settings.epsilon) / math.log(settings.epsilon_decay))
 
-    def _decay_to_floor(self, episodes: int) -> float:
+    def _decay_to_floor(self, episodes: int) -> str:
+        """Return the decay, to three digits of what it is short of 1, by which epsilon falls to its floor in time."""
         floor = max(self._settings.epsilon_min, 0.01)
-        return (floor / max(self._settings.epsilon, floor)) ** (1 / max(episodes, 1)) if episodes else 1.0
+        decay = (floor / max(self._settings.epsilon, floor)) ** (1 / max(episodes, 1))
+        return f"{1 - float(f'{1 - decay:.3g}'):.12g}"
 
-    def _once(self, kind: str, remark: str) -> list[str]:
-        if kind in self._said:
-            return []
-        self._said.add(kind)
-        return [remark]
+    def _once(self, kind: str, remark: str) -> Iterator[str]:
+        if kind not in self._said:
+            self._said.add(kind)
+            yield remark

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ class ListWatch(Watch):
         self.episodes: list[tuple[float, float]] = []
         self.updates: list[tuple[float, float]] = []
         self.plays: list[tuple[Mapping[int, int], float]] = []
+        self.largest_reward = 0.0
 
     def add_episode(self, total_reward: float, epsilon: float) -> None:
         self.episodes.append((total_reward, epsilon))
@@ -78,11 +79,12 @@ class ListWatch(Watch):
 
     def add_play(self, greedy_choices: Mapping[int, int], largest_reward: float) -> None:
         self.plays.append((greedy_choices, largest_reward))
+        self.largest_reward = largest_reward
 
-    def foresee(self, first_episode: int) -> list[str]:
-        return [f"before episode {first_episode + 1}"]
+    def foresee(self) -> Iterator[str]:
+        yield "before the first episode"
 
-    def check(self, episodes: int) -> list[str]:
+    def check(self, episodes: int, elapsed_seconds: float = 0.0) -> list[str]:
         return [f"at episode {episodes}"] if episodes % 10 == 0 else []
 
 

@@ -81,5 +81,5 @@ def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
     assert (resumed.turns, resumed.updates) == (outcome.turns, outcome.updates)
     first, second = state_of(whole), state_of(parts)
     networks = ("model_state_dict", "online_state_dict", "target_state_dict", "optimizer_state_dict")
-    for name in (*networks, "slack_turns", "epsilon", "recent_rewards"):
+    for name in (*networks, "slack_turns", "epsilon", "recent_rewards", "largest_reward"):
         assert same(first[name], second[name]), name

@@ -317,7 +317,7 @@ def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
     assert stage.watch.episodes == [(line.total_reward, line.epsilon) for line in lines]
     assert [loss for loss, _ in stage.watch.updates] == list(range(1, stage.learner.total_updates + 1))
     assert stage.watch.plays == [({1: 5}, 2.5)] * len(stage.runtime.grants)
-    assert stage.recorder.notes == ["before episode 1", *(f"at episode {n}" for n in range(10, 61, 10))]
+    assert stage.recorder.notes == ["before the first episode", *(f"at episode {n}" for n in range(10, 61, 10))]
 
 
 def test_an_actor_that_has_no_place_yet_gets_nothing_and_one_that_joins_later_does() -> None:
