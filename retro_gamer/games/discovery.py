@@ -16,7 +16,7 @@ from retro_gamer.games.drawing import BoardEncoder
 from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.metadata import GameMetadata
-from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of, label_of
+from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of, names_of_all
 from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
@@ -144,20 +144,24 @@ class MoverCount:
     def __init__(self) -> None:
         self._moves: dict[str, list[list[int]]] = {}
         self._is_ambiguous = False
-        self._before: list[tuple[Any, tuple[int, int]]] = []
+        self._before: list[tuple[Any, str, tuple[int, int]]] = []
         self._board_size = (0, 0)
 
     def before(self, game: Any, finder: PlayerFinder) -> None:
         """Remember where the candidates are before a turn."""
         self._board_size = game.board_size
-        candidates = finder.find_all(game.agents)
+        candidates = {id(agent) for agent in finder.find_all(game.agents)}
         self._is_ambiguous = self._is_ambiguous or len(candidates) > 1
-        self._before = [(agent, cell_of(agent, self._board_size)) for agent in candidates]
+        self._before = [
+            (agent, label, cell_of(agent, self._board_size))
+            for agent, (label, _) in zip(game.agents, names_of_all(game.agents), strict=True)
+            if id(agent) in candidates
+        ]
 
     def after(self, *, pressed: bool) -> None:
         """Count who moved in the turn just played."""
-        for agent, cell in self._before:
-            counts = self._moves.setdefault(label_of(agent), [[0, 0], [0, 0]])
+        for agent, label, cell in self._before:
+            counts = self._moves.setdefault(label, [[0, 0], [0, 0]])
             counts[pressed][0] += cell_of(agent, self._board_size) != cell
             counts[pressed][1] += 1
 

@@ -11,7 +11,8 @@ from retro.game import Game
 
 from retro_gamer.errors import ConfigurationError, UsageError, shown
 from retro_gamer.games.discovery import discover
-from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.games.game_rules import read_board_size
+from retro_gamer.games.meeting import find_session_problems
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observation, Observer, flatten
 from retro_gamer.games.session import GameSession
@@ -43,7 +44,7 @@ class GameEnvironment:
         if seed is not None:
             session.seed(seed)
         session.start()
-        problems = find_game_problems(metadata, session.game)
+        problems = find_session_problems(session)
         if problems:
             raise ConfigurationError(problems, "the game description")
         metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))

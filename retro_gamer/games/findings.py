@@ -102,7 +102,7 @@ class Findings:
     episode_turns: list[int] = dataclasses.field(default_factory=list)
     cut_short: int = 0
     agents: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    """The names by which each agent of the first game can be called."""
+    """The names by which each agent that was met can be called."""
     characters: Counter[str] = dataclasses.field(default_factory=Counter)
     player: str | None = None
     """What the player found is called."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError, Problem, shown
-from retro_gamer.games.player import names_of
+from retro_gamer.games.player import names_of_all
 from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
     SIGNALS,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
     """Return what the description says that the started `game` does not bear out."""
-    return find_problems_against(metadata, game.state, [names_of(agent) for agent in game.agents])
+    return find_problems_against(metadata, game.state, names_of_all(game.agents))
 
 
 def find_problems_against(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,24 +13,28 @@ NO_CELL = (-1, -1)
 """The player's cell when there is no player, or none on the board."""
 
 _LARGEST_CACHE = 256
+_NUMBERED = re.compile(r"(?P<label>.+)#(?P<number>[1-9]\d{0,3})", re.ASCII)
 
 
 class PlayerFinder:
     """Finds the player among a game's agents, anew each time because agents come and go.
 
-    With `described`, it is the first displayed agent of that name or class name. Without, it is the first
+    With `described`, it is the first displayed agent of that name or class name; of several that are called the same
+    (``Paddle``) the second is ``Paddle#2``. Without, it is the first
     displayed agent whose class handles keystrokes itself; the framework's base class `Agent` has a handler
     that does nothing, so having one is not enough.
     """
 
     def __init__(self, described: str | None = None) -> None:
         self.described = described
+        self._numbered = _NUMBERED.fullmatch(described) if described is not None else None
         self._handles: dict[type, bool] = {}
 
     def find(self, agents: Sequence[Any]) -> Any | None:
         """Return the player, or None."""
         if self.described is not None:
-            return next((a for a in agents if is_called(a, self.described) and getattr(a, "display", True)), None)
+            found = next((a for a in agents if is_called(a, self.described) and getattr(a, "display", True)), None)
+            return self._find_numbered(agents) if found is None and self._numbered is not None else found
         handles = self._handles
         for agent in agents:
             kind = type(agent)
@@ -54,6 +60,12 @@ class PlayerFinder:
         agent = self.find(agents)
         return NO_CELL if agent is None else cell_of(agent, board_size)
 
+    def _find_numbered(self, agents: Sequence[Any]) -> Any | None:
+        assert self._numbered is not None
+        alike = [agent for agent in agents if label_of(agent) == self._numbered["label"]]
+        number = int(self._numbered["number"])
+        return alike[number - 1] if number <= len(alike) and getattr(alike[number - 1], "display", True) else None
+
     def _remember(self, kind: type) -> bool:
         if len(self._handles) >= _LARGEST_CACHE:
             self._handles.clear()  # a game that makes new classes must not be kept in memory by us
@@ -75,6 +87,16 @@ def is_called(agent: Any, name: str) -> bool:
 def names_of(agent: Any) -> tuple[str, str]:
     """Return the names by which a description can point to `agent`: the one to tell of, and its class's."""
     return label_of(agent), type(agent).__name__
+
+
+def names_of_all(agents: Sequence[Any]) -> list[tuple[str, str]]:
+    """Return the same for all agents of a moment; the second of those that are called ``Paddle`` is ``Paddle#2``."""
+    met: Counter[str] = Counter()
+    names = []
+    for label, kind in map(names_of, agents):
+        met[label] += 1
+        names.append((label if met[label] == 1 else f"{label}#{met[label]}", kind))
+    return names
 
 
 def label_of(agent: Any) -> str:

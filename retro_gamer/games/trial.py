@@ -18,7 +18,7 @@ from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.listening import ARROWS, find_keys
 from retro_gamer.games.loading import load_factory
 from retro_gamer.games.metadata import GameMetadata
-from retro_gamer.games.player import PlayerFinder, label_of, names_of
+from retro_gamer.games.player import PlayerFinder, label_of, names_of_all
 from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
@@ -70,7 +70,7 @@ class Trial:
         self.findings.start_seconds = time.perf_counter() - started
         game = self._session.game
         self.findings.board_size = read_board_size(game)
-        self.findings.agents = [names_of(agent) for agent in game.agents]
+        self.findings.agents = names_of_all(game.agents)
         self.findings.view_size = read_board_size(game, view=True)
         self.findings.listened = find_keys(self._launcher.modules, game.agents)
         self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS))) or ARROWS
@@ -139,6 +139,7 @@ class Trial:
         encoder.unknown = {}
         encoder.encode(game, codes)
         self.findings.characters.update(encoder.unknown)
+        self.findings.agents += [names for names in names_of_all(game.agents) if names not in self.findings.agents]
         player = self._finder.find(game.agents)
         if player is not None:
             self.findings.player = self.findings.player or label_of(player)

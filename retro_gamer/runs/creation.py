@@ -15,8 +15,9 @@ from retro_gamer import hyperparameters as settings
 from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
 from retro_gamer.games.descriptions import FoundDescription, find_description
 from retro_gamer.games.folders import FACTORY_NAME
-from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading import load_factory
+from retro_gamer.games.meeting import find_session_problems
 from retro_gamer.games.metadata import GameMetadata, find_problems
 from retro_gamer.games.pyproject import folders_above
 from retro_gamer.games.session import GameSession
@@ -95,7 +96,7 @@ def create_run_for(
     source = source_of_factory(create_game)
     found = FoundDescription(values=metadata.to_mapping(), origin="the metadata given in Python", builtin=False)
     started = _start(create_game, metadata, source)
-    _refuse(find_game_problems(metadata, started.game), settings.find_problems(values), found.origin)
+    _refuse(find_session_problems(started), settings.find_problems(values), found.origin)
     board_size = read_board_size(started.game, view=metadata.sees_view)
     if source is not None:
         source = dataclasses.replace(source, answers=metadata.answers or ())
@@ -145,7 +146,7 @@ def _probe(values: Mapping[str, Any], problems: list[Problem]) -> GameMetadata:
 
 def _find_new_problems(started: GameSession, known: list[Problem]) -> list[Problem]:
     wrong = {problem.field for problem in known}
-    return [p for p in find_game_problems(started.metadata, started.game) if p.field not in wrong]
+    return [p for p in find_session_problems(started) if p.field not in wrong]
 
 
 def _refuse(wrong_fields: list[Problem], wrong_settings: list[Problem], origin: str) -> None:

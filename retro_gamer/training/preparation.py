@@ -9,8 +9,9 @@ from typing import Any
 
 from retro_gamer.errors import ConfigurationError, Problem
 from retro_gamer.games.discovery import Discovery, discover
-from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading import Launcher, load_factory
+from retro_gamer.games.meeting import find_session_problems
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession
@@ -68,7 +69,7 @@ def prepare_run(
     session = GameSession(make_game, metadata, source)
     session.seed(settings.seed)
     session.start()
-    problems = find_game_problems(metadata, session.game)
+    problems = find_session_problems(session)
     if problems:
         raise ConfigurationError(problems, str(directory.config_path))
     metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
