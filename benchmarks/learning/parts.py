@@ -32,7 +32,7 @@ SECONDS_AN_UPDATE = 0.012
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long and how often. What differs from these defaults is a quick look unless it is longer."""
+    """How long and how often. Less than these defaults is a quick look, but for trainings of 5 minutes and more."""
 
     minutes: float = 20.0
     peer_minutes: float = 10.0
@@ -49,7 +49,9 @@ class Budget:
     @property
     def is_quick(self) -> bool:
         """Whether the results are too small to be kept."""
-        return self.games < GAMES or self.minutes < MARKS[0] or self.peer_minutes < 1 or self.episodes is not None
+        whole = Budget()
+        shorter = self.games < GAMES or self.minutes < MARKS[0] or self.updates < whole.updates
+        return shorter or self.peer_minutes < whole.peer_minutes or self.episodes is not None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

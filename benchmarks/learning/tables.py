@@ -11,6 +11,7 @@ from benchmarks.learning.games import normalise
 from benchmarks.learning.parts import MARKS
 from benchmarks.learning.variants import BASE
 from benchmarks.records import Record, format_number, format_table
+from retro_gamer.evaluation.figures import half_interval_95
 
 Records = Mapping[str, Record]
 Figures = Mapping[str, Any]
@@ -119,7 +120,7 @@ def make_peer_table(records: Records) -> str:
     rows = []
     for values in _select(records, "peer"):
         scores, minutes = values["scores"], values["train_minutes"]
-        spread = 1.96 * statistics.stdev(scores) / math.sqrt(len(scores))
+        spread = half_interval_95(scores)
         figures = {"mean": statistics.fmean(scores), "interval": spread}
         ours = median_of(
             run["minutes"][mark]["mean"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.looks import NEAR_RADIUS, SURVEY_RADIUS
 from retro_gamer.dqn.network import QNetwork
@@ -9,9 +11,10 @@ from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import shown
 from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.hyperparameters import Hyperparameters
 
 
-def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
+def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:
     """Return the description of a network built for a game, one idea a line."""
     spec = network.spec
     characters = " ".join(shown(c) for c in metadata.character_set or ())
@@ -29,12 +32,22 @@ def describe_network(network: QNetwork, metadata: GameMetadata) -> str:
         "running away.",
         "  Values are learned on a compressed scale (square root for large ones), so that games of any score range "
         "learn at the same learning rate; Q-values are reported in the game's own units.",
-        "  A random action is the best, by the network, of a few drawn at random (exploration_draws), so that games "
-        "with some exploration last as well.",
-        "  A checkpoint plays with an average of the weights over many updates (weight_averaging): the weights of one "
-        "moment err now here, now there.",
+        *_describe_learning(settings),
     ]
     return "\n".join(lines)
+
+
+def _describe_learning(settings: Hyperparameters) -> Iterator[str]:
+    if settings.exploration_draws > 1:
+        yield (
+            f"  A random action is the best, by the network, of {settings.exploration_draws} drawn at random, so that "
+            "games with some exploration last as well (exploration_draws)."
+        )
+    if settings.weight_averaging > 1:
+        yield (
+            f"  A checkpoint plays with an average of the weights over {settings.weight_averaging} updates: the "
+            "weights of one moment err now here, now there (weight_averaging)."
+        )
 
 
 def _describe_scene(network: SceneNetwork) -> list[str]:

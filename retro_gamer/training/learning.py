@@ -95,7 +95,7 @@ def run_learner(
         source=task.source, factory=task.factory, metadata=task.metadata, settings=task.settings, spec=learner.spec
     )
     plan = site.make_plan(work, task.n_actors)
-    text = _describe(learner, task.metadata, plan)
+    text = _describe(learner, task, plan)
     reporter.begin(text)
     with site.running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
         set_threads(plan.learner_threads)
@@ -188,6 +188,6 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
     return learner
 
 
-def _describe(learner: Learner, metadata: GameMetadata, plan: WorkPlan) -> str:
-    lines = [describe_network(learner.network, metadata), "Division of work"]
+def _describe(learner: Learner, task: LearnerTask, plan: WorkPlan) -> str:
+    lines = [describe_network(learner.network, task.metadata, task.settings), "Division of work"]
     return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])

@@ -51,7 +51,7 @@ def test_the_peer_is_shown_beside_ours_at_the_same_minute() -> None:
     )
     records = by_part(YARDSTICKS, peer, make_reach(0, 1.0, 400.0, 2.0), make_reach(1, 1.0, 500.0, 2.0))
     row = cells(tables.make_peer_table(records))[0]
-    half_width = 1.96 * math.sqrt(200.0) / math.sqrt(2)
+    half_width = 12.706 * math.sqrt(200.0) / math.sqrt(2)  # Student's t of two games
     assert row == ["Nav, `score`", "10", "20,000", f"200 ± {half_width:.0f}", "0.00", "450"]
 
 

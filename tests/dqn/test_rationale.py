@@ -15,8 +15,17 @@ from .samples import make_settings
 def describe(has_player: bool = True, settings: dict[str, Any] | None = None, **described: Any) -> str:
     described = {"actions": ("KEY_UP",), "reward": "score", "character_set": ("@", "é"), **described}
     metadata = GameMetadata(**{"board_size": (30, 20), **described})
-    network = make_network(make_spec(metadata, make_settings(**(settings or {})), has_player))
-    return describe_network(network, metadata)
+    chosen = make_settings(**(settings or {}))
+    return describe_network(make_network(make_spec(metadata, chosen, has_player)), metadata, chosen)
+
+
+def test_it_tells_of_what_is_done_only() -> None:
+    text = describe(settings={"exploration_draws": 3, "weight_averaging": 500})
+    assert "of 3 drawn at random" in text
+    assert "over 500 updates" in text
+    text = describe(settings={"exploration_draws": 1, "weight_averaging": 1})
+    assert "drawn" not in text
+    assert "average of the weights" not in text
 
 
 def test_it_names_board_characters_actions_and_weights() -> None:
