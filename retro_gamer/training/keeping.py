@@ -53,17 +53,19 @@ class Keeper:
             pass
 
     def after_episode(self, position: Position) -> None:
-        """Write what is to be written at this episode."""
-        if self._clock() >= self._next:
+        """Write what is to be written at this episode. A checkpoint that is owed comes before another copy begins."""
+        is_to_be_written = position.episodes % EVERY_EPISODES == 0
+        if self._is_due and not self._is_copying:
+            self._is_due, is_to_be_written = False, False
+            self._recorder.write_checkpoint(position)
+        if not self._is_copying and self._clock() >= self._next:
             self._next = self._clock() + self._pause_seconds
-            self._is_due = True
             self._begin_copy(position)
             if self._at_once:
                 self._complete_copy()
-        if self._is_copying and position.episodes % EVERY_EPISODES:
-            return
-        if self._is_due or position.episodes % EVERY_EPISODES == 0:
             self._is_due = self._is_copying
+            is_to_be_written = is_to_be_written or not self._is_copying
+        if is_to_be_written:
             self._recorder.write_checkpoint(position)
 
     def finish(self, position: Position, *, final: bool) -> str:

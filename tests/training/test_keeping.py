@@ -130,3 +130,32 @@ def test_a_run_without_a_turn_has_nothing_to_copy(tmp_path: Path) -> None:
     tape, keeper = make([b""])
     keeper.finish(Position(episodes=0, turns=0), final=False)
     assert tape.events == ["ep 0"]
+
+
+def told(events: list[str]) -> list[str]:
+    return [event for event in events if not event.startswith("begin")]
+
+
+@pytest.mark.parametrize("seconds", [200.0, 600.0])
+def test_episodes_further_apart_than_the_pause_are_kept_each_with_the_copy_begun_at_the_one_before(
+    seconds: float,
+) -> None:
+    tape, keeper = make([b"one", b""])
+    wanted = ["copy", "one", "commit"]
+    for episode in range(2, 6):
+        wanted += [f"ep {episode}", "copy", "one", "commit"]
+    assert told(complete(tape, keeper, range(1, 6), seconds)) == wanted
+
+
+def test_a_copy_that_takes_longer_than_the_pause_is_not_begun_again_before_it_is_whole() -> None:
+    slow = [piece for _ in range(4) for piece in (b"piece", None)]
+    tape, keeper = make([*slow, b""])
+    events = told(complete(tape, keeper, range(1, 8), PAUSE))
+    assert events == ["copy", "piece", "piece", "piece", "piece", "commit", "ep 6", "copy", "piece", "piece"]
+
+
+def test_a_hundred_that_is_owed_besides_is_written_once() -> None:
+    tape, keeper = make([b"one", b""])
+    complete(tape, keeper, range(1, 99))
+    events = told(complete(tape, keeper, range(99, 101), PAUSE))
+    assert events == ["copy", "one", "commit", "ep 100", "copy", "one", "commit"]
