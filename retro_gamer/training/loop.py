@@ -15,6 +15,7 @@ from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures
 from retro_gamer.training.keeping import Keeper
+from retro_gamer.training.losses import LossBook
 from retro_gamer.training.newcomers import Newcomers
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Reporter
@@ -27,8 +28,6 @@ from retro_gamer.training.tickets import TicketOffice
 from retro_gamer.training.watch import Watch
 
 UPDATES_AT_A_TIME = 16
-LOSSES_IN_A_ROW = 5
-REPLAY_LOSSES_IN_A_ROW = 3
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
@@ -90,8 +89,7 @@ class TrainingLoop:
         self._finished: deque[Episode] = deque()
         self._newcomers = Newcomers(learner, recorder, settings, self._note)
         self._faults = FaultBook()
-        self._losses_in_a_row = 0
-        self._replay_losses_in_a_row = 0
+        self._losses = LossBook(runtime.n_actors)
         self._published: tuple[int, int] | None = None
         self._next_report = 0.0
 
@@ -164,6 +162,8 @@ class TrainingLoop:
     def _hand_out_work(self) -> None:
         if self._tickets.n_waiting == 0 and self._tickets.n_held == 0:
             return
+        if self._plan.is_inline and self._finished:
+            return  # what is over is learned from first, so that there are moments at which nothing is under way
         present = self._runtime.present()
         for actor in [actor for actor in self._waiting if actor in present]:
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
@@ -202,7 +202,8 @@ class TrainingLoop:
             self._take_loss(event)
             return
         report = event.report
-        self._losses_in_a_row = 0
+        if report.episodes:
+            self._losses.note_episodes()
         self._figures.add_report(self._learner.total_updates - report.version)
         self._ratio.receive(report.replay_turns)
         for episode in report.episodes:
@@ -214,30 +215,19 @@ class TrainingLoop:
         self._faults.count(report.faults, progressed=bool(report.turns))
         if report.worn_out is not None:
             self._note_fault(f"Actor {event.actor} was replaced", report.worn_out)
+            self._losses.wear_out_actor(report.worn_out)
         self._newcomers.meet(report.unknown_characters)
         if self._watch:
             self._watch.add_play(report.greedy_choices, report.largest_reward)
 
     def _take_loss(self, event: Lost) -> None:
         tickets = self._tickets.lose(event.actor)
-        self._losses_in_a_row += 1
         self._figures.add_loss_of_actor()
         self._note(f"Actor {event.actor} was lost ({event.reason}); {tickets} episodes are granted again.")
-        if self._losses_in_a_row >= LOSSES_IN_A_ROW * max(1, self._runtime.n_actors):
-            raise EngineError(
-                f"{self._losses_in_a_row} actors in a row were lost before they could report, the last with: "
-                f"{printable(event.reason)}\nIf the game ends the process or uses much memory, try "
-                "'retro-gamer train RUN_DIR --actors 0' to see what happens."
-            )
+        self._losses.lose_actor(event.reason)
 
     def _take_replay_loss(self, event: ReplayLost) -> None:
-        self._replay_losses_in_a_row += 1
-        if self._replay_losses_in_a_row > REPLAY_LOSSES_IN_A_ROW:
-            raise EngineError(
-                f"the replay process was lost {self._replay_losses_in_a_row} times without an update in between, the "
-                f"last time with: {printable(event.reason)}\n"
-                "If memory ran out, lower memory_capacity. Go on with: --resume latest"
-            )
+        self._losses.lose_replay(event.reason)
         self._ratio.refill()
         self._note(
             f"The replay process was lost ({event.reason}). A new one begins empty and is filled before learning goes "
@@ -268,7 +258,7 @@ class TrainingLoop:
             batch = self._runtime.next_batch(due, self._learner.spec)
         if batch is None:
             return False
-        self._replay_losses_in_a_row = 0
+        self._losses.note_update()
         result = self._learner.update(batch)
         self._ratio.updates += 1
         self._figures.add_update(result.loss)
@@ -288,7 +278,10 @@ class TrainingLoop:
 
     def _finish_updates(self) -> None:
         while self._finished and not self._is_complete():
+            before = (len(self._finished), self._ratio.updates)
             self._advance()
+            if before == (len(self._finished), self._ratio.updates):
+                return  # a request to stop has come meanwhile, or replay was lost
         while not self._is_out_of_time() and not self._stop.is_made and self._ratio.updates_due:
             if not self._update(self._ratio.updates_due):
                 return

@@ -83,3 +83,22 @@ def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
     networks = ("model_state_dict", "online_state_dict", "target_state_dict", "optimizer_state_dict")
     for name in (*networks, "slack_turns", "epsilon", "recent_rewards", "largest_reward"):
         assert same(first[name], second[name]), name
+
+
+@pytest.mark.parametrize("train_every", [1, 2, 4])
+def test_a_request_to_stop_is_heard_while_much_is_to_be_learned_of_each_game(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train_every: int
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    long = {"max_turns_per_episode": 150, "train_every": train_every, "training_episodes": 12}
+    whole, parts = (
+        make_corridor_run(tmp_path, game=CORRIDOR.replace("x == 6", "x == 600"), run_name=name, **long)
+        for name in ("whole", "parts")
+    )
+    outcome = train_here(whole)
+    stopped = train_here(parts, reporter=Interrupter(5 * 150))
+    assert 5 * 150 <= stopped.turns < 6 * 150 + 1, "the game under way is the last"
+    resumed = train_here(parts, resume="latest")
+    assert (resumed.turns, resumed.updates) == (outcome.turns, outcome.updates)
+    assert lines_of(parts) == lines_of(whole)
+    assert same(state_of(whole)["online_state_dict"], state_of(parts)["online_state_dict"])

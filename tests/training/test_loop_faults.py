@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.messages import Report
+from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError
-from retro_gamer.training.runtime import ReplayLost
+from retro_gamer.training.loop import TrainingLoop
+from retro_gamer.training.runtime import Lost, ReplayLost, Reported
 
 from .stand_ins import LEARNING_STARTS, Stage, make_stage
 
@@ -25,6 +26,89 @@ def test_an_actor_that_reports_in_between_shows_that_the_game_can_be_played() ->
     stage = make_stage(2, training_episodes=400, runtime={"chance_of_loss": 0.5, "longest_game": 3, "seed": 1})
     assert stage.run()
     assert stage.runtime.lost > 10
+
+
+def test_a_game_that_takes_its_process_down_late_in_every_game_is_found_out() -> None:
+    """Grants before that are reported well, but no game is ever over."""
+    stage = make_stage(2, runtime={"longest_game": 3})
+    crashing = {0: 0, 1: 0}
+
+    def poll(timeout_seconds: float) -> list[Any]:
+        events: list[Any] = []
+        for actor in list(stage.runtime.granted):
+            grant = stage.runtime.granted.pop(actor)
+            crashing[actor] += 1
+            if crashing[actor] % 4 == 0:
+                events.append(Lost(actor=actor, reason="game.py:7 in play_turn"))
+                continue
+            stage.runtime.replay_turns += grant.turns
+            events.append(Reported(actor=actor, report=make_report(stage, grant)))
+        return events
+
+    stage.runtime.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="before any of their games was over") as raised:
+        stage.run()
+    assert "game.py:7" in str(raised.value)
+    assert len([note for note in stage.recorder.notes if "was lost" in note]) == 10
+
+
+def make_report(stage: Stage, grant: Grant, **changes: Any) -> Report:
+    """Return a report of turns without the end of a game."""
+    report = Report(
+        episodes=(), unused_tickets=(), turns=grant.turns, replay_turns=stage.runtime.replay_turns,
+        unknown_characters={}, faults=(), version=0, seconds=0.1,
+    )  # fmt: skip
+    return dataclasses.replace(report, **changes)
+
+
+def test_actors_that_outgrow_their_limit_in_every_game_are_found_out() -> None:
+    stage = make_stage(2)
+
+    def poll(timeout_seconds: float) -> list[Any]:
+        events: list[Any] = []
+        for actor in list(stage.runtime.granted):
+            grant = stage.runtime.granted.pop(actor)
+            stage.runtime.replay_turns += grant.turns
+            worn = {"unused_tickets": grant.tickets, "worn_out": "it had grown by 900 MB"}
+            events.append(Reported(actor=actor, report=make_report(stage, grant, **worn)))
+        return events
+
+    stage.runtime.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="actor_growth_megabytes"):
+        stage.run()
+
+
+@pytest.mark.parametrize("trouble", ["stop", "replay"])
+def test_the_time_being_over_waits_for_nothing_that_will_not_come(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Episodes still wait for their updates when a request to stop, or the loss of replay, comes."""
+    stage = make_stage(2, training_episodes=100_000)
+    monkeypatch.setattr(TrainingLoop, "_is_out_of_time", lambda loop: loop.episodes >= 20)
+    update = TrainingLoop._update
+    calls = [0]
+
+    def stop_or_lose(loop: TrainingLoop, due: int) -> bool:
+        if loop.episodes < 20:
+            return update(loop, due)
+        calls[0] += 1
+        assert calls[0] < 1000, "it turns for ever"
+        if trouble == "stop":
+            stage.stop.signal_number = 15
+            return update(loop, due)
+        return False
+
+    finish = TrainingLoop._finish_updates
+
+    def finish_with_more(loop: TrainingLoop) -> None:
+        loop._finished.extend(Episode(ticket=n, total_reward=n, turns=50, truncated=False) for n in range(21, 30))
+        loop._ratio.turns += 500
+        finish(loop)
+
+    monkeypatch.setattr(TrainingLoop, "_update", stop_or_lose)
+    monkeypatch.setattr(TrainingLoop, "_finish_updates", finish_with_more)
+    assert stage.run() is (trouble == "replay")
+    assert calls[0] > 0
 
 
 def fail_all(stage: Stage, fault: str) -> None:
