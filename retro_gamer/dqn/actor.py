@@ -86,6 +86,7 @@ class Actor:
         self._episodes: list[Episode] = []
         self._faults: list[str] = []
         self._failed_tickets: list[int] = []
+        self._failed_tries: Counter[int] = Counter()
         self._greedy_choices: Counter[int] = Counter()
         self._largest_reward = 0.0
         if n_games > 1:
@@ -139,7 +140,8 @@ class Actor:
                     return
 
     def _start_game(self, slot: Slot, ticket: int) -> None:
-        slot.generator.seed(f"{self._seed}/{ticket}")
+        tries = self._failed_tries[ticket]
+        slot.generator.seed(f"{self._seed}/{ticket}/{tries}" if tries else f"{self._seed}/{ticket}")
         if len(self._slots) == 1:
             slot.session.seed(slot.generator.randrange(2**31))
         slot.ticket = ticket
@@ -213,6 +215,7 @@ class Actor:
         assert slot.ticket is not None
         self._faults.append(fault)
         self._failed_tickets.append(slot.ticket)
+        self._failed_tries[slot.ticket] += 1  # with the same seed it would fail the same way
         self._builder.trajectories[slot.index].clear()
         slot.ticket = None
 
@@ -225,6 +228,7 @@ class Actor:
             )
             builder.q_best[row] = q.max()
         self._builder.end_game(slot.index, terminated=not truncated)
+        self._failed_tries.pop(slot.ticket, None)
         self._episodes.append(
             Episode(
                 ticket=slot.ticket,

@@ -377,6 +377,29 @@ def test_with_one_game_an_episode_depends_on_seed_and_ticket_only() -> None:
     assert play((3,), seed=6)[3] != last[3]
 
 
+def test_an_episode_that_fails_by_a_chance_of_the_games_own_is_another_when_it_is_given_out_again() -> None:
+    def sometimes() -> Game:
+        if random.random() < 0.7:
+            raise ValueError("no such level")
+        return walks(ends_after(3))()
+
+    def play_until_done(stage: Stage) -> tuple[list[Episode], list[int]]:
+        played: list[Episode] = []
+        tries = []
+        for ticket in range(1, 21):
+            tries.append(0)
+            while len(played) < ticket:
+                tries[-1] += 1
+                assert tries[-1] < 20, "it fails the same way each time"
+                played += stage.play((ticket,)).episodes
+        return played, tries
+
+    first, second = (play_until_done(Stage(sometimes, max_turns_per_episode=9)) for _ in range(2))
+    assert first == second, "and it is repeatable all the same"
+    assert max(first[1]) > 1
+    assert [episode.ticket for episode in first[0]] == list(range(1, 21))
+
+
 def test_games_in_lock_step_are_repeatable_and_differ_by_seed() -> None:
     def play(seed: int) -> tuple[Episode, ...]:
         return Stage(walks(plays_dice), n_games=3, seed=seed).play(tuple(range(10))).episodes

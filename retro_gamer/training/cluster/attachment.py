@@ -20,6 +20,8 @@ from retro_gamer.training.stopping import StopRequest
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0
 """How long a lost connection is waited for."""
+UNKNOWN_SECONDS = 60.0
+"""How long a storage is looked at for news of a job that the cluster does not know."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,33 +66,60 @@ class Attachment:
         """Follow the job until it has ended and all it left is here.
 
         Raises:
-            ClusterError: if the cluster does not know the job, or does not answer for ten minutes.
+            ClusterError: if the cluster does not know the job, or does not answer for ten minutes. Where a storage
+                holds the run, only if nothing comes into that any more, and what it has is here then.
         """
         while True:
             try:
-                info = self._look_at_job()
-                self._pass_stop_on()
-                has_ended = info.has_ended if info is not None else self._is_over_in_storage()
-                self._status = self._follower.step(whole=has_ended) or self._status
-                if has_ended:
-                    return Ending(info=info, status=self._status)
-                self._note_return()
+                ending = self._look()
+                if ending is not None:
+                    return ending
             except UnreachableError as error:
-                self._wait_for_return(error)
+                if self._has_lost_patience(error, self._patience_seconds):
+                    raise ClusterError(
+                        f"{error}\nThe job goes on. Come back to it with: retro-gamer attach RUN_DIR"
+                    ) from error
             threading.Event().wait(LOOK_SECONDS)
 
-    def _look_at_job(self) -> JobInfo | None:
-        """Ask the job server; where a storage holds the run, it may be gone."""
+    def _look(self) -> Ending | None:
+        """Look once at the job and at its run; return how it ended, if it has."""
         try:
-            return self._server.info(self._record.submission_id)
-        except ClusterError:
+            info = self._server.info(self._record.submission_id)
+        except ClusterError as error:
             if self._record.storage is None:
                 raise
-            return None
+            return self._look_at_storage(error)
+        self._pass_stop_on()
+        self._status = self._follower.step(whole=info.has_ended) or self._status
+        if info.has_ended:
+            return Ending(info=info, status=self._status)
+        self._note_return()
+        return None
 
-    def _is_over_in_storage(self) -> bool:
-        self._status = self._follower.step() or self._status
-        return self._status is not None and self._status.state != "running"
+    def _look_at_storage(self, gone: ClusterError) -> Ending | None:
+        """Follow the run by what comes into the storage: the cluster cannot say how the job is, for the reason `gone`.
+
+        Raises:
+            ClusterError: if nothing comes any more, or the job is to be stopped.
+        """
+        if self._stop.is_made:
+            raise ClusterError(f"{gone}\nSo the job cannot be asked to stop, and may go on.")
+        before = self._status
+        self._status = self._follower.step() or before
+        if self._status is not None and self._status.state != "running":
+            self._follower.step(whole=True)
+            return Ending(info=None, status=self._status)
+        if self._status != before:
+            self._lost_since = None
+            return None
+        patience = self._patience_seconds if isinstance(gone, UnreachableError) else UNKNOWN_SECONDS
+        if self._has_lost_patience(gone, patience):
+            self._follower.step(whole=True)
+            raise ClusterError(
+                f"{gone}\nNothing comes into {self._record.storage} any more; what it has of the run is here. If the "
+                "job is gone, go on with: retro-gamer train RUN_DIR --resume latest"
+            )
+        return None
 
     def _pass_stop_on(self) -> None:
         if self._stop.is_made and not self._stop_passed_on:
@@ -98,13 +127,13 @@ class Attachment:
             self._stop_passed_on = True
             self._reporter.note("Asked the job to stop; it writes a checkpoint first. Ctrl-C again leaves it to that.")
 
-    def _wait_for_return(self, error: UnreachableError) -> None:
+    def _has_lost_patience(self, error: ClusterError, patience_seconds: float) -> bool:
+        """Return whether the cluster has been away for so long; that it is away is said at first."""
         now = time.monotonic()
         if self._lost_since is None:
             self._lost_since = now
             self._reporter.note(f"The connection is lost ({error.args[0].splitlines()[0]}); trying again.")
-        if now - self._lost_since > self._patience_seconds:
-            raise ClusterError(f"{error}\nThe job goes on. Come back to it with: retro-gamer attach RUN_DIR") from error
+        return now - self._lost_since > patience_seconds
 
     def _note_return(self) -> None:
         if self._lost_since is not None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,73 @@ def test_failures_are_told_in_the_words_of_where_they_happened(pair: Pair, monke
     assert attach(pair, Server("FAILED"), monkeypatch).explain_failure() == "no node had room"
     (pair.away.path / STATUS_NAME).unlink()
     assert "before its last checkpoint" in str(attach(pair, Server("STOPPED"), monkeypatch).explain_failure())
+
+
+STORED = dataclasses.replace(RECORD, storage="copy")
+
+
+class GoneServer(Server):
+    """Does not answer, or does not know the job."""
+
+    def __init__(self, error: ClusterError) -> None:
+        super().__init__("RUNNING")
+        self.error = error
+        self.on_info: Callable[[], None] = lambda: None
+
+    def info(self, submission_id: str) -> JobInfo:
+        self.on_info()
+        raise self.error
+
+
+def attach_stored(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest) -> Ending:
+    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(attachment, "UNKNOWN_SECONDS", 0.05)
+    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
+    return Attachment(pair.home, STORED, server, pair.reporter, stop, patience_seconds=0.05).follow()
+
+
+@pytest.mark.parametrize("error", [UnreachableError("no answer"), ClusterError("no such job")])
+def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_for_ever(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, error: ClusterError
+) -> None:
+    name = "replay/ep_0100-0123abcd.npz"
+    (pair.away.path / "replay").mkdir()
+    (pair.away.path / name).write_bytes(b"memory")
+    pair.away.write_checkpoint("ep_0100", b"weights")
+    pair.served.begin("text")  # and then its machine is lost
+    with pytest.raises(ClusterError, match="Nothing comes into copy any more") as raised:
+        attach_stored(pair, GoneServer(error), monkeypatch, StopRequest())
+    assert str(error) in str(raised.value)
+    assert "--resume latest" in str(raised.value)
+    assert pair.home.resolve_checkpoint("ep_0100").path.read_bytes() == b"weights"
+    assert (pair.home.path / name).read_bytes() == b"memory"
+
+
+def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, looks = GoneServer(UnreachableError("no answer")), [0]
+
+    def go_on() -> None:
+        looks[0] += 1
+        pair.served.note(f"look {looks[0]}")
+        if looks[0] == 30:  # far beyond the patience
+            pair.away.write_checkpoint("final", b"weights")
+        pair.served.write("ended" if looks[0] == 30 else "running", OUTCOME if looks[0] == 30 else None)
+
+    pair.served.begin("text")
+    server.on_info = go_on
+    ending = attach_stored(pair, server, monkeypatch, StopRequest())
+    assert (ending.explain_failure(), looks[0]) == (None, 30)
+    assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
+
+
+def test_a_request_to_stop_that_nobody_takes_ends_the_following(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = StopRequest()
+    stop.make(2)
+    pair.served.begin("text")
+    with pytest.raises(ClusterError, match="cannot be asked to stop"):
+        attach_stored(pair, GoneServer(UnreachableError("no answer")), monkeypatch, stop)
 
 
 def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
