@@ -20,12 +20,16 @@ COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
 """Of a transition in a copy: its two rows, action, return, discount and priority."""
 
 
-def row_capacity(capacity: int) -> int:
+LEAST_SPARE_ROWS = 1 / 16
+
+
+def row_capacity(capacity: int, spare_rows: float = LEAST_SPARE_ROWS) -> int:
     """Return how many rows are kept for `capacity` transitions.
 
-    There are more rows than transitions: the last of each game and those that two blocks share.
+    There are more rows than transitions: the last of each game and those that two blocks share, for which there are
+    `spare_rows` of the capacity.
     """
-    return capacity + capacity // 16 + 4096
+    return capacity + int(capacity * max(spare_rows, LEAST_SPARE_ROWS)) + 4096
 
 
 class ReplayBuffer:
@@ -41,6 +45,7 @@ class ReplayBuffer:
     n_state: values of `observe_state`
     prioritized: whether records are drawn by priority
     priority_exponent, importance_exponent: read only if prioritized
+    spare_rows: rows beyond one a transition, as a share of the capacity: those that several blocks send
     rare_share: the share of a batch that is drawn from rare records, if there are any and it is not prioritized
     seed: of the draws
     """
@@ -56,11 +61,12 @@ class ReplayBuffer:
         priority_exponent: float = 0.6,
         importance_exponent: float = 0.4,
         rare_share: float = 0.0,
+        spare_rows: float = LEAST_SPARE_ROWS,
         seed: int = 0,
     ) -> None:
         self.capacity = capacity
         self.turns = 0
-        self._rows = ObservationRows(row_capacity(capacity), height, width, n_state)
+        self._rows = ObservationRows(row_capacity(capacity, spare_rows), height, width, n_state)
         self._transitions = TransitionRing(capacity)
         self._priorities = Priorities(capacity, priority_exponent, importance_exponent) if prioritized else None
         self._rare_share = rare_share

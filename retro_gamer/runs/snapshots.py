@@ -94,4 +94,5 @@ class SnapshotFile:
         """Give up writing and leave nothing behind."""
         with contextlib.suppress(OSError):  # closing writes what is buffered, for which there may be no room
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nothing may be removed either; `SnapshotFolder.prune` tries again
+            self._temporary.unlink(missing_ok=True)

@@ -78,7 +78,8 @@ class TrainingLoop:
         self._seconds = seconds
         self._watch = watch
         self.episodes = start.episodes
-        self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns))
+        n_games = plan.games_per_actor * max(1, plan.n_actors)
+        self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns, n_games))
         self.keeper = Keeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
         self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
         self._figures = Figures(

@@ -10,11 +10,17 @@ from retro_gamer.hyperparameters import Hyperparameters
 
 
 class TurnsPerUpdate:
-    """Counts turns received by replay and updates done, and says what either side may do next."""
+    """Counts turns received by replay and updates done, and says what either side may do next.
 
-    def __init__(self, settings: Hyperparameters, dead_band_turns: int) -> None:
+    An experience takes `n_step` turns of one game, so with `n_games` under way at a time there may be none before so
+    many turns of each.
+    """
+
+    def __init__(self, settings: Hyperparameters, dead_band_turns: int, n_games: int = 1) -> None:
         self._train_every = settings.train_every
-        self._first_update_turns = max(settings.learning_starts, settings.batch_size + settings.n_step)
+        self._first_update_turns = max(
+            settings.learning_starts, settings.batch_size + settings.n_step, n_games * settings.n_step + 1
+        )
         self._starts = self._first_update_turns
         self._dead_band = dead_band_turns
         self.turns = 0

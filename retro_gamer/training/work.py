@@ -12,10 +12,15 @@ from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.replay.buffer import ReplayBuffer
+from retro_gamer.replay.buffer import LEAST_SPARE_ROWS, ReplayBuffer
 
 if TYPE_CHECKING:
     from retro_gamer.dqn.actor import Actor
+
+SHORT_GRANT_UPDATES = 16
+"""Where the learner sets the pace, an actor is granted the turns of about so many updates at a time."""
+SENT_AGAIN_BY_DEFAULT = 8 * 2 / (16 * 4)
+MOST_SPARE_ROWS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,5 +70,16 @@ class Work:
             priority_exponent=self.settings.priority_exponent,
             importance_exponent=self.settings.importance_exponent,
             rare_share=self.settings.rare_share,
+            spare_rows=share_of_spare_rows(self.settings),
             seed=seed,
         )
+
+
+def share_of_spare_rows(settings: Hyperparameters) -> float:
+    """Return how many rows beyond one a transition replay should keep, as a share of its capacity.
+
+    With each grant the rows that the experiences under way in an actor's games still need are sent again: the more, the
+    longer these are and the fewer turns a grant has. The defaults do with the least share.
+    """
+    sent_again = settings.games_per_actor * (settings.n_step + 1) / (SHORT_GRANT_UPDATES * settings.train_every)
+    return min(MOST_SPARE_ROWS, LEAST_SPARE_ROWS + max(0.0, sent_again - SENT_AGAIN_BY_DEFAULT))

@@ -108,7 +108,7 @@ def random_block(random: np.random.Generator, serial: itertools.count[int], prio
 def test_it_agrees_with_a_naive_twin_under_random_operations(
     monkeypatch: pytest.MonkeyPatch, capacity: int, n_rows: int, seed: int
 ) -> None:
-    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity: n_rows)
+    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity, spare: n_rows)
     random = np.random.default_rng(100 * seed + capacity)
     buffer = make_buffer(capacity=capacity, priority_exponent=0.6, seed=seed)
     twin = TwinBuffer(capacity, n_rows, 0.6)
@@ -131,7 +131,7 @@ def test_it_agrees_with_a_naive_twin_under_random_operations(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_without_priorities_it_agrees_with_the_twin_too(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity: 25)
+    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity, spare: 25)
     random = np.random.default_rng(seed)
     buffer, twin = make_buffer(prioritized=False), TwinBuffer(20, 25, 1.0)
     serial = itertools.count()

@@ -47,7 +47,7 @@ def _assert_equal(batch: Batch, other: Batch) -> None:
 def test_a_restored_memory_goes_on_exactly_as_the_first(
     monkeypatch: pytest.MonkeyPatch, prioritized: bool, capacity: int, n_rows: int, seed: int
 ) -> None:
-    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity: n_rows)
+    monkeypatch.setattr(buffer_module, "row_capacity", lambda capacity, spare: n_rows)
     buffer = _played(make_buffer(capacity=capacity, prioritized=prioritized), seed)
     # Restored over a memory that holds something else and stands elsewhere.
     other = _played(make_buffer(capacity=capacity, prioritized=prioritized, seed=9), seed + 50, rounds=seed * 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import StorageError
 from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.snapshots import SnapshotFolder
+from retro_gamer.runs.patience import PatientWriter
+from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.read_only import Folder
@@ -115,6 +118,24 @@ def test_a_file_system_that_stays_read_only_is_an_error_and_what_was_there_is_wh
     folder.open()
     assert train_here(run, resume="latest").complete
     assert len(episodes_of(run)) == 120
+
+
+@pytest.mark.mounts
+def test_a_copy_of_the_memory_that_turns_read_only_half_way_is_given_up(folder: Folder) -> None:
+    run = make_corridor_run(folder.path)
+    told: list[str] = []
+    writer = PatientWriter(DirectoryWriter(run), told.append)
+    writer.begin("Architecture")
+    writer.begin_snapshot(snapshot_name(3))
+    writer.add_snapshot_piece(b"piece")
+    folder.close()
+    writer.commit_snapshot()
+    assert "Read-only file system" in told[0]
+    folder.open()
+    name = snapshot_name(4)
+    writer.begin_snapshot(name)
+    writer.commit_snapshot()
+    assert os.listdir(run.path / "replay") == [name], "what could not be removed then is removed now"
 
 
 def snapshot_of(run: RunDirectory, name: str) -> Path:

@@ -9,10 +9,9 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.ratio import TurnsPerUpdate
 
 
-def make_ratio(dead_band: int = 100, **settings: int) -> TurnsPerUpdate:
-    return TurnsPerUpdate(
-        Hyperparameters.from_mapping({"train_every": 4, "learning_starts": 50, "batch_size": 8, **settings}), dead_band
-    )
+def make_ratio(dead_band: int = 100, n_games: int = 1, **settings: int) -> TurnsPerUpdate:
+    made = Hyperparameters.from_mapping({"train_every": 4, "learning_starts": 50, "batch_size": 8, **settings})
+    return TurnsPerUpdate(made, dead_band, n_games)
 
 
 def test_no_update_is_due_before_learning_starts() -> None:
@@ -32,6 +31,18 @@ def test_there_must_be_a_batch_in_memory_before_learning_starts() -> None:
     assert ratio.updates_due == 0
     ratio.receive(71)
     assert ratio.updates_due == 1
+
+
+def test_some_game_must_have_lasted_for_an_experience_before_learning_starts() -> None:
+    """Sixteen games of 40 turns each hold none of 40 turns, one turn more does."""
+    ratio = make_ratio(n_games=16, n_step=40)
+    ratio.receive(16 * 40 + 4)
+    assert ratio.updates_due == 0
+    ratio.receive(16 * 40 + 5)
+    assert ratio.updates_due == 1
+    ratio.refill()
+    assert ratio.turns_allowed(0) == 100 + 16 * 40 + 1
+    assert make_ratio(n_games=16, n_step=1).turns_allowed(0) == 150
 
 
 def test_updates_done_are_not_due_again() -> None:

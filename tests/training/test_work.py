@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +13,16 @@ from retro_gamer.dqn.messages import Grant
 from retro_gamer.dqn.spec import make_spec
 from retro_gamer.errors import GameNotFoundError
 from retro_gamer.games.source import GameSource
+from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.block import Block
+from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
 from retro_gamer.runs.config import load_config
-from retro_gamer.training.work import Work
+from retro_gamer.training.work import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, Work, share_of_spare_rows
 
-from .corridors import make_corridor_run
+from .corridors import CORRIDOR, make_corridor_run
 
 
-def make_work(folder: Path, **settings: object) -> Work:
+def make_work(folder: Path, **settings: Any) -> Work:
     config = load_config(make_corridor_run(folder, **settings).path)
     return Work(
         source=config.require_source(),
@@ -91,3 +95,28 @@ def test_a_source_that_is_gone_is_said_so(tmp_path: Path) -> None:
     )
     with pytest.raises(GameNotFoundError, match="no_such_game_at_all"):
         lost.make_actor(n_games=1, block_turns=8, seed=0)
+
+
+@pytest.mark.parametrize(("n_step", "train_every"), [(3, 4), (10, 4), (1, 1)])
+def test_short_grants_leave_the_memory_its_whole_capacity(tmp_path: Path, n_step: int, train_every: int) -> None:
+    """With each, the rows that the experiences under way need are sent again."""
+    endless = CORRIDOR.replace("x == 6", "x == 600")
+    settings = {"memory_capacity": 20_000, "games_per_actor": 8, "max_turns_per_episode": 40}
+    work = make_work(tmp_path, game=endless, n_step=n_step, train_every=train_every, **settings)
+    actor, replay = work.make_actor(n_games=8, block_turns=512, seed=1), work.make_replay(1)
+    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    tickets = itertools.count(1)
+    while replay.turns < 26_000:
+        granted = Grant(
+            turns=SHORT_GRANT_UPDATES * train_every,
+            seconds=60,
+            epsilon=1.0,
+            tickets=tuple(next(tickets) for _ in range(8)),
+        )
+        actor.play(granted, weights, replay.push)
+    assert len(replay) == 20_000
+
+
+def test_the_memory_of_the_defaults_stays_as_small_as_it_was(tmp_path: Path) -> None:
+    assert share_of_spare_rows(Hyperparameters()) == LEAST_SPARE_ROWS
+    assert share_of_spare_rows(Hyperparameters(n_step=100, train_every=1)) == MOST_SPARE_ROWS

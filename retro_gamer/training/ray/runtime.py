@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
@@ -128,8 +128,8 @@ class RayRuntime:
             # Only what our own code let through arrives here; a game's failures travel in the report as text.
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
                 raise type(error.cause)(str(error.cause)) from None
-            if isinstance(error.cause, RayActorError):
-                self._lose_replay(error.cause)  # the actor lives, but could not push
+            if isinstance(error.cause, RayActorError) and not isinstance(error.cause, ActorUnavailableError):
+                self._lose_replay(error.cause)  # the actor lives, but could not push: not for a link that is cut
             reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _reason(error)

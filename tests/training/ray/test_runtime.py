@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant, Report
@@ -47,6 +48,8 @@ class PlayingLight:
                 raise IndexError("no such row\nin any block")
             case ("push to a dead replay",):
                 ray.get(replay.push.remote(None))
+            case ("push over a link that is cut",):
+                raise ActorUnavailableError("socket closed", replay._actor_id.binary())
             case ("wear out",):
                 return dataclasses.replace(REPORT, worn_out="it has grown", turns=self.seed)
             case ("return what cannot travel",):
@@ -140,6 +143,16 @@ def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayRuntime) ->
         events += runtime.poll(5.0)
     assert {type(event) for event in events} == {Lost, ReplayLost}
     assert isinstance(play(runtime), Reported)
+
+
+def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime: RayRuntime) -> None:
+    replay = runtime._replay._actor_id.hex()
+    event = play(runtime, "push over a link that is cut")
+    assert isinstance(event, Lost)
+    assert "ActorUnavailableError" in event.reason
+    assert isinstance(play(runtime), Reported)
+    assert runtime.poll(0.0) == []
+    assert runtime._replay._actor_id.hex() == replay
 
 
 class ReplayCounts:
