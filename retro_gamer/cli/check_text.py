@@ -11,6 +11,7 @@ from retro_gamer.cli.checking import Cost
 from retro_gamer.cli.display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.findings import Findings, StateKey
+from retro_gamer.games.keys import say_keys
 from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.validation import SIGNALS
 
@@ -101,12 +102,12 @@ def find_remarks(check: Check) -> Iterator[str]:
     if verdict.tried:
         idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
         if idle:
-            yield f"actions: {_list(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
+            yield f"actions: {say_keys(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
         for group in verdict.same:
             if not described or sum(key in actions for key in group) > 1:
-                yield f"The keys {_list(group)} always did the same; one of them is enough."
+                yield f"The keys {say_keys(group)} always did the same; one of them is enough."
         if verdict.quitting:
-            yield f"{_list(verdict.quitting)} only ended the game."
+            yield f"{say_keys(verdict.quitting)} only ended the game."
     reward = described.get("reward")
     steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
     if steady and findings.turns >= ENOUGH_TURNS:
@@ -141,7 +142,7 @@ def _remarks_on_repeating(findings: Findings) -> Iterator[str]:
             "own. It trains, but runs are not repeatable, and its keys could not be tried."
         )
     if findings.ignores_seed:
-        yield "Two games with different seeds were the same under the same keys: nothing in it is left to chance."
+        yield "Games with different seeds were all the same under the same keys: nothing in it seems left to chance."
     if findings.sharing is not None:
         yield f"Each actor will play one game at a time, because {findings.sharing}."
 
@@ -181,9 +182,9 @@ def _facts(check: Check) -> Iterator[tuple[str, str]]:
 
 def _describe_keys(verdict: KeyVerdict) -> str:
     if not verdict.tried:
-        return f"{_list(verdict.effective) or 'none'} are named in the code (not tried)"
-    idle = f"; {_list(verdict.idle)} never did" if verdict.idle else ""
-    return f"{_list(verdict.effective) or 'none'} changed something{idle}"
+        return f"{say_keys(verdict.effective) or 'none'} are named in the code (not tried)"
+    idle = f"; {say_keys(verdict.idle)} never did" if verdict.idle else ""
+    return f"{say_keys(verdict.effective) or 'none'} changed something{idle}"
 
 
 def _describe_key(key: StateKey, turns: int) -> str:
@@ -222,10 +223,6 @@ def _count(n: int, what: str) -> str:
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def _list(keys: Any) -> str:
-    return ", ".join("space" if key == " " else key for key in keys)
 
 
 def _minutes(seconds: float) -> str:

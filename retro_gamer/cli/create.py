@@ -14,6 +14,7 @@ from retro_gamer.errors import ConfigurationError, Problem, printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
 
 if TYPE_CHECKING:
+    from retro_gamer.runs.config import RunConfig
     from retro_gamer.runs.creation import CreatedRun
 
 Game = Annotated[
@@ -22,7 +23,7 @@ Game = Annotated[
         "--game",
         metavar="MODULE",
         show_default=False,
-        help="Python module with create_game(), such as retro.examples.snake; or a .py file, or a folder.",
+        help="The game: a module such as retro.examples.snake, a .py file, or a folder.",
     ),
 ]
 Output = Annotated[
@@ -67,17 +68,26 @@ def summarise(created: CreatedRun) -> str:
     return "\n".join([*lines, f"    retro-gamer train {place}"])
 
 
+def _describe_game(config: RunConfig) -> str:
+    """Return the game as it was named, with its file where a folder was."""
+    path = config.source.path if config.source is not None else None
+    if path is None or Path(path).name == Path(config.game).name:
+        return config.game
+    return f"{config.game} ({Path(path).name})"
+
+
 def _facts(created: CreatedRun) -> list[tuple[str, str]]:
+    from retro_gamer.games.keys import say_keys
     from retro_gamer.games.signals import describe_reward
 
     config, metadata = created.config, created.config.metadata
     width, height = metadata.board_size or (0, 0)
     by_turns = f"found by {config.hyperparameters.exploration_turns} random turns when training starts"
     facts = [
-        ("game", config.game),
+        ("game", _describe_game(config)),
         ("description", created.origin),
         ("board", f"{width} x {height} cells, seen as {'a scene (CNN)' if metadata.spatial else 'a list (MLP)'}"),
-        ("actions", f"{', '.join(metadata.actions)}, or none"),
+        ("actions", f"{say_keys(metadata.actions)}, or none"),
         ("reward", describe_reward(metadata.reward)),
         ("characters", " ".join(metadata.character_set) if metadata.character_set else by_turns),
     ]

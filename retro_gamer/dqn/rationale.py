@@ -10,6 +10,7 @@ from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import shown
+from retro_gamer.games.keys import say_keys
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 
@@ -22,7 +23,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
     lines = [
         "Architecture",
         f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
-        f"  Actions: {', '.join(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
+        f"  Actions: {say_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
         *(_describe_scene(network) if isinstance(network, SceneNetwork) else _describe_list(network)),
         *_describe_state(metadata),
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",

@@ -115,7 +115,7 @@ class Findings:
     repeats: bool | None = None
     """Whether the same seed gives the same game twice; None if that was not tried."""
     ignores_seed: bool = False
-    """Whether two seeds gave the same game."""
+    """Whether several seeds all gave the same game."""
     keys: dict[str, KeyTrials] = dataclasses.field(default_factory=dict)
 
     @property
@@ -144,7 +144,7 @@ class Findings:
         self.n_failures += other.n_failures
         self.sharing = self.sharing or other.sharing
         self.repeats = _both(self.repeats, other.repeats)
-        self.ignores_seed = self.ignores_seed or other.ignores_seed
+        self.ignores_seed = self.ignores_seed and other.ignores_seed
         for name, state in other.state.items():
             self.state.setdefault(name, StateKey()).add(state)
         for key, trials in other.keys.items():

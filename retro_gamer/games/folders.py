@@ -25,11 +25,20 @@ def find_game_file(folder: Path, factory: str | None) -> Path:
     chosen = _choose(folder, files, factory or _described_factory(folder))
     if chosen is not None:
         return chosen
-    names = printable(", ".join(file.name for file in files[:12])) or "no Python files"
+    place = shown(str(folder), 200)
+    if not files:
+        raise GameNotFoundError(f"{place} holds no Python files. Name the file or the folder of a game.")
+    names = printable(", ".join(file.name for file in files[:12]))
+    several = [file for file in files if _defines_factory(file)]
+    if several:
+        raise GameNotFoundError(
+            f"{place} holds {names}, and several of them define {FACTORY_NAME}().\n"
+            f"Name the one that builds the game, for example {printable(several[0].name)}."
+        )
     raise GameNotFoundError(
-        f"{shown(str(folder), 200)} holds {names}, and none of them alone defines {FACTORY_NAME}().\n"
-        f"Name the file that builds the game, for example {printable(files[0].name) if files else 'main.py'}, or put "
-        f"a function {FACTORY_NAME}() into it that returns a new Game."
+        f"{place} holds {names}, and none of them alone defines {FACTORY_NAME}().\n"
+        f"Name the file that builds the game, for example {printable(files[0].name)}, or put a function "
+        f"{FACTORY_NAME}() into it that returns a new Game."
     )
 
 
@@ -62,7 +71,8 @@ def _choose(folder: Path, files: list[Path], factory: str | None) -> Path | None
             return named
     candidates = [file for file in files if _defines_factory(file)]
     if not candidates:
-        imported = {name for file in files for name in _names_imported_by(file)}
+        own = {file.stem for file in files} | {file.parent.name for file in files}
+        imported = {name for file in files for name in _names_imported_by(file, own)}
         entries = [file for file in files if file.stem not in imported]
         candidates = [file for file in entries if _plays(file)] or [f for f in entries if f.parent == folder]
     candidates = candidates or [file for file in files if file.parent == folder]
@@ -89,15 +99,22 @@ def _plays(path: Path) -> bool:
     )
 
 
-def _names_imported_by(path: Path) -> set[str]:
-    """Return the last parts of the modules that a file imports: what others import is no game's beginning."""
+def _names_imported_by(path: Path, own: set[str]) -> set[str]:
+    """Return the last parts of those modules of the project that a file imports: they are no game's beginning.
+
+    `own` are the names of the project's modules and folders: ``retro.game`` is not its ``game``.
+    """
     tree = _parse(path)
     names: set[str] = set()
     for node in ast.walk(tree) if tree is not None else ():
+        modules: list[str] = []
         if isinstance(node, ast.Import):
-            names.update(alias.name.rpartition(".")[2] for alias in node.names)
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names.update([node.module.rpartition(".")[2]] if node.module else [alias.name for alias in node.names])
         elif isinstance(node, ast.ImportFrom):
-            names.update([(node.module or "").rpartition(".")[2]] if node.module else [a.name for a in node.names])
+            modules = [node.module or ""]
+        names.update(module.rpartition(".")[2] for module in modules if module.partition(".")[0] in own)
     return names
 
 

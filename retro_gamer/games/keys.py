@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from blessed import keyboard
 
@@ -29,6 +29,11 @@ _SPOKEN: Mapping[str, str] = {
     "\x7f": "KEY_BACKSPACE",
     "\b": "KEY_BACKSPACE",
 }
+
+
+def say_keys(keys: Iterable[str]) -> str:
+    """Return the keys as a list to be read, in which the space bar can be seen."""
+    return ", ".join("space" if key == " " else key for key in keys)
 
 
 @functools.cache
