@@ -96,6 +96,7 @@ def check_game(
     plan = TrialPlan(
         source=source,
         player=player if isinstance(player, str) else None,
+        actions=_usable_actions(described),
         seed=seed,
         turns=turns,
         play_seconds=seconds,
@@ -117,6 +118,13 @@ def check_game(
     )
 
 
+def _usable_actions(described: Mapping[str, Any]) -> tuple[str, ...]:
+    from retro_gamer.games.validation import find_field_problems
+
+    actions = described.get("actions", ())
+    return () if find_field_problems("actions", actions) else tuple(actions)
+
+
 def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> list[Any]:
     """Return what is wrong with a description, by itself and held against the game.
 
@@ -124,6 +132,8 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
     """
     from retro_gamer.games.game_rules import find_problems_against
     from retro_gamer.games.metadata import GameMetadata, find_problems
+    from retro_gamer.games.suggestion import rank_rewards
+    from retro_gamer.games.validation import toml_string
 
     is_whole = "actions" in described
     values = dict(described) if is_whole else {**suggested, **described}
@@ -132,6 +142,8 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
         state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
         metadata = GameMetadata.from_mapping(values, "the description")
         problems = find_problems_against(metadata, state, findings.agents)
+        reward = f"reward = {toml_string(rank_rewards(findings)[0])}"
+        problems = [dataclasses.replace(p, remedy=reward) if p.field == "reward" else p for p in problems]
     return problems if is_whole else [problem for problem in problems if problem.field in described]
 
 
@@ -154,6 +166,8 @@ def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> li
 
     typed = shlex.quote(game)
     create = ["Next:", "", f"    retro-gamer create --game {typed} --output runs/{_run_name(done.game)}"]
+    if done.problems:
+        create = [f"Mend the description, then look again: retro-gamer check {typed}"]
     if path is not None:
         what = f"Wrote {', '.join(written)} into {path}." if written else f"{path} lacks nothing; it stays as it is."
         return [what, "", *create]

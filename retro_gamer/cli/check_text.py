@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from retro_gamer.cli.display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.findings import Findings, StateKey
 from retro_gamer.games.keys import say_keys
+from retro_gamer.games.signals import compared_key
 from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.validation import SIGNALS
 
@@ -117,6 +119,7 @@ def find_remarks(check: Check) -> Iterator[str]:
         )
     if reward in SIGNALS and not findings.episode_turns:
         yield f'reward = "{reward}" asks for games that end, and none of {findings.cut_short} did.'
+    yield from _remarks_on_end(described.get("end"), findings)
     known = described.get("character_set")
     strange = sorted(set(findings.characters) - set(known)) if isinstance(known, list) else []
     if strange:
@@ -127,6 +130,17 @@ def find_remarks(check: Check) -> Iterator[str]:
             'observe = "view" trains much faster.'
         )
     yield from _remarks_on_repeating(findings)
+
+
+def _remarks_on_end(end: Any, findings: Findings) -> Iterator[str]:
+    for condition in end if isinstance(end, Mapping) else ():
+        key = compared_key(condition)
+        if key is not None and key not in findings.state:
+            near = difflib.get_close_matches(key, findings.state, n=1)
+            yield (
+                f"end: {shown(condition)} names no key that the state was seen to have, and is looked for as a text."
+                + (f" Did you mean {near[0]}?" if near else "")
+            )
 
 
 def _remarks_on_repeating(findings: Findings) -> Iterator[str]:

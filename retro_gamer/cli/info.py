@@ -77,7 +77,7 @@ def _training_lines(training: dict[str, Any]) -> Iterator[str]:
         yield f"  {training['turns']:,} turns played, epsilon {_figure(training['epsilon'])}"
         recent = training["recent_episodes"]
         yield f"  mean reward of the last {recent}: {_figure(training['mean_reward_recent'])}"
-        yield f"  best episode: {_figure(training['best_reward'])}"
+        yield f"  best reward of an episode: {_figure(training['best_reward'])}"
 
 
 def _episode_line(episode: dict[str, Any]) -> str:

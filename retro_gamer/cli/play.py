@@ -60,14 +60,18 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     set_threads(1)
     if policy.note:
         typer.echo(f"Note: {policy.note}.")
+    endings: list[Ending] = []
     with EndingSignals() as signals:
         try:
             with borrowed(terminal, signals):
-                endings = list(Show(terminal, signals, policy, session, framerate).play_games())
+                for ending in Show(terminal, signals, policy, session, framerate).play_games():
+                    endings.append(ending)  # those before an error are to be told
             signals.check()
         except KeyboardInterrupt:
             raise typer.Exit(128 + (signals.number or 2)) from None
-    typer.echo(printable(summarise(endings, policy.metadata.reward, run_dir, checkpoint)))
+        finally:
+            if endings:
+                typer.echo(printable(summarise(endings, policy.metadata.reward, run_dir, checkpoint)))
 
 
 def summarise(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:

@@ -21,9 +21,10 @@ DEFAULT_END: Mapping[str, float] = {"win": 1, "won": 1, "victory": 1, OTHERWISE:
 """What the end of a game is worth where the description does not say."""
 
 _MESSAGES_READ = 20
-_COMPARISON = re.compile(r"\s*(.+?)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_COMPARISON = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
+    "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
     "<=": operator.le,
@@ -62,6 +63,12 @@ def worth_of_end(game: Any, end: Mapping[str, float]) -> float:
         if compared:
             return float(worth)
     return 0.0
+
+
+def compared_key(condition: str) -> str | None:
+    """Return the key of the state that a line of `end` compares, None if it is a text to be found."""
+    found = _COMPARISON.fullmatch(condition)
+    return found[1] if found is not None else None
 
 
 def describe_reward(reward: str) -> str:

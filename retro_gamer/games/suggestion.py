@@ -9,7 +9,7 @@ from typing import Any
 from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
 from retro_gamer.games.findings import Findings
 from retro_gamer.games.listening import ARROWS
-from retro_gamer.games.validation import END, TURNS
+from retro_gamer.games.validation import END, SIGNALS, TURNS
 
 _SCORE_NAMES = ("reward", "score", "points", "coins", "gold", "money", "apples", "level", "distance", "kills", "wins")
 _LOSS_NAMES = ("lost", "loss", "miss", "death", "damage", "error", "penalty", "wrong", "danger", "fail")
@@ -87,7 +87,10 @@ def rank_rewards(findings: Findings) -> list[str]:
 
 def suggest_description(findings: Findings, described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a description that `described` lacks and the game needs or gains from."""
-    reward = described.get("reward") or rank_rewards(findings)[0]
+    reward = described.get("reward")
+    known = findings.state.get(reward) if isinstance(reward, str) else None
+    if reward not in SIGNALS and (known is None or not known.is_number):
+        reward = rank_rewards(findings)[0]
     observed = [
         name
         for name, key in findings.state.items()

@@ -41,6 +41,8 @@ class TrialPlan:
 
     source: GameSource
     player: str | None = None
+    actions: tuple[str, ...] = ()
+    """Those described, which are then what random games are played with."""
     seed: int = 0
     turns: int = 2000
     play_seconds: float = 3.0
@@ -74,8 +76,8 @@ class Trial:
         self.findings.agents = names_of_all(game.agents)
         self.findings.view_size = read_board_size(game, view=True)
         self.findings.listened = find_keys(self._launcher.modules, game.agents)
-        self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS))) or ARROWS
-        self._session.name_actions(self.findings.listened or ARROWS)
+        self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS, *plan.actions))) or ARROWS
+        self._session.name_actions(plan.actions or self.findings.listened or ARROWS)
 
     def run(self) -> Findings:
         """Play, try the keys, and return what was found."""

@@ -164,7 +164,15 @@ def _check_factory(value: Any) -> list[Problem]:
     if isinstance(value, str) and _FACTORY.fullmatch(value):
         return []
     rule = 'must be "module:name", the name of something callable that returns a Game'
-    return [Problem(field="factory", value=value, rule=rule, remedy='factory = "main:create_game"')]
+    name = value if isinstance(value, str) and value.isidentifier() else "create_game"
+    return [
+        Problem(
+            field="factory",
+            value=value,
+            rule=rule,
+            remedy=f"factory = {toml_string(f'FILE:{name}')}, with FILE as the file is called without its .py",
+        )
+    ]
 
 
 def _check_player(value: Any) -> list[Problem]:
@@ -202,11 +210,15 @@ def _check_end(value: Any) -> list[Problem]:
     if len(value) > LARGEST_STATE_COUNT:
         return [Problem(field="end", value=len(value), rule="has too many lines", remedy=remedy)]
     rule = "must be a finite number, with a text before it that is not empty"
-    return [
+    wrong = [
         Problem(field="end", value={text: worth}, rule=rule, remedy=remedy)
         for text, worth in value.items()
         if not isinstance(text, str) or not text.strip() or not _is_worth(worth)
     ]
+    after = list(value)[list(value).index(OTHERWISE) + 1 :] if OTHERWISE in value else []
+    rule = f"comes after {toml_string(OTHERWISE)}, which always holds, and so is never looked at"
+    remedy = f"put {toml_string(OTHERWISE)} last"
+    return wrong + [Problem(field="end", value=text, rule=rule, remedy=remedy) for text in after[:1]]
 
 
 def _is_worth(value: object) -> bool:
@@ -231,6 +243,9 @@ _CHECKS: Mapping[str, Callable[[Any], list[Problem]]] = {
 def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Problem]:
     if not isinstance(value, (list, tuple)):
         rule = f"must be a list of strings, not {type(value).__name__}"
+        if isinstance(value, str) and value.strip():
+            entries = [c for c in dict.fromkeys(value) if c.strip()] if name == "character_set" else [value]
+            example = f"{name} = {toml_list(entries)}"
         return [Problem(field=name, value=value, rule=rule, remedy=example)]
     if len(value) > longest:
         rule = f"has {len(value)} entries; at most {longest} are possible"

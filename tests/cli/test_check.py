@@ -63,6 +63,10 @@ def test_a_description_that_does_not_fit_is_a_problem(game: Path, capsys: pytest
     (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["right"]\nreward = "score"\n')
     assert run(["check", str(game), *QUICK]) == 1
     assert "'right'" in capsys.readouterr().out
+    assert run(["check", str(game), *QUICK, "--write"]) == 1
+    said = capsys.readouterr().out
+    assert f"Mend the description, then look again: retro-gamer check '{game}'" in said
+    assert "retro-gamer create" not in said
     (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_LEFT"]\nreward = "points"\n')
     assert run(["check", str(game), *QUICK]) == 1
     assert 'try: reward = "score"' in capsys.readouterr().out
@@ -145,6 +149,11 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         (make_check(repeats=None, start_seconds=9.0, cut_short=2), "takes 9.0 seconds"),
         (make_check(repeats=None, start_seconds=9.0, cut_short=1), "was seen in 100 turns of 1 game."),
         (make_check(repeats=False), "went different ways"),
+        (
+            make_check({"end": {"lifes = 0": -1}}, state={"lives": StateKey()}),
+            "end: 'lifes = 0' names no key that the state was seen to have, and is looked for as a text. "
+            "Did you mean lives?",
+        ),
         (make_check(ignores_seed=True), "nothing in it seems left to chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
         (make_check(keys={"q": trials(4, *"abcd", ended=4)}, listened=("q",)), "q only ended the game"),
@@ -155,6 +164,23 @@ def test_what_is_remarked(check: Check, remark: str) -> None:
     assert remark in found
     assert f"! {found}" in list(to_lines(check))
     assert found in json.loads(json.dumps(to_json(check)))["remarks"]
+
+
+def test_lines_of_an_end_that_are_texts_or_keys_of_the_state_are_as_they_should_be() -> None:
+    end = {"you win": 1, "lives == 0": -1, "otherwise": 0}
+    assert not [
+        remark for remark in find_remarks(make_check({"end": end}, state={"lives": StateKey()})) if "end" in remark
+    ]
+
+
+def test_keys_described_are_tried_and_are_what_random_games_are_played_with(
+    game: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (game.parent / "pyproject.toml").write_text(
+        '[tool.retro-gamer]\nactions = ["KEY_F5", "KEY_RIGHT"]\nreward = "score"\n'
+    )
+    assert run(["check", str(game), *QUICK]) == 0
+    assert "KEY_F5 never changed anything" in capsys.readouterr().out
 
 
 def test_the_window_is_recommended_where_the_board_is_large() -> None:

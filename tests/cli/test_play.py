@@ -86,6 +86,21 @@ def test_a_game_that_fails_gives_the_terminal_back_and_says_where(tmp_path: Path
         assert shown.modes == shown.modes_before
 
 
+def test_games_that_were_watched_before_one_that_fails_are_told(tmp_path: Path) -> None:
+    failing = WALK.replace("def create_game():", "played = []\n\ndef create_game():\n    played.append(1)")
+    failing = failing.replace(
+        '        game.state["score"]', '        assert len(played) < 2\n        game.state["score"]'
+    )
+    run_dir = make_trained_run(tmp_path, game=failing)
+    with show("play", str(run_dir), "--framerate", "30", folder=tmp_path, size=(200, 24)) as shown:
+        shown.wait_for(GAME_OVER)
+        shown.press("a")
+        assert shown.wait() == 1
+        shown.wait_for("AssertionError")
+        assert shown.text.count("Game over after 6 turns: score 6 (lives 3)") == 1
+        assert "Watch another: retro-gamer play" in shown.text
+
+
 def test_what_a_game_prints_stays_off_the_board(tmp_path: Path) -> None:
     noisy = WALK.replace("game.state[", 'print("\\n" * 50, "noise");  game.state[', 1)
     run_dir = make_trained_run(tmp_path, game=noisy)

@@ -30,6 +30,8 @@ def over(state: dict[str, Any], *messages: str) -> Any:
         ({"lives = 0": -1, "otherwise": 1}, {"lives": 0}, [], -1),
         ({"lives = 0": -1, "otherwise": 1}, {"lives": 2}, [], 1),
         ({"lives=0": -1}, {"lives": 0.0}, [], -1),
+        ({"lives == 0": -1, "otherwise": 1}, {"lives": 0}, [], -1),
+        ({"lives == 0": -1, "otherwise": 1}, {"lives": 1}, [], 1),
         ({"score >= 10": 3, "score >= 5": 2}, {"score": 7}, [], 2),
         ({"score < 3": 3}, {"score": 2}, [], 3),
         ({"outcome = Victory": 4}, {"outcome": "victory"}, [], 4),
