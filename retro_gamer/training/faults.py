@@ -30,6 +30,18 @@ class FaultBook:
     def __init__(self) -> None:
         self._kinds: set[str] = set()
         self._in_a_row = 0
+        self._n_cut_short = 0
+
+    def describe_cut(self, fault: str) -> str | None:
+        """Count a game that was cut short, and return what to say of it, as `describe`."""
+        self._n_cut_short += 1
+        return self.describe("A game was cut short at its last good turn", fault)
+
+    def conclude(self, n_games: int) -> str | None:
+        """Return how many of the sitting's games were cut short, None if one was or none: that was said."""
+        if self._n_cut_short < 2:
+            return None
+        return f"{self._n_cut_short} of {n_games} games were cut short by errors of the game's own."
 
     def describe(self, what: str, fault: str) -> str | None:
         """Return what to say of a failure, None if its kind was said before."""

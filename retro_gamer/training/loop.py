@@ -77,7 +77,7 @@ class TrainingLoop:
         self._stop = stop
         self._seconds = seconds
         self._watch = watch
-        self.episodes = start.episodes
+        self.episodes = self._first_episode = start.episodes
         n_games = plan.games_per_actor * max(1, plan.n_actors)
         self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns, n_games))
         self.keeper = Keeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
@@ -141,6 +141,7 @@ class TrainingLoop:
         if not self._stop.is_made:
             self._finish_updates()
         self._newcomers.conclude()
+        self._note_if(self._faults.conclude(self.episodes - self._first_episode))
         for remark in self._watch.conclude(self.episodes) if self._watch and self._is_out_of_time() else ():
             self._note(remark)
         self._report(always=True)
@@ -236,7 +237,9 @@ class TrainingLoop:
         )
 
     def _note_fault(self, what: str, fault: str) -> None:
-        text = self._faults.describe(what, fault)
+        self._note_if(self._faults.describe(what, fault))
+
+    def _note_if(self, text: str | None) -> None:
         if text is not None:
             self._note(text)
 
@@ -290,7 +293,7 @@ class TrainingLoop:
     def _complete(self, episode: Episode) -> None:
         """Log an episode, then move on the schedules that decay with it."""
         if episode.fault is not None:
-            self._note_fault("A game was cut short at its last good turn", episode.fault)
+            self._note_if(self._faults.describe_cut(episode.fault))
         epsilon = epsilon_after(self.episodes, self._settings)
         self.episodes += 1
         self._figures.add_episode(episode)

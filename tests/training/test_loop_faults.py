@@ -161,6 +161,7 @@ def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() ->
     assert stage.run()
     assert len(stage.recorder.lines) == 60
     assert len([note for note in stage.recorder.notes if "cut short at its last good turn" in note]) == 1
+    assert stage.recorder.notes[-1] == "60 of 60 games were cut short by errors of the game's own."
 
 
 def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:
