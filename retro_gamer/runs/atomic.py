@@ -7,6 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
+TEMPORARY = ".tmp-"
+"""How the names of files begin that are being written."""
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, durably: after return a power cut does not undo it.
@@ -17,7 +20,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: if it cannot be written (disk full, read-only); the old file is then untouched.
     """
-    temporary = path.with_name(f".tmp-{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{TEMPORARY}{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
             file.write(data)

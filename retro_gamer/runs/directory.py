@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, printable, shown
-from retro_gamer.runs.atomic import first_free, sync_directory, write_atomic
+from retro_gamer.runs.atomic import TEMPORARY, first_free, sync_directory, write_atomic
 from retro_gamer.runs.checkpoints import (
     FINAL,
     LATEST,
@@ -115,6 +115,12 @@ class RunDirectory:
         path = self.checkpoints_dir / f"{name}{SUFFIX}"
         write_atomic(path, data)
         return path
+
+    def clear_leftovers(self) -> None:
+        """Remove what a process that was killed while it wrote has left; nobody else may be writing."""
+        for folder in (self.path, self.checkpoints_dir):
+            for leftover in folder.glob(f"{TEMPORARY}*"):
+                leftover.unlink(missing_ok=True)
 
     def prune_checkpoints(self, keep: Collection[str] = ()) -> None:
         """Remove the checkpoints between the hundreds but for the newest few (`runs.checkpoints.BETWEEN_KEPT`).

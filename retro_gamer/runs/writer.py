@@ -68,6 +68,7 @@ class DirectoryWriter:
 
     def begin(self, text: str) -> None:
         """Begin or rewind training.log; one that is not there begins, too, where another run's checkpoint goes on."""
+        self._directory.clear_leftovers()
         if self._resumed_from is not None:
             self._directory.abandon_after(self._episodes, self._resumed_from)
             if self._directory.log_path.exists():

@@ -42,6 +42,15 @@ def test_a_new_run_is_written_from_its_description_on(run: RunDirectory) -> None
     assert load_config(run.path).metadata.character_set == ("@", ">")
 
 
+def test_what_a_kill_left_half_written_goes_when_the_next_sitting_begins(run: RunDirectory) -> None:
+    run.checkpoints_dir.mkdir()
+    left = [run.checkpoints_dir / ".tmp-ep_0100.pt-12-0a1b2c3d", run.path / ".tmp-config.toml-12-0a1b2c3d"]
+    for path in left:
+        path.write_bytes(b"half")
+    DirectoryWriter(run).begin("Architecture")
+    assert not any(path.exists() for path in left)
+
+
 def test_a_run_that_goes_on_from_another_begins_its_log_as_every_run_does(run: RunDirectory, tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     other.write_bytes(b"of another run")
