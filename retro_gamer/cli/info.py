@@ -72,7 +72,11 @@ def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _training_lines(training: dict[str, Any]) -> Iterator[str]:
-    yield f"  {training['status']}: {training['episodes']} of {training['training_episodes']} episodes"
+    from retro_gamer.cli.report import FINISHED
+
+    is_short = training["status"] == FINISHED and training["episodes"] < training["training_episodes"]
+    status = f"{FINISHED}, its time was over" if is_short else training["status"]
+    yield f"  {status}: {training['episodes']} of {training['training_episodes']} episodes"
     if training["episodes"]:
         yield f"  {training['turns']:,} turns played, epsilon {_figure(training['epsilon'])}"
         recent = training["recent_episodes"]

@@ -94,6 +94,13 @@ def test_final_means_finished(run_dir: Path, capsys: Captured) -> None:
     assert report["checkpoints"][1]["episode"] is None
 
 
+def test_a_run_that_its_time_has_ended_says_so(run_dir: Path, capsys: Captured) -> None:
+    _write_log(run_dir, 30)
+    save(run_dir, "final")
+    assert run(["info", str(run_dir)]) == 0
+    assert "finished, its time was over: 30 of 200 episodes" in capsys.readouterr().out
+
+
 def test_the_text_marks_what_is_off_its_default(run_dir: Path, capsys: Captured) -> None:
     assert run(["info", str(run_dir)]) == 0
     lines = capsys.readouterr().out.splitlines()
