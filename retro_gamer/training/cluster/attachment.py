@@ -104,12 +104,12 @@ class Attachment:
         """
         if self._stop.is_made:
             raise ClusterError(f"{gone}\nSo the job cannot be asked to stop, and may go on.")
-        before = self._status
-        self._status = self._follower.step() or before
+        n_states = self._follower.n_states
+        self._status = self._follower.step() or self._status
         if self._status is not None and self._status.state != "running":
             self._follower.step(whole=True)
             return Ending(info=None, status=self._status)
-        if self._status != before:
+        if self._follower.n_states != n_states:
             self._lost_since = None
             return None
         patience = self._patience_seconds if isinstance(gone, UnreachableError) else UNKNOWN_SECONDS

@@ -34,6 +34,9 @@ class Follower:
         self._reporter = reporter
         self._text = ""
         self._told = 0
+        self._seen = b""
+        self.n_states = 0
+        """Different states that were met."""
 
     def step(self, *, whole: bool = False) -> RunStatus | None:
         """Show and fetch what is new; return the state, or None if there is none of this job yet.
@@ -50,6 +53,9 @@ class Follower:
         status = parse_status(data)
         if status.job != self._record.submission_id:  # the storage still holds what an earlier job left
             return None
+        if data != self._seen:
+            self._seen = data
+            self.n_states += 1
         self._show(status)
         self._fetch(status, whole)
         return status

@@ -322,7 +322,9 @@ def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_fo
     (pair.away.path / "replay").mkdir()
     (pair.away.path / name).write_bytes(b"memory")
     pair.away.write_checkpoint("ep_0100", b"weights")
-    pair.served.begin("text")  # and then its machine is lost
+    pair.served.begin("text")
+    pair.served.progress(PROGRESS)  # with figures that are no numbers yet
+    pair.served.write("running")  # and then its machine is lost
     with pytest.raises(ClusterError, match="Nothing comes into copy any more") as raised:
         attach_stored(pair, GoneServer(error), monkeypatch, StopRequest())
     assert str(error) in str(raised.value)
