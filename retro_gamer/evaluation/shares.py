@@ -29,12 +29,16 @@ SEED_STRIDE = 1_000_003
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """The games one process plays at a time. `checkpoint` None plays at random."""
+    """The games one process plays at a time. `checkpoint` None plays at random.
+
+    `checks_board`: whether the checkpoint is held against the game's board first, which builds a game
+    """
 
     run_dir: str
     checkpoint: str | None
     seeds: tuple[int, ...]
     max_turns: int
+    checks_board: bool = False
 
 
 def evaluate_checkpoints(
@@ -60,15 +64,15 @@ def evaluate_checkpoints(
     """
     players = (None, *checkpoints)
     shares = [
-        Share(run_dir=run_dir, checkpoint=player, seeds=seeds, max_turns=max_turns)
+        Share(run_dir=run_dir, checkpoint=player, seeds=seeds, max_turns=max_turns, checks_board=number == 0)
         for player in players
-        for seeds in deal_seeds(seed, episodes, n_processes)
+        for number, seeds in enumerate(deal_seeds(seed, episodes, n_processes))
     ]
     played, left_out = _play_shares(shares, min(n_processes, len(shares)), on_played or (lambda n_games: None))
     if checkpoints and len(left_out) == len(checkpoints):
         raise left_out[checkpoints[0]]
-    for error in left_out.values():
-        if on_left_out is not None:
+    if on_left_out is not None:
+        for error in left_out.values():
             on_left_out(str(error))
     reward = load_config(run_dir).metadata.reward
     keys = find_telling_keys((result for results in played.values() for result in results), reward)
@@ -118,7 +122,7 @@ def _play_shares(
         for process in left:
             process.join()
     for player in left_out:
-        del results[player]
+        results.pop(player, None)
     return results, left_out
 
 
@@ -141,7 +145,7 @@ def play_share(share: Share) -> list[GameResult]:
 
     policy = TrainedPolicy(share.run_dir, share.checkpoint) if share.checkpoint is not None else None
     with HangWatch(config.hyperparameters.hang_seconds):
-        if policy is not None:
+        if policy is not None and share.checks_board:
             policy.check_game(make_session)
         choose = choose_randomly if policy is None else _greedily(policy)
         return play_games(make_session, share.seeds, choose, share.max_turns)

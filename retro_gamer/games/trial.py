@@ -142,7 +142,7 @@ class Trial:
         encoder.unknown = {}
         encoder.encode(game, codes)
         self.findings.characters.update(encoder.unknown)
-        self.findings.agents += [names for names in names_of_all(game.agents) if names not in self.findings.agents]
+        self.findings.agents = list(dict.fromkeys((*self.findings.agents, *names_of_all(game.agents))))
         player = self._finder.find(game.agents)
         if player is not None:
             self.findings.player = self.findings.player or label_of(player)

@@ -21,15 +21,16 @@ COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
 
 
 LEAST_SPARE_ROWS = 1 / 16
+"""Rows beyond one a transition, as a share of the capacity, where grants are long and experiences short."""
 
 
-def row_capacity(capacity: int, spare_rows: float = LEAST_SPARE_ROWS) -> int:
+def row_capacity(capacity: int, spare_rows: float) -> int:
     """Return how many rows are kept for `capacity` transitions.
 
     There are more rows than transitions: the last of each game and those that two blocks share, for which there are
     `spare_rows` of the capacity.
     """
-    return capacity + int(capacity * max(spare_rows, LEAST_SPARE_ROWS)) + 4096
+    return capacity + int(capacity * spare_rows) + 4096
 
 
 class ReplayBuffer:

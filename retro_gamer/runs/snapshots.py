@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from retro_gamer.runs.atomic import sync_directory
+from retro_gamer.runs.atomic import TEMPORARY, sync_directory
 
 KEPT = 2
 """Snapshots kept: the newest checkpoint names the last of them, and the one to fall back on it or the one before."""
@@ -56,7 +56,7 @@ class SnapshotFolder:
 
     def prune(self, *keep: str) -> None:
         """Remove all but the newest, and what interrupted writing left; `keep` stay and count as the newest."""
-        for leftover in self.path.glob(".tmp-*"):
+        for leftover in self.path.glob(f"{TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
         found = [path for path in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name)]
         found.sort(key=lambda path: (path.name in keep, path.stat().st_mtime_ns), reverse=True)
@@ -71,7 +71,7 @@ class SnapshotFile:
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
         self._path = folder / name
-        self._temporary = folder / f".tmp-{name}-{os.getpid()}"
+        self._temporary = folder / f"{TEMPORARY}{name}-{os.getpid()}"
         self._file: IO[bytes] = open(self._temporary, "xb")  # noqa: SIM115  # open from piece to piece
 
     def write(self, piece: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from retro_gamer.errors import ClusterError, UsageError, printable
+from retro_gamer.runs.atomic import TEMPORARY
 
 EXTRA_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
@@ -66,7 +67,7 @@ class Storage:
                 self._files.pipe_file(path, data)  # objects appear whole
                 return
             self._files.makedirs(os.path.dirname(path), exist_ok=True)
-            temporary = f"{os.path.dirname(path)}/.tmp-{os.getpid()}-{secrets.token_hex(4)}"
+            temporary = f"{os.path.dirname(path)}/{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
             try:
                 self._files.pipe_file(temporary, data)
                 os.replace(temporary, path)

@@ -56,8 +56,8 @@ class Keeper:
         """Write what is to be written at this episode. A checkpoint that is owed comes before another copy begins."""
         is_to_be_written = position.episodes % EVERY_EPISODES == 0
         if self._is_due and not self._is_copying:
-            self._is_due, is_to_be_written = False, False
             self._recorder.write_checkpoint(position)
+            self._is_due = is_to_be_written = False
         if not self._is_copying and self._clock() >= self._next:
             self._next = self._clock() + self._pause_seconds
             self._begin_copy(position)

@@ -10,7 +10,7 @@ from typing import Any
 from retro_gamer.errors import ConfigurationError, Problem
 from retro_gamer.games.discovery import Discovery, discover
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.loading import Launcher, load_factory
+from retro_gamer.games.loading import load_factory
 from retro_gamer.games.meeting import find_session_problems
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.seeding import seed_generators
@@ -80,7 +80,7 @@ def prepare_run(
     metadata = _fill_gaps(metadata, discovery, characters)
     if not metadata.character_set:
         raise ConfigurationError([_nothing_seen(turns)], str(directory.config_path))
-    sharing = make_game.sharing if isinstance(make_game, Launcher) else None
+    sharing = session.sharing
     return PreparedRun(
         directory=directory,
         written=settings,
