@@ -52,7 +52,7 @@ def _normalised(records: Records, task: str, score: float) -> float | None:
 
 
 def _format_normalised(value: float | None) -> str:
-    return "—" if value is None else f"{value:.2f}"
+    return "—" if value is None else f"{round(value, 2) + 0.0:.2f}"  # no -0.00
 
 
 def make_yardstick_table(records: Records) -> str:
