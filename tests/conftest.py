@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import retro_gamer.dqn  # noqa: F401  # before any test imports torch: it settles how torch's threads wait
-
-from . import read_only
-from .cluster import hosts
+from tests import read_only
+from tests.cluster import hosts
 
 if TYPE_CHECKING:
     from retro_gamer.training.ray.engine import LocalRay

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.log import TrainingLog
-
-from .trained_runs import WALK, make_run
+from tests.trained_runs import WALK, make_run
 
 UNWRITABLE_HOME = {"HOME": "/dev/null"}
 ENDLESS = {"training_episodes": 1_000_000, "learning_starts": 50, "max_turns_per_episode": 20}

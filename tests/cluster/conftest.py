@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from moto.server import ThreadedMotoServer
 
-from .nodes import Cluster, running_cluster
+from tests.cluster.nodes import Cluster, running_cluster
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .nodes import Cluster
+from tests.cluster.nodes import Cluster
 
 NEAR, FAR = "10.213.0.1", "10.213.0.2"
 NEAR_CPUS = 3

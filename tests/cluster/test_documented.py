@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 from retro_gamer.runs.directory import RunDirectory
+from tests.cluster.nodes import Cluster
 from tests.test_docs import GAME, ROOT, commands, shorten
 from tests.training.corridors import episodes_of
-
-from .nodes import Cluster
 
 SHOWN_ADDRESS = "http://127.0.0.1:8265"
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.status import is_run_file
+from tests.cluster.nodes import Cluster, wait_until
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, make_slow_game
-
-from .nodes import Cluster, wait_until
 
 
 def has_episodes(run: RunDirectory, count: int) -> Callable[[], bool]:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.nodes import Cluster, free_port
 from tests.training.corridors import make_corridor_run
-
-from .nodes import Cluster, free_port
 
 
 @pytest.mark.parametrize(

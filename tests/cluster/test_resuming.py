@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from retro_gamer.runs.log import TrainingLog
+from tests.cluster.nodes import Cluster
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
-
-from .nodes import Cluster
 
 
 def test_a_job_goes_on_from_the_end_of_another_run(cluster: Cluster, tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.runs.directory import RunDirectory
+from tests.cluster.hosts import TwoHosts, two_hosts
+from tests.cluster.nodes import wait_until
 from tests.training.corridors import episodes_of, make_corridor_run, make_slow_game
-
-from .hosts import TwoHosts, two_hosts
-from .nodes import wait_until
 
 pytestmark = pytest.mark.hosts
 EPISODES = 500

@@ -13,9 +13,8 @@ import boto3
 
 from retro_gamer.runs.config_edit import update_config
 from retro_gamer.training.ray.metrics import FIGURES
+from tests.cluster.nodes import S3_SECRET, Cluster, wait_until
 from tests.training.corridors import episodes_of, make_corridor_run
-
-from .nodes import S3_SECRET, Cluster, wait_until
 
 
 def shown_metrics(cluster: Cluster) -> set[str]:

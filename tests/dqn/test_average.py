@@ -5,8 +5,7 @@ import torch
 
 from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.learner import Learner
-
-from .samples import make_batch, make_settings, make_small_spec
+from tests.dqn.samples import make_batch, make_settings, make_small_spec
 
 
 def follow(window: int, vectors: list[torch.Tensor]) -> WeightAverage:

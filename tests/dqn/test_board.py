@@ -15,8 +15,7 @@ from retro_gamer.dqn.board import (
     summarise,
     window_places,
 )
-
-from .samples import make_boards, make_small_spec
+from tests.dqn.samples import make_boards, make_small_spec
 
 SHAPES = [(1, 1), (2, 3), (7, 4), (16, 32)]
 

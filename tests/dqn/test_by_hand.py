@@ -13,8 +13,7 @@ from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import see
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
-
-from .samples import make_batch, make_small_spec
+from tests.dqn.samples import make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {
     "player": {},

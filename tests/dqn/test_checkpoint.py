@@ -14,8 +14,7 @@ import torch
 from retro_gamer.dqn.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.errors import CheckpointError
-
-from .samples import make_batch, make_settings, make_small_spec
+from tests.dqn.samples import make_batch, make_settings, make_small_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 

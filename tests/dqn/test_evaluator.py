@@ -8,8 +8,7 @@ import torch
 
 from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.learner import Learner
-
-from .samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}
 

@@ -14,8 +14,7 @@ from retro_gamer.dqn.learner import NETWORKS, Learner, grow_learner_state
 from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.replay.batch import Batch
-
-from .samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS = {
     "list": {"spatial": False},

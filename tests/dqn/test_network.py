@@ -22,8 +22,7 @@ from retro_gamer.dqn.scene import (
     make_network,
 )
 from retro_gamer.dqn.spec import NetworkSpec
-
-from .samples import make_boards, make_small_spec
+from tests.dqn.samples import make_boards, make_small_spec
 
 KINDS = {
     "list": {"spatial": False, "has_player": True},

@@ -8,8 +8,7 @@ from retro_gamer.dqn.rationale import describe_network
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.spec import make_spec
 from retro_gamer.games.metadata import GameMetadata
-
-from .samples import make_settings
+from tests.dqn.samples import make_settings
 
 
 def describe(has_player: bool = True, settings: dict[str, Any] | None = None, **described: Any) -> str:

@@ -11,9 +11,8 @@ from retro_gamer.dqn import loss, tensor_loss
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.recorded_step import RecordedStep, Staging
 from retro_gamer.dqn.step import PlainStep
-
-from .samples import make_batch, make_boards, make_settings, make_small_spec
-from .test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
+from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.dqn.test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
 
 RECORDED = ("player", "player, not dueling", "whole", "linear whole")
 """Kinds of network of which a step can be recorded."""

@@ -17,8 +17,7 @@ from retro_gamer.games.hanging import HangWatch, HungGameError
 from retro_gamer.games.interception import interception
 from retro_gamer.games.loading import find_source, load_factory
 from retro_gamer.games.session import GameSession
-
-from .test_session import METADATA, NOTHING, scripted
+from tests.games_room.test_session import METADATA, NOTHING, scripted
 
 DEADLINE_SECONDS = 0.2
 

@@ -11,8 +11,7 @@ from retro.game import Game
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.signals import DEFAULT_END, describe_reward, make_signal, worth_of_end
-
-from .test_session import NOTHING, Script
+from tests.games_room.test_session import NOTHING, Script
 
 
 def over(state: dict[str, Any], *messages: str) -> Any:

@@ -21,8 +21,7 @@ from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading import find_source, load_factory
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
-
-from .test_drawing import CHARACTERS, random_agent
+from tests.games_room.test_drawing import CHARACTERS, random_agent
 
 GAMES = Path(__file__).parents[1] / "games"
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.replay.block import Block
-
-from .blocks import chain, changed, make_block
+from tests.replay.blocks import chain, changed, make_block
 
 
 def test_a_block_as_actors_make_it_is_valid() -> None:

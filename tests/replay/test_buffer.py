@@ -11,8 +11,7 @@ from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.priorities import SMALLEST_ERROR
-
-from .blocks import HEIGHT, WIDTH, chain, changed, make_block, make_buffer
+from tests.replay.blocks import HEIGHT, WIDTH, chain, changed, make_block, make_buffer
 
 
 class TwinBuffer:

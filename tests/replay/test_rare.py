@@ -8,8 +8,7 @@ import pytest
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.rare import TAIL, RareExperiences, find_rare
 from retro_gamer.replay.transitions import TransitionRing, Transitions
-
-from .blocks import chain, make_buffer
+from tests.replay.blocks import chain, make_buffer
 
 
 def rare_of(returns: list[float], ended: list[int] | None = None) -> list[int]:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.replay.rows import ObservationRows
-
-from .blocks import chain
+from tests.replay.blocks import chain
 
 
 def test_rows_are_found_by_name_until_they_are_overwritten() -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import PIECE_BYTES, SnapshotStream, read_snapshot, write_snapshot
-
-from .blocks import chain, make_buffer
+from tests.replay.blocks import chain, make_buffer
 
 LIMIT = 10**9
 

@@ -11,9 +11,8 @@ import pytest
 from retro_gamer.replay import buffer as buffer_module
 from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.buffer import ReplayBuffer
-
-from .blocks import chain, make_buffer
-from .test_buffer import random_block
+from tests.replay.blocks import chain, make_buffer
+from tests.replay.test_buffer import random_block
 
 
 def _played(buffer: ReplayBuffer, seed: int, rounds: int = 40) -> ReplayBuffer:

@@ -8,8 +8,7 @@ from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.source import GameSource
 from retro_gamer.hyperparameters import SETTINGS
 from retro_gamer.runs.config_text import make_config_text
-
-from .test_config import METADATA, make_config
+from tests.runs.test_config import METADATA, make_config
 
 
 def _comment_above(lines: list[str], name: str) -> str:

@@ -11,8 +11,7 @@ from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.runs import mirror as mirror_module
 from retro_gamer.runs.mirror import Mirror
 from retro_gamer.runs.storage import Storage, hide_secrets
-
-from .storages import SECRET, FailingStorage, S3Server, contents, make_run
+from tests.runs.storages import SECRET, FailingStorage, S3Server, contents, make_run
 
 
 def test_a_folder_gets_what_is_new_and_the_state_last(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from retro_gamer.runs.mirror import Mirror
 from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.runs.status import STATUS_NAME, FileIndex, RunStatus
 from retro_gamer.runs.storage import Storage
-
-from .storages import FailingStorage, S3Server, contents, make_run
+from tests.runs.storages import FailingStorage, S3Server, contents, make_run
 
 
 def keep(run: Path, *episodes: int) -> None:

@@ -13,8 +13,7 @@ from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.runs.log import TrainingLog
 from retro_gamer.training.run import TrainingOutcome, train
 from tests.trained_runs import make_run
-
-from .stand_ins import ListReporter
+from tests.training.stand_ins import ListReporter
 
 LENGTH = 7
 

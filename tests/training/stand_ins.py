@@ -21,8 +21,7 @@ from retro_gamer.training.recorder import Position
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.stopping import StopRequest
 from retro_gamer.training.watch import Watch
-
-from ..dqn.samples import make_small_spec
+from tests.dqn.samples import make_small_spec
 
 BATCH_SIZE = 8
 LEARNING_STARTS = 40

@@ -13,9 +13,8 @@ from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
-
-from .corridors import CORRIDOR, make_corridor_run, train_here
-from .stand_ins import ListReporter
+from tests.training.corridors import CORRIDOR, make_corridor_run, train_here
+from tests.training.stand_ins import ListReporter
 
 RANDOM_START = CORRIDOR.replace(
     "    return Game([Walker(), Door()]", "    import random\n    Walker.position = (random.randrange(4), 0)\n"

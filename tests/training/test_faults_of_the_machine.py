@@ -19,9 +19,8 @@ from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.read_only import Folder
-
-from .corridors import episodes_of, make_corridor_run, train_here
-from .stand_ins import ListReporter
+from tests.training.corridors import episodes_of, make_corridor_run, train_here
+from tests.training.stand_ins import ListReporter
 
 
 class FullDisk(ListReporter):

@@ -11,9 +11,8 @@ import torch
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import GameFailedError
 from retro_gamer.runs.directory import RunDirectory
-
-from .corridors import CORRIDOR, DESCRIPTION, episodes_of, make_corridor_run, train_here
-from .stand_ins import ListReporter
+from tests.training.corridors import CORRIDOR, DESCRIPTION, episodes_of, make_corridor_run, train_here
+from tests.training.stand_ins import ListReporter
 
 FEW = {"training_episodes": 12, "learning_starts": 20, "batch_size": 8, "max_turns_per_episode": 15}
 

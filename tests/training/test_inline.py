@@ -8,8 +8,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.training.inline import ACTOR, InlineRuntime
 from retro_gamer.training.runtime import Reported
-
-from .test_work import make_work
+from tests.training.test_work import make_work
 
 
 def make_runtime(folder: Path, **settings: object) -> tuple[InlineRuntime, Learner]:

@@ -14,8 +14,7 @@ from retro_gamer.training import figures
 from retro_gamer.training.loop import Start
 from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
-
-from .stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
+from tests.training.stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {
     "none": {},

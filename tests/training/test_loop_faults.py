@@ -10,8 +10,7 @@ from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError
 from retro_gamer.training.loop import TrainingLoop
 from retro_gamer.training.runtime import Lost, ReplayLost, Reported
-
-from .stand_ins import LEARNING_STARTS, Stage, make_stage
+from tests.training.stand_ins import LEARNING_STARTS, Stage, make_stage
 
 
 def test_actors_lost_again_and_again_end_the_run() -> None:

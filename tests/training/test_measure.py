@@ -11,8 +11,7 @@ import torch
 from retro_gamer.training import measure
 from retro_gamer.training.measure import choose_threads, measure_service_times
 from retro_gamer.training.work import Work
-
-from .test_work import make_work
+from tests.training.test_work import make_work
 
 
 @pytest.fixture(autouse=True)

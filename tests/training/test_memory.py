@@ -13,8 +13,7 @@ from retro_gamer.dqn.messages import Grant
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.memory import Memory
 from retro_gamer.training.work import Work
-
-from .test_work import make_work
+from tests.training.test_work import make_work
 
 
 def filled(work: Work, turns: int = 120) -> Memory:

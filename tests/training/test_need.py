@@ -8,8 +8,7 @@ import pytest
 from retro_gamer.training import machine, need
 from retro_gamer.training.need import foresee_need
 from retro_gamer.training.work import Work
-
-from .test_work import make_work
+from tests.training.test_work import make_work
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.parts import Part, Parts
 from tests.trained_runs import save
-
-from .corridors import make_corridor_run
+from tests.training.corridors import make_corridor_run
 
 
 def make_parts(run: RunDirectory, resume: str | None) -> Parts:

@@ -9,8 +9,7 @@ from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFound
 from retro_gamer.runs.config import load_config, update_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import MOST_TURNS_FOR_THE_PLAYER, PreparedRun, prepare_run, write_down
-
-from .corridors import CORRIDOR, DESCRIPTION, make_corridor_run
+from tests.training.corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 
 UNDESCRIBED = DESCRIPTION.replace('character_set = ["@", ">"]\n', "")
 TWO_HANDLERS = CORRIDOR.replace(

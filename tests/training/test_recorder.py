@@ -17,8 +17,7 @@ from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, Position, describe_fit
-
-from .corridors import make_corridor_run
+from tests.training.corridors import make_corridor_run
 
 
 @dataclasses.dataclass

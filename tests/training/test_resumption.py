@@ -19,9 +19,8 @@ from retro_gamer.training.resumption import (
     find_resume_point,
     fit_to_checkpoint,
 )
-
-from .corridors import make_corridor_run, train_here
-from .stand_ins import ListReporter
+from tests.training.corridors import make_corridor_run, train_here
+from tests.training.stand_ins import ListReporter
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,15 @@ from retro_gamer.runs.log import HEADER_WIDTH, wrap_lines
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.trained_runs import make_run
-
-from .corridors import CORRIDOR, DESCRIPTION, count_greedy_turns, episodes_of, make_corridor_run, train_here
-from .stand_ins import ListReporter
+from tests.training.corridors import (
+    CORRIDOR,
+    DESCRIPTION,
+    count_greedy_turns,
+    episodes_of,
+    make_corridor_run,
+    train_here,
+)
+from tests.training.stand_ins import ListReporter
 
 
 def read_checkpoint(run: RunDirectory, name: str) -> dict[str, Any]:

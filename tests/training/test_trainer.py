@@ -12,9 +12,8 @@ from retro_gamer.errors import CheckpointError, ConfigurationError, GameFailedEr
 from retro_gamer.games.importing import ModuleSpace
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
-
-from .corridors import CORRIDOR, SMALL, count_greedy_turns, episodes_of
-from .stand_ins import ListReporter
+from tests.training.corridors import CORRIDOR, SMALL, count_greedy_turns, episodes_of
+from tests.training.stand_ins import ListReporter
 
 METADATA = GameMetadata(actions=("KEY_RIGHT", "KEY_LEFT"), reward="score", character_set=("@", ">"))
 INLINE: dict[str, Any] = {**SMALL, "actors": 0, "n_layers": 1, "crop_radius": 2}

@@ -18,8 +18,7 @@ from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
 from retro_gamer.runs.config import load_config
 from retro_gamer.training.work import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, Work, share_of_spare_rows
-
-from .corridors import CORRIDOR, make_corridor_run
+from tests.training.corridors import CORRIDOR, make_corridor_run
 
 
 def make_work(folder: Path, **settings: Any) -> Work:

@@ -20,9 +20,8 @@ from retro_gamer.training.learning import TrainingOutcome
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.serving import ServingReporter
 from retro_gamer.training.stopping import StopRequest
-
-from ..corridors import make_corridor_run
-from ..stand_ins import ListReporter
+from tests.training.corridors import make_corridor_run
+from tests.training.stand_ins import ListReporter
 
 RECORD = JobRecord(address="http://h:1", submission_id="job", storage=None, resumed_from=None, episodes=0)
 OUTCOME = TrainingOutcome(

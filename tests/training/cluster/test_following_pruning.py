@@ -18,9 +18,8 @@ from retro_gamer.training.cluster.following import Follower
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import StorageSource
 from retro_gamer.training.serving import ServingReporter
-
-from ..corridors import make_corridor_run
-from ..stand_ins import ListReporter
+from tests.training.corridors import make_corridor_run
+from tests.training.stand_ins import ListReporter
 
 RECORD = JobRecord(address="http://h:1", submission_id="job", storage="copy", resumed_from=None, episodes=0)
 

@@ -13,8 +13,7 @@ from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_scrip
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.submission import JobPlan, plan_job, send_job
 from tests.trained_runs import save
-
-from ..corridors import make_corridor_run
+from tests.training.corridors import make_corridor_run
 
 
 def plan(run: RunDirectory, resume: str) -> JobPlan:

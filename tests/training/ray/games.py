@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..corridors import CORRIDOR
+from tests.training.corridors import CORRIDOR
 
 _FAULTY = """
 

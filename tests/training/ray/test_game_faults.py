@@ -10,9 +10,8 @@ import ray
 
 from retro_gamer.errors import EngineError
 from retro_gamer.training import losses
-
-from ..corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
-from .games import line_of, make_faulty_game
+from tests.training.corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
+from tests.training.ray.games import line_of, make_faulty_game
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

@@ -4,8 +4,7 @@ import threading
 
 from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, deliver
-
-from ..stand_ins import ListReporter
+from tests.training.stand_ins import ListReporter
 
 LINE = EpisodeLine(episode=1, total_reward=1.0, steps=2, epsilon=0.5, avg_loss=0.1)
 

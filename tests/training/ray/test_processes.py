@@ -16,8 +16,7 @@ from retro_gamer.training.ray import processes
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
-
-from ..test_work import make_work
+from tests.training.test_work import make_work
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

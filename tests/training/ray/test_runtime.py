@@ -24,8 +24,7 @@ from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
 from retro_gamer.training.runtime import Lost, ReplayLost, Reported
 from retro_gamer.training.work import Work
-
-from ..test_work import make_work
+from tests.training.test_work import make_work
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

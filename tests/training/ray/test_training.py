@@ -16,10 +16,9 @@ from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.ray import runtime as runtime_module
 from retro_gamer.training.ray.runtime import RayRuntime
-
-from ..corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
-from ..stand_ins import ListReporter
-from .games import make_killing_game
+from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
+from tests.training.ray.games import make_killing_game
+from tests.training.stand_ins import ListReporter
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
