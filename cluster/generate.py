@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_script
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.package import Package

@@ -14,7 +14,7 @@ import pytest
 
 from retro_gamer.cli.check import check_game
 from retro_gamer.errors import RetroGamerError
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.runs.config import load_config

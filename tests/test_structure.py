@@ -97,7 +97,7 @@ def test_the_rules_catch_what_they_forbid() -> None:
         "    from retro_gamer.training import loop\n"
         "    from retro_gamer import cli, TrainedPolicy\n"
         "    import retro_gamer.policy\n"
-        "    from retro_gamer.games.keys import x\n"
+        "    from retro_gamer.games.loading.keys import x\n"
         "    from retro_gamer.runs import log\n"
         "    sys.exit(1)\n"
         "    print(2)\n" + "    x = 1\n" * 50

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.runs.config_edit import update_config

@@ -18,7 +18,7 @@ from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.work import SNAKE, make_learner, making_work
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.dqn.threads import set_threads
-from retro_gamer.games.keys import make_keystroke
+from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.work import Work
 

@@ -161,7 +161,7 @@ def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findin
 
 def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> list[str]:
     """Return what to type next."""
-    from retro_gamer.games.pyproject import SECTION
+    from retro_gamer.games.loading.pyproject import SECTION
     from retro_gamer.runs.toml_file import toml_text
 
     typed = shlex.quote(game)
@@ -190,7 +190,7 @@ def _run_name(label: str) -> str:
 
 
 def _source_of(game: str) -> Any:
-    from retro_gamer.games.source import find_source
+    from retro_gamer.games.loading.find import find_source
 
     return find_source(game)
 

@@ -77,7 +77,7 @@ def _describe_game(config: RunConfig) -> str:
 
 
 def _facts(created: CreatedRun) -> list[tuple[str, str]]:
-    from retro_gamer.games.keys import say_keys
+    from retro_gamer.games.loading.keys import say_keys
     from retro_gamer.games.signals import describe_reward
 
     config, metadata = created.config, created.config.metadata

@@ -35,7 +35,7 @@ def job(
 ) -> None:
     """Train the run that came with this job's package."""
     from retro_gamer.cli.display import make_reporter
-    from retro_gamer.games.source import GameSource
+    from retro_gamer.games.loading.find import GameSource
     from retro_gamer.training.cluster.options import ClusterOptions
     from retro_gamer.training.ray.job import run_job
 

@@ -11,7 +11,7 @@ from retro.graph import Graph
 from retro.views.terminal import TerminalView
 
 from retro_gamer.errors import GameFailedError, TerminalError
-from retro_gamer.games.failures import describe_failure
+from retro_gamer.games.loading.failures import describe_failure
 
 
 class Screen(TerminalView):

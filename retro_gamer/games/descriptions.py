@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from retro_gamer.errors import DescriptionNotFoundError, printable
-from retro_gamer.games.pyproject import SECTION, find_section, folders_above
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.pyproject import SECTION, find_section, folders_above
 
 _ARROWS = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from retro_gamer.errors import GameNotFoundError, printable, shown
-from retro_gamer.games.pyproject import find_section
+from retro_gamer.games.loading.pyproject import find_section
 
 FACTORY_NAME = "create_game"
 _USUAL_NAMES = ("__init__", "main", "game", "__main__")

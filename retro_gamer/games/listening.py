@@ -8,7 +8,7 @@ from importlib.abc import InspectLoader
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from retro_gamer.games.keys import key_codes
+from retro_gamer.games.loading.keys import key_codes
 from retro_gamer.games.player import handles_keys
 
 ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")

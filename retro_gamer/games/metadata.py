@@ -11,7 +11,7 @@ from typing import Any
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.descriptions import find_description
 from retro_gamer.games.game_rules import find_game_problems
-from retro_gamer.games.source import find_source, source_of_module
+from retro_gamer.games.loading.find import find_source, source_of_module
 from retro_gamer.games.validation import VIEW, find_problems
 
 __all__ = ["GameMetadata", "find_game_problems", "find_problems"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from retro_gamer.games.code_places import is_below
 from retro_gamer.games.leftovers import make_held
-from retro_gamer.games.source import FRAMEWORK, GameSource
+from retro_gamer.games.loading.find import FRAMEWORK, GameSource
 
 _MOST_FILES = 2000
 _MOST_BYTES = 64 * 1024 * 1024

@@ -16,12 +16,12 @@ from retro_gamer.games.drawing import BoardEncoder
 from retro_gamer.games.findings import Failure, Findings, KeyTrials, StateKey
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.listening import ARROWS, find_keys
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.player import PlayerFinder, label_of, names_of_all
 from retro_gamer.games.seeding import make_player_generator
 from retro_gamer.games.session import GameSession
-from retro_gamer.games.source import GameSource
 from retro_gamer.games.validation import TURNS
 
 _DRAWN_TURNS = 20

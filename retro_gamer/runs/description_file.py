@@ -10,8 +10,8 @@ import tomlkit
 from tomlkit.items import Table
 
 from retro_gamer.errors import UsageError, printable
-from retro_gamer.games.pyproject import SECTION, folders_above
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.pyproject import SECTION, folders_above
 from retro_gamer.runs.atomic import write_atomic
 from retro_gamer.runs.toml_file import BOM, parse_toml, read_text, toml_text
 

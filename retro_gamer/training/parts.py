@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import RunExistsError
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.runs.checkpoints import LATEST
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import UsageError
-from retro_gamer.games.hanging import HangWatch
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.lock import RunLock

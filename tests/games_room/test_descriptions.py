@@ -7,9 +7,9 @@ import pytest
 
 from retro_gamer.errors import DescriptionNotFoundError
 from retro_gamer.games.descriptions import BUILTIN, find_description
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.find import GameSource, find_source
 from retro_gamer.games.metadata import GameMetadata, find_game_problems
-from retro_gamer.games.source import GameSource, find_source
 
 Project = Callable[[dict[str, str]], Path]
 

@@ -12,10 +12,10 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games import hanging
-from retro_gamer.games.hanging import HangWatch, HungGameError
-from retro_gamer.games.interception import interception
-from retro_gamer.games.loading import find_source, load_factory
+from retro_gamer.games.loading import watchdog as hanging
+from retro_gamer.games.loading.capture import interception
+from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.watchdog import HangWatch, HungGameError
 from retro_gamer.games.session import GameSession
 from tests.games_room.test_session import METADATA, NOTHING, scripted
 
@@ -119,8 +119,8 @@ def test_an_alarm_that_comes_late_is_left_alone() -> None:
 
 STUBBORN = """
 import ctypes, sys
-from retro_gamer.games.hanging import HangWatch
-from retro_gamer.games.interception import interception
+from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.capture import interception
 
 def hang():
     interception.enter()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.games.importing import ModuleSpace, folders_of
+from retro_gamer.games.loading.importing import ModuleSpace, folders_of
 
 Project = Callable[[dict[str, str]], Path]
 

@@ -12,7 +12,7 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.interception import Interception, LeavingGameError, interception
+from retro_gamer.games.loading.capture import Interception, LeavingGameError, interception
 
 after: list[str] = []
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from retro_gamer.games.keys import is_known_key, make_keystroke, suggest_key
+from retro_gamer.games.loading.keys import is_known_key, make_keystroke, suggest_key
 
 
 @pytest.mark.parametrize(

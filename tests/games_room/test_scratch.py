@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.games import scratch as scratch_module
+from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.scratch import Scratch, scratch_for, scratch_of
-from retro_gamer.games.source import find_source
 
 Project = Callable[[dict[str, str]], Path]
 

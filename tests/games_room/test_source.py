@@ -10,7 +10,7 @@ import pytest
 import retro
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError
-from retro_gamer.games.source import GameSource, find_source, source_of_module
+from retro_gamer.games.loading.find import GameSource, find_source, source_of_module
 
 EXAMPLES = Path(next(iter(retro.__path__))) / "examples"
 Project = Callable[[dict[str, str]], Path]

@@ -13,8 +13,8 @@ import blessed
 import pytest
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.interception import interception
-from retro_gamer.games.stage import Answers, Nowhere, Stage
+from retro_gamer.games.loading.capture import interception
+from retro_gamer.games.loading.sandbox import Answers, Nowhere, Stage
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.scratch import scratch_of
-from retro_gamer.games.source import find_source
 from retro_gamer.games.trial import Trial, TrialPlan, fingerprint
 
 Project = Callable[[dict[str, str]], Path]

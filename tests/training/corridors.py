@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.games.loading import load_factory
+from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory

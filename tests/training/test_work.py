@@ -12,7 +12,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.dqn.spec import make_spec
 from retro_gamer.errors import GameNotFoundError
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import retro_gamer
 from retro_gamer.errors import UsageError, printable
-from retro_gamer.games.pyproject import find_section
-from retro_gamer.games.source import FRAMEWORK, GameSource, find_spec
+from retro_gamer.games.loading.find import FRAMEWORK, GameSource, find_spec
+from retro_gamer.games.loading.pyproject import find_section
 from retro_gamer.runs.checkpoints import SUFFIX
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.snapshots import SnapshotFolder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import UsageError
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.runs.checkpoints import CheckpointFile
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.storage import hide_secrets

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.package import RUN
 from retro_gamer.training.cluster.sources import FOLDER

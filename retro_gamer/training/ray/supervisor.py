@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 
 from retro_gamer.errors import EngineError, printable
-from retro_gamer.games.source import GameSource
+from retro_gamer.games.loading.find import GameSource
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.learning import LearnerTask, TrainingOutcome

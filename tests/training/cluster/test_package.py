@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import UsageError
-from retro_gamer.games.source import GameSource, find_source
+from retro_gamer.games.loading.find import GameSource, find_source
 from retro_gamer.runs.config import load_config
 from retro_gamer.training.cluster import package as package_module
 from retro_gamer.training.cluster.package import Package, plan_package
@@ -80,8 +80,8 @@ def test_the_same_files_give_the_same_bytes_and_the_game_runs_where_they_are_unp
     (tmp_path / "project" / "game.py").unlink()
     assert package.source is not None
     script = (
-        "import os, retro_gamer; from retro_gamer.games.source import GameSource;"
-        "from retro_gamer.games.loading import load_factory;"
+        "import os, retro_gamer; from retro_gamer.games.loading.find import GameSource;"
+        "from retro_gamer.games.loading.factories import load_factory;"
         f"source = {package.source!r}.located(os.getcwd());"
         "print(retro_gamer.__file__, load_factory(source)().board_size)"
     )

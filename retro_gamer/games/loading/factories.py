@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, RetroGamerError, printable
-from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.folders import FACTORY_NAME
-from retro_gamer.games.hanging import HungGameError
-from retro_gamer.games.importing import PRIVATE_PACKAGE
-from retro_gamer.games.launching import PLAYING_NAMES, Launcher, NothingToPlayError
-from retro_gamer.games.source import GameSource, find_source
+from retro_gamer.games.loading.failures import describe_failure
+from retro_gamer.games.loading.find import GameSource, find_source
+from retro_gamer.games.loading.importing import PRIVATE_PACKAGE
+from retro_gamer.games.loading.launcher import PLAYING_NAMES, Launcher, NothingToPlayError
+from retro_gamer.games.loading.watchdog import HungGameError
 
 __all__ = ["GameSource", "Launcher", "describe_failure", "find_source", "load_factory"]
 

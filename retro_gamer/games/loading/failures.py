@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from retro_gamer.errors import printable
 from retro_gamer.games.code_places import FRAMEWORK_FOLDER, is_below, is_framework, is_library, is_machinery
-from retro_gamer.games.importing import PRIVATE_PACKAGE
+from retro_gamer.games.loading.importing import PRIVATE_PACKAGE
 
 if TYPE_CHECKING:
-    from retro_gamer.games.source import GameSource
+    from retro_gamer.games.loading.find import GameSource
 
 _LONGEST_MESSAGE = 300
 

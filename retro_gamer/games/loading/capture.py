@@ -23,7 +23,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.code_places import is_library
 
 _OURS = "retro_gamer."
-_CALLERS = ("retro_gamer.games.interception", "retro_gamer.games.session")
+_CALLERS = ("retro_gamer.games.loading.capture", "retro_gamer.games.session")
 _INSISTING_SECONDS = 0.0005
 
 

@@ -14,11 +14,11 @@ from retro.agent import Agent, ArrowKeyAgent, CenterViewAgent
 from retro.game import Game
 
 from retro_gamer.games.folders import FACTORY_NAME
-from retro_gamer.games.importing import ModuleSpace, folders_of
-from retro_gamer.games.interception import interception
+from retro_gamer.games.loading.capture import interception
+from retro_gamer.games.loading.find import FRAMEWORK, GameSource
+from retro_gamer.games.loading.importing import ModuleSpace, folders_of
+from retro_gamer.games.loading.sandbox import Stage
 from retro_gamer.games.scratch import scratch_of
-from retro_gamer.games.source import FRAMEWORK, GameSource
-from retro_gamer.games.stage import Stage
 
 PLAYING_NAMES = ("main", "play", "run", "start", "start_game", "play_game", "run_game", "new_game", "make_game", "game")
 _MAIN_MODULE = "__main__"

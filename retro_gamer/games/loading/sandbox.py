@@ -19,8 +19,8 @@ import blessed
 from blessed.keyboard import Keystroke
 
 from retro_gamer.errors import shown
-from retro_gamer.games.interception import interception
-from retro_gamer.games.keys import make_keystroke
+from retro_gamer.games.loading.capture import interception
+from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.scratch import Scratch
 
 _MOST_EMPTY_ANSWERS = 100

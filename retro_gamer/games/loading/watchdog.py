@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import IO, Any
 
-from retro_gamer.games.interception import interception
+from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.starvation import starved_seconds
 
 _LONGEST_PAUSE_SECONDS = 1.0

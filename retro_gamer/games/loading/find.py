@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, shown
-from retro_gamer.games.failures import describe_failure
 from retro_gamer.games.folders import file_of_module, find_game_file
+from retro_gamer.games.loading.failures import describe_failure
 
 FRAMEWORK = "retro"
 
