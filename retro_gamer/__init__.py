@@ -12,8 +12,8 @@ from retro_gamer.version import __version__
 
 if TYPE_CHECKING:
     from retro_gamer.errors import RetroGamerError
+    from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.environment import GameEnvironment
-    from retro_gamer.games.metadata import GameMetadata
     from retro_gamer.policy import PolicyInput, TrainedPolicy
     from retro_gamer.training.trainer import DQNTrainer
 
@@ -30,7 +30,7 @@ __all__ = [
 _PLACES = {
     "DQNTrainer": "retro_gamer.training.trainer",
     "GameEnvironment": "retro_gamer.games.environment",
-    "GameMetadata": "retro_gamer.games.metadata",
+    "GameMetadata": "retro_gamer.games.description",
     "PolicyInput": "retro_gamer.policy",
     "RetroGamerError": "retro_gamer.errors",
     "TrainedPolicy": "retro_gamer.policy",

@@ -17,9 +17,9 @@ from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.loss import unsquash
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged, read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.keys import make_keystroke
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.seeding import seed_generators, unseed_generators
 from retro_gamer.games.session import GameSession

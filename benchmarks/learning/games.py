@@ -11,9 +11,9 @@ from benchmarks.performance.work import BEAST, NAV, SNAKE
 from retro_gamer.evaluation.figures import Evaluation, summarise
 from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.shares import SEED_STRIDE
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.descriptions import find_description
 from retro_gamer.games.loading.factories import find_source, load_factory
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 
 MAX_TURNS = 2000

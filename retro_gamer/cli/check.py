@@ -17,8 +17,8 @@ from retro_gamer.errors import printable
 
 if TYPE_CHECKING:
     from retro_gamer.cli.check_text import Check
+    from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.findings import Findings
-    from retro_gamer.games.metadata import GameMetadata
 
 Game = Annotated[
     str,
@@ -130,8 +130,8 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
 
     One without actions is taken for the beginning of one: only the fields it has are looked at.
     """
+    from retro_gamer.games.description import GameMetadata, find_problems
     from retro_gamer.games.game_rules import find_problems_against
-    from retro_gamer.games.metadata import GameMetadata, find_problems
     from retro_gamer.games.suggestion import rank_rewards
     from retro_gamer.games.validation import toml_string
 
@@ -149,7 +149,7 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
 
 def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> GameMetadata | None:
     """Return the description as it will be, None if even then no network can be built for it."""
-    from retro_gamer.games.metadata import GameMetadata, find_problems
+    from retro_gamer.games.description import GameMetadata, find_problems
 
     values = {**suggested, **described}
     if find_problems(values) or not values.get("character_set"):

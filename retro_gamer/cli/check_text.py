@@ -13,7 +13,7 @@ from retro_gamer.cli.display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.findings import Findings, StateKey
 from retro_gamer.games.loading.keys import say_keys
-from retro_gamer.games.signals import compared_key
+from retro_gamer.games.rewards import compared_key
 from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.validation import SIGNALS
 

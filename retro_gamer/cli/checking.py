@@ -21,7 +21,7 @@ from retro_gamer.games.starvation import starved_seconds
 from retro_gamer.games.trial import Trial, TrialPlan
 
 if TYPE_CHECKING:
-    from retro_gamer.games.metadata import GameMetadata
+    from retro_gamer.games.description import GameMetadata
 
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0

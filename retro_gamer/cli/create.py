@@ -78,7 +78,7 @@ def _describe_game(config: RunConfig) -> str:
 
 def _facts(created: CreatedRun) -> list[tuple[str, str]]:
     from retro_gamer.games.loading.keys import say_keys
-    from retro_gamer.games.signals import describe_reward
+    from retro_gamer.games.rewards import describe_reward
 
     config, metadata = created.config, created.config.metadata
     width, height = metadata.board_size or (0, 0)

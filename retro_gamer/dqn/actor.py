@@ -20,7 +20,7 @@ from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession

@@ -10,8 +10,8 @@ from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import shown
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 
 

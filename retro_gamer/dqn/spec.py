@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 
 SIZES = ("n_layers", "layer_size", "crop_radius")

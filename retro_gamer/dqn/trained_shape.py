@@ -8,7 +8,7 @@ from typing import Any
 
 from retro_gamer.dqn.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.errors import CheckpointError, ConfigurationError, printable
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 
 MISFITS = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)

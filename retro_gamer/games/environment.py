@@ -10,11 +10,11 @@ import numpy as np
 from retro.game import Game
 
 from retro_gamer.errors import ConfigurationError, UsageError, shown
-from retro_gamer.games.discovery import discover
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.meeting import find_session_problems
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.observation import Observation, Observer, flatten
+from retro_gamer.games.open_game import find_session_problems
+from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 
 

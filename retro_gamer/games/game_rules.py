@@ -23,7 +23,7 @@ from retro_gamer.games.validation import (
 )
 
 if TYPE_CHECKING:
-    from retro_gamer.games.metadata import GameMetadata
+    from retro_gamer.games.description import GameMetadata
 
 
 def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.drawing import BoardEncoder, view_origin
+from retro_gamer.games.board import BoardEncoder, view_origin
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.watchdog import HungGameError
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of
 
 _LARGEST_STATE = 1e30

@@ -12,6 +12,7 @@ from retro.game import Game
 from retro.input import ProgrammaticInput
 
 from retro_gamer.errors import GameFailedError, shown
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.loading.capture import LeavingGameError, interception
 from retro_gamer.games.loading.failures import describe_failure
@@ -19,9 +20,8 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.loading.launcher import Launcher
 from retro_gamer.games.loading.watchdog import HungGameError
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.rewards import make_signal
 from retro_gamer.games.seeding import seed_generators
-from retro_gamer.games.signals import make_signal
 
 _LARGEST_REWARD = 1e30  # differences of such values still fit float32
 _LOG_MESSAGES_KEPT = 200

@@ -20,8 +20,8 @@ from retro_gamer.errors import (
     printable,
     shown,
 )
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.validation import find_field_problems
 from retro_gamer.games.validation import find_problems as find_metadata_problems
 from retro_gamer.hyperparameters import Hyperparameters

@@ -15,8 +15,8 @@ from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged
 from retro_gamer.errors import EngineError, printable
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.loop import Start, TrainingLoop

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import ConfigurationError, Problem, shown
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.creation import create_run_for, source_of_factory
 from retro_gamer.runs.directory import RunDirectory

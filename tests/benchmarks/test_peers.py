@@ -12,7 +12,7 @@ from benchmarks.peers.drivers import turn_counter
 from benchmarks.peers.environments import PEERS, environment_of, is_made
 from benchmarks.peers.published import NAV, SNAKE, Counts, write_game
 from benchmarks.records import ROOT
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 
 
 def test_environments_lie_outside_the_checkout_unless_told_otherwise(

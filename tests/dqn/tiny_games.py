@@ -7,7 +7,7 @@ from typing import Any
 
 from retro.game import Game
 
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 
 WIDTH, HEIGHT = 6, 3
 

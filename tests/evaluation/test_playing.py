@@ -8,7 +8,7 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, SeededGame, choose_randomly, play_games
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.session import GameSession, Turn
 
 METADATA = GameMetadata(actions=("KEY_RIGHT",), reward="score", board_size=(4, 1))

@@ -9,7 +9,7 @@ import pytest
 from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 
 PLAIN_GAME = """\
 from retro.game import Game

@@ -10,9 +10,9 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.discovery import discover
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.factories import find_source, load_factory
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 
 METADATA = GameMetadata(actions=("KEY_RIGHT", "KEY_LEFT"), reward="score")

@@ -12,8 +12,8 @@ from retro.examples.snake import create_game
 from retro.game import Game
 
 from retro_gamer.errors import ConfigurationError, GameFailedError, UsageError
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.environment import GameEnvironment
-from retro_gamer.games.metadata import GameMetadata
 
 
 def test_the_reference_example_runs_as_written() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import find_game_problems, finite_number, read_board_size
-from retro_gamer.games.metadata import GameMetadata
 
 
 def find(state: dict[str, Any], **fields: Any) -> list[Any]:

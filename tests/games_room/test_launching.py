@@ -12,9 +12,9 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.factories import Launcher, find_source, load_factory
 from retro_gamer.games.loading.launcher import find_framework_changes
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.games.session import GameSession
 
 Project = Callable[[dict[str, str]], Path]

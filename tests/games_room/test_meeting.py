@@ -9,10 +9,10 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.games.discovery import discover
-from retro_gamer.games.meeting import MEETING_TURNS, find_session_problems
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.open_game import MEETING_TURNS, find_session_problems
 from retro_gamer.games.player import PlayerFinder
+from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.creation import create_run

@@ -8,7 +8,7 @@ import pytest
 from retro.examples import snake
 
 from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 
 GOOD: dict[str, Any] = {"actions": ["KEY_RIGHT", "a"], "reward": "score"}
 

@@ -10,7 +10,7 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observation, Observer, flatten
 
 

@@ -8,9 +8,9 @@ import pytest
 from retro.errors import IllegalMove
 from retro.game import Game
 
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.rewards import DEFAULT_END, describe_reward, make_signal, worth_of_end
 from retro_gamer.games.session import GameSession
-from retro_gamer.games.signals import DEFAULT_END, describe_reward, make_signal, worth_of_end
 from tests.games_room.test_session import NOTHING, Script
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ConfigurationError, GameNotFoundError, RunNotFoundError, UsageError
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 from retro_gamer.runs.config import RunConfig, load_config, write_config
 

@@ -20,8 +20,8 @@ from retro_gamer.errors import (
     GameNotFoundError,
     RunExistsError,
 )
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.factories import load_factory
-from retro_gamer.games.metadata import GameMetadata
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.creation import create_run, create_run_for, source_of_factory
 from retro_gamer.runs.directory import RunDirectory

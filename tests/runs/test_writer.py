@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.games.metadata import GameMetadata
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import RunConfig, load_config, write_config
 from retro_gamer.runs.directory import RunDirectory

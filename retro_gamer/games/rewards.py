@@ -12,7 +12,7 @@ from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.validation import END, OTHERWISE, TURNS
 
 if TYPE_CHECKING:
-    from retro_gamer.games.metadata import GameMetadata
+    from retro_gamer.games.description import GameMetadata
 
 Signal = Callable[[Any], float]
 """Takes a game after a turn, returns the reward of that turn."""
