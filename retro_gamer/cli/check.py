@@ -18,7 +18,7 @@ from retro_gamer.errors import printable
 if TYPE_CHECKING:
     from retro_gamer.cli.check_text import Check
     from retro_gamer.games.description import GameMetadata
-    from retro_gamer.games.findings import Findings
+    from retro_gamer.games.probe.findings import Findings
 
 Game = Annotated[
     str,
@@ -85,9 +85,9 @@ def check_game(
         GameFailedError: if the game cannot be started.
     """
     from retro_gamer.cli.check_text import Check
-    from retro_gamer.cli.checking import estimate_cost, find_game, play_everywhere, play_here
+    from retro_gamer.games.probe.key_trial import TrialPlan
+    from retro_gamer.games.probe.workers import estimate_cost, find_game, play_everywhere, play_here
     from retro_gamer.games.suggestion import suggest_description
-    from retro_gamer.games.trial import TrialPlan
 
     started = time.monotonic()
     source, found = find_game(game)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
-from retro_gamer.games.findings import Findings
-from retro_gamer.games.listening import ARROWS
+from retro_gamer.games.probe.findings import Findings
+from retro_gamer.games.probe.key_scan import ARROWS
 from retro_gamer.games.validation import END, SIGNALS, TURNS
 
 _SCORE_NAMES = ("reward", "score", "points", "coins", "gold", "money", "apples", "level", "distance", "kills", "wins")

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.cli import checking, run
+from retro_gamer.cli import run
 from retro_gamer.cli.check_text import Check, find_remarks, to_json, to_lines
-from retro_gamer.cli.checking import play_everywhere
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.findings import Findings, KeyTrials, StateKey
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.games.trial import TrialPlan
+from retro_gamer.games.probe import workers as checking
+from retro_gamer.games.probe.findings import Findings, KeyTrials, StateKey
+from retro_gamer.games.probe.key_trial import TrialPlan
+from retro_gamer.games.probe.workers import play_everywhere
 
 GAMES = Path(__file__).parents[1] / "games"
 QUICK = ["--turns", "200", "--seconds", "0.5"]

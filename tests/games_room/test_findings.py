@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.games.findings import Failure, Findings, KeyTrials, StateKey, add_up
+from retro_gamer.games.probe.findings import Failure, Findings, KeyTrials, StateKey, add_up
 
 
 def met(*values: Any) -> StateKey:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from retro.agent import ArrowKeyAgent
 
-from retro_gamer.games.listening import ARROWS, find_keys
 from retro_gamer.games.loading.importing import ModuleSpace
+from retro_gamer.games.probe.key_scan import ARROWS, find_keys
 
 Project = Callable[[dict[str, str]], Path]
 

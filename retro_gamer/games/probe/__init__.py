@@ -1,0 +1,1 @@
+"""What `check` does: plays a game, tries its keys and proposes a description."""
