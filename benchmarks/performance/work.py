@@ -14,7 +14,7 @@ from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.replay.batch import Batch
-from retro_gamer.replay.block import Block
+from retro_gamer.replay.transition import Block
 from retro_gamer.runs.config_edit import update_config
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.directory import RunDirectory

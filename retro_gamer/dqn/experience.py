@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 
 from retro_gamer.dqn.loss import initial_priorities
-from retro_gamer.replay.block import Block
 from retro_gamer.replay.n_step import n_step_transitions
+from retro_gamer.replay.transition import Block
 
 
 @dataclasses.dataclass

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from retro_gamer.replay.batch import Batch
-from retro_gamer.replay.block import Block
 from retro_gamer.replay.priorities import Priorities
 from retro_gamer.replay.rare import RareExperiences
 from retro_gamer.replay.rows import ObservationRows
 from retro_gamer.replay.state import STATE_VERSION, check_state
-from retro_gamer.replay.transitions import TransitionRing, Transitions
+from retro_gamer.replay.storage import TransitionRing, Transitions
+from retro_gamer.replay.transition import Block
 
 COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
 """Of a transition in a copy: its two rows, action, return, discount and priority."""

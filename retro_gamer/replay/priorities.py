@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retro_gamer.replay.sum_tree import SumTree
+from retro_gamer.replay.samplers import SumTree
 
 SMALLEST_ERROR = 1e-6
 """Added to every error, so that a record whose error is 0 can still be drawn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retro_gamer.replay.transitions import TransitionRing
+from retro_gamer.replay.storage import TransitionRing
 
 WINDOW = 100_000
 """Only the newest are looked through, so that the work is bounded for a memory of any size."""

@@ -7,9 +7,9 @@ import numpy as np
 from retro_gamer.dqn.looks import make_look
 from retro_gamer.dqn.seen import SeenBatch, see
 from retro_gamer.dqn.spec import NetworkSpec
-from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
+from retro_gamer.replay.transition import Block
 from retro_gamer.training.work import Work
 
 OVERHEAD_BYTES = 1024 * 1024

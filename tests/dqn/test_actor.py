@@ -17,7 +17,7 @@ from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.dqn.spec import make_spec
 from retro_gamer.games.session import GameSession
-from retro_gamer.replay.block import Block
+from retro_gamer.replay.transition import Block
 from tests.dqn.samples import make_settings
 from tests.dqn.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
 

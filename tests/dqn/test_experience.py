@@ -10,7 +10,7 @@ import pytest
 
 from retro_gamer.dqn.experience import ExperienceBuilder
 from retro_gamer.dqn.loss import squash, unsquash
-from retro_gamer.replay.block import Block
+from retro_gamer.replay.transition import Block
 
 GAMMA = 0.9
 SHAPE = (2, 3, 1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.replay.sum_tree import SumTree
+from retro_gamer.replay.samplers import SumTree
 
 CAPACITIES = [1, 2, 15, 16, 17, 1024, 1025, 16 * 1024, 16 * 1024 + 1, 40_000]
 

@@ -14,8 +14,8 @@ from retro_gamer.dqn.spec import make_spec
 from retro_gamer.errors import GameNotFoundError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.replay.block import Block
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
+from retro_gamer.replay.transition import Block
 from retro_gamer.runs.config import load_config
 from retro_gamer.training.work import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, Work, share_of_spare_rows
 from tests.training.corridors import CORRIDOR, make_corridor_run

@@ -11,7 +11,7 @@ import torch
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
-from retro_gamer.replay.block import Block
+from retro_gamer.replay.transition import Block
 from retro_gamer.training.ray import processes
 from retro_gamer.training.ray.last_words import LastWords
 from retro_gamer.training.ray.processes import PlayingProcess
