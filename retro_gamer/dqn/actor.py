@@ -18,8 +18,8 @@ from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.experience import ExperienceBuilder
 from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
-from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import GameFailedError
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.seeding import seed_generators

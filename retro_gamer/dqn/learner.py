@@ -18,9 +18,9 @@ from retro_gamer.dqn.network import QNetwork
 from retro_gamer.dqn.recorded_step import RecordedStep
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import SeenBatch, see
-from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.step import PlainStep, Step, Trained
 from retro_gamer.dqn.threads import tiny_numbers_are_zero
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
 

@@ -22,10 +22,10 @@ from retro_gamer.dqn.by_hand import (
     pass_relu,
 )
 from retro_gamer.dqn.characters import CharacterAxis
-from retro_gamer.dqn.looks import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
 from retro_gamer.dqn.network import ListNetwork, QNetwork, Valued, linear_layers, make_head
-from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
+from retro_gamer.features.extractor import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
+from retro_gamer.features.spec import NetworkSpec
 
 FIRST_CHANNELS = 16
 CHANNELS = 32

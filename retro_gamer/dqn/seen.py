@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from retro_gamer.dqn.looks import Look, Looked
+from retro_gamer.features.extractor import Look, Looked
 from retro_gamer.replay.batch import Batch
 
 

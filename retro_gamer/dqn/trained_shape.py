@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from retro_gamer.dqn.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.errors import CheckpointError, ConfigurationError, printable
+from retro_gamer.features.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 

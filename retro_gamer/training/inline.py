@@ -6,7 +6,7 @@ import numpy as np
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.training.memory import Memory
 from retro_gamer.training.runtime import Event, Reported
 from retro_gamer.training.work import Work

@@ -11,10 +11,10 @@ from typing import Any
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.rationale import describe_network
-from retro_gamer.dqn.spec import NetworkSpec, make_spec
 from retro_gamer.dqn.threads import set_threads
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged
 from retro_gamer.errors import EngineError, printable
+from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters

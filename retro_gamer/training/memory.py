@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.dqn.looks import make_look
 from retro_gamer.dqn.seen import SeenBatch, see
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.extractor import make_look
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
 from retro_gamer.replay.transition import Block

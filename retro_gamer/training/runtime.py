@@ -9,7 +9,7 @@ import numpy as np
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
 from retro_gamer.dqn.seen import SeenBatch
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

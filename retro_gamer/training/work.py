@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.loading.find import GameSource

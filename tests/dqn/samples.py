@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.batch import Batch
 

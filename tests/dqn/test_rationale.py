@@ -6,7 +6,7 @@ import pytest
 
 from retro_gamer.dqn.rationale import describe_network
 from retro_gamer.dqn.scene import make_network
-from retro_gamer.dqn.spec import make_spec
+from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from tests.dqn.samples import make_settings
 

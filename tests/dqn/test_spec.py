@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from retro_gamer.dqn.spec import NetworkSpec, make_spec
+from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from tests.dqn.samples import make_settings
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from retro_gamer.dqn.learner import UpdateResult
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.loop import Start, TrainingLoop

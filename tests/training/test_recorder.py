@@ -8,8 +8,8 @@ import torch
 
 from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.learner import Learner
-from retro_gamer.dqn.spec import make_spec
 from retro_gamer.errors import EngineError
+from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.config import load_config

@@ -10,8 +10,8 @@ import pytest
 
 from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
-from retro_gamer.dqn.spec import make_spec
 from retro_gamer.errors import GameNotFoundError
+from retro_gamer.features.spec import make_spec
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS

@@ -174,7 +174,7 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings
     import math
 
     from retro_gamer.dqn.learner import Learner
-    from retro_gamer.dqn.spec import make_spec
+    from retro_gamer.features.spec import make_spec
     from retro_gamer.hyperparameters import Hyperparameters
     from retro_gamer.training.machine import count_cpus
     from retro_gamer.training.measure import measure_service_times

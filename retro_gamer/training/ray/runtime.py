@@ -14,8 +14,8 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
-from retro_gamer.dqn.spec import NetworkSpec
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.ray.last_words import LastWords, clear_away

@@ -23,7 +23,7 @@ from retro_gamer.dqn.board import (
     summarise,
     window_places,
 )
-from retro_gamer.dqn.spec import NetworkSpec
+from retro_gamer.features.spec import NetworkSpec
 
 KERNEL = 3
 BLOCK = 2
