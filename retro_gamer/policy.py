@@ -12,9 +12,6 @@ from blessed.keyboard import Keystroke
 from retro.game import Game
 from retro.input import InputSource
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
-from retro_gamer.dqn.evaluator import Evaluator
-from retro_gamer.dqn.loss import unsquash
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged, read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.games.description import GameMetadata
@@ -24,6 +21,9 @@ from retro_gamer.games.observation import Observer
 from retro_gamer.games.seeding import seed_generators, unseed_generators
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.validation import is_board_size
+from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.learning.inference import Evaluator
+from retro_gamer.learning.losses import unsquash
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from retro_gamer.dqn.checkpoint import dump_checkpoint, load_checkpoint
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.features.spec import make_spec
+from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
+from retro_gamer.learning.learner import Learner
 from retro_gamer.runs.config import RunConfig, load_config
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.directory import RunDirectory

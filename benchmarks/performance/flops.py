@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from retro_gamer.dqn.learner import Learner
+from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.batch import Batch
 
 

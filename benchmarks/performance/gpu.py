@@ -27,11 +27,11 @@ from benchmarks.child import end_session, run_module, say_result
 from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
-from retro_gamer.dqn.learner import Learner
-from retro_gamer.dqn.recorded_step import RecordedStep
 from retro_gamer.dqn.seen import see
-from retro_gamer.dqn.step import PlainStep
-from retro_gamer.dqn.threads import set_threads
+from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.learner import Learner
+from retro_gamer.learning.step import PlainStep
+from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.work import Work
 

@@ -17,8 +17,8 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.work import SNAKE, make_learner, making_work
 from retro_gamer.dqn.messages import Grant
-from retro_gamer.dqn.threads import set_threads
 from retro_gamer.games.loading.keys import make_keystroke
+from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.work import Work
 

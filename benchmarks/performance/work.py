@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.features.spec import NetworkSpec, make_spec
+from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.batch import Batch
 from retro_gamer.replay.transition import Block
 from retro_gamer.runs.config_edit import update_config

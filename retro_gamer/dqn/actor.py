@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from retro_gamer.dqn.evaluator import Evaluator
 from retro_gamer.dqn.experience import ExperienceBuilder
 from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
@@ -25,6 +24,7 @@ from retro_gamer.games.observation import Observer
 from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.inference import Evaluator
 
 Push = Callable[..., int]
 """Takes a Block, returns the turns replay has received in all."""

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from retro_gamer.dqn.loss import initial_priorities
+from retro_gamer.learning.losses import initial_priorities
 from retro_gamer.replay.n_step import n_step_transitions
 from retro_gamer.replay.transition import Block
 

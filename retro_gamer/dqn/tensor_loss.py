@@ -1,4 +1,4 @@
-"""The arithmetic of `retro_gamer.dqn.loss` on tensors, for a device to which nothing should be asked in between.
+"""The arithmetic of `retro_gamer.learning.losses` on tensors, for a device to which nothing should be asked in between.
 
 A test holds the two against each other. As few operations as can be: on a few numbers each takes the same two
 microseconds.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from retro_gamer.dqn.loss import SQUEEZE
+from retro_gamer.learning.losses import SQUEEZE
 
 
 def squash(value: torch.Tensor) -> torch.Tensor:

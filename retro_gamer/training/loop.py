@@ -7,10 +7,10 @@ import math
 import time
 from collections import deque
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Episode, Grant
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.learner import Learner
 from retro_gamer.runs.log import EpisodeLine
 from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures

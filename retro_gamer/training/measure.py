@@ -8,10 +8,10 @@ import time
 import numpy as np
 
 from retro_gamer.dqn.actor import Actor
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.dqn.seen import see
-from retro_gamer.dqn.threads import set_threads
+from retro_gamer.learning.learner import Learner
+from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.batch import Batch
 from retro_gamer.training.plan import ServiceTimes
 from retro_gamer.training.work import Work

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from typing import Any, Protocol
 
-from retro_gamer.dqn.checkpoint import dump_checkpoint
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.errors import EngineError
 from retro_gamer.features.spec import SIZES
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.checkpoint import dump_checkpoint
+from retro_gamer.learning.learner import Learner
 from retro_gamer.runs.checkpoints import FINAL, checkpoint_name
 from retro_gamer.runs.episodes import EpisodeLine
 from retro_gamer.runs.snapshots import snapshot_name

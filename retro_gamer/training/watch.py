@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from retro_gamer.dqn.loss import squash
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.losses import squash
 from retro_gamer.training.schedule import epsilon_after, share_of_exploration
 
 CHECK_EPISODES = 100

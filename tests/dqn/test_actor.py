@@ -12,11 +12,11 @@ import torch
 from retro.game import Game
 
 from retro_gamer.dqn.actor import Actor
-from retro_gamer.dqn.learner import Learner
-from retro_gamer.dqn.loss import squash, unsquash
 from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.session import GameSession
+from retro_gamer.learning.learner import Learner
+from retro_gamer.learning.losses import squash, unsquash
 from retro_gamer.replay.transition import Block
 from tests.dqn.samples import make_settings
 from tests.dqn.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from retro_gamer.dqn.average import WeightAverage
-from retro_gamer.dqn.learner import Learner
+from retro_gamer.learning.learner import Learner
 from tests.dqn.samples import make_batch, make_settings, make_small_spec
 
 

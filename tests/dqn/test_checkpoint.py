@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.errors import CheckpointError
+from retro_gamer.learning.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
+from retro_gamer.learning.learner import Learner
 from tests.dqn.samples import make_batch, make_settings, make_small_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")

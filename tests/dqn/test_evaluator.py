@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.evaluator import Evaluator
-from retro_gamer.dqn.learner import Learner
+from retro_gamer.learning.inference import Evaluator
+from retro_gamer.learning.learner import Learner
 from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}

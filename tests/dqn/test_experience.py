@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.dqn.experience import ExperienceBuilder
-from retro_gamer.dqn.loss import squash, unsquash
+from retro_gamer.learning.losses import squash, unsquash
 from retro_gamer.replay.transition import Block
 
 GAMMA = 0.9

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
+from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import StorageError
+from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.patience import PatientWriter
 from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name

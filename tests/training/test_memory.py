@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.features.extractor import make_look
+from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.memory import Memory
 from retro_gamer.training.work import Work

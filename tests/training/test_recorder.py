@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.errors import EngineError
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.learning.learner import Learner
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.log import EpisodeLine

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.errors import CheckpointError
+from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.runs.config import load_config
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import PreparedRun, prepare_run

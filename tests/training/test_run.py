@@ -9,7 +9,6 @@ import pytest
 import torch
 from retro.game import Game
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -19,6 +18,7 @@ from retro_gamer.errors import (
     RunNotFoundError,
     UsageError,
 )
+from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.runs.config import load_config, update_config
 from retro_gamer.runs.directory import RunDirectory

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.errors import GameNotFoundError
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
 from retro_gamer.replay.transition import Block
 from retro_gamer.runs.config import load_config

@@ -173,9 +173,9 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings
         return None
     import math
 
-    from retro_gamer.dqn.learner import Learner
     from retro_gamer.features.spec import make_spec
     from retro_gamer.hyperparameters import Hyperparameters
+    from retro_gamer.learning.learner import Learner
     from retro_gamer.training.machine import count_cpus
     from retro_gamer.training.measure import measure_service_times
     from retro_gamer.training.plan import most_learner_threads

@@ -9,9 +9,9 @@ from typing import Any
 import ray
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
-from retro_gamer.dqn.threads import set_threads
 from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.games.scratch import stay_in_scratch
+from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.growth import Growth
 from retro_gamer.training.ray.last_words import LastWords

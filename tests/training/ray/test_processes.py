@@ -9,8 +9,8 @@ import pytest
 import ray
 import torch
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant
+from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.ray import processes
 from retro_gamer.training.ray.last_words import LastWords

@@ -13,10 +13,10 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from retro_gamer.dqn.learner import Learner
 from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.learner import Learner
 from retro_gamer.training.plan import ServiceTimes, make_plan
 from retro_gamer.training.ray import runtime as runtime_module
 from retro_gamer.training.ray.last_words import LastWords, clear_away

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import ray
 
-from retro_gamer.dqn.checkpoint import load_checkpoint
 from retro_gamer.dqn.messages import Weights
+from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress

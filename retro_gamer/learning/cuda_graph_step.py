@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from retro_gamer.dqn.loss import unsquash, weighted_huber
 from retro_gamer.dqn.seen import SeenBatch
-from retro_gamer.dqn.step import StepFigures, Trained
 from retro_gamer.dqn.tensor_loss import double_q_errors, huber_gradient
+from retro_gamer.learning.losses import unsquash, weighted_huber
+from retro_gamer.learning.step import StepFigures, Trained
 
 WARM_STEPS = 3
 """Before recording: what is loaded or tuned at an operation's first use must not be recorded."""

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.dqn.adam import MOMENTS, FlatAdam
 from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.recorded_step import RecordedStep
 from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import SeenBatch, see
-from retro_gamer.dqn.step import PlainStep, Step, Trained
-from retro_gamer.dqn.threads import tiny_numbers_are_zero
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.optimizer import MOMENTS, FlatAdam
+from retro_gamer.learning.step import PlainStep, Step, Trained
+from retro_gamer.learning.threads import tiny_numbers_are_zero
 from retro_gamer.replay.batch import Batch
 
 NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
