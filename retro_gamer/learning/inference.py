@@ -9,8 +9,8 @@ import torch
 
 from retro_gamer.dqn.flat import FlatParameters
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.scene import make_network
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.networks.cnn import make_network
 
 
 class Evaluator:

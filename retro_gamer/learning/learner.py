@@ -13,12 +13,12 @@ from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam
 from retro_gamer.learning.step import PlainStep, Step, Trained
 from retro_gamer.learning.threads import tiny_numbers_are_zero

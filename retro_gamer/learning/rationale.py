@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
-from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import BoardNetwork, PlayerNetwork, SceneNetwork
 from retro_gamer.errors import shown
 from retro_gamer.features.extractor import NEAR_RADIUS, SURVEY_RADIUS
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.cnn import BoardNetwork, PlayerNetwork, SceneNetwork
 
 
 def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:

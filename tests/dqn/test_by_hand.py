@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from retro_gamer.dqn.flat import FlatParameters
-from retro_gamer.dqn.network import QNetwork
-from retro_gamer.dqn.scene import make_network
 from retro_gamer.dqn.seen import see
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
+from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.cnn import make_network
 from tests.dqn.samples import make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,10 @@ import torch
 from torch.nn import functional
 
 from retro_gamer.dqn.board import summarise
-from retro_gamer.dqn.network import ListNetwork
-from retro_gamer.dqn.scene import (
+from retro_gamer.features.extractor import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS
+from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.networks.base import ListNetwork
+from retro_gamer.learning.networks.cnn import (
     CHANNELS,
     FIRST_CHANNELS,
     BoardNetwork,
@@ -20,8 +22,6 @@ from retro_gamer.dqn.scene import (
     SceneNetwork,
     make_network,
 )
-from retro_gamer.features.extractor import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS
-from retro_gamer.features.spec import NetworkSpec
 from tests.dqn.samples import make_boards, make_small_spec
 
 KINDS = {

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.scene import make_network
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
+from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.rationale import describe_network
 from tests.dqn.samples import make_settings
 

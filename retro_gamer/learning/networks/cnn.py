@@ -12,7 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
-from retro_gamer.dqn.by_hand import (
+from retro_gamer.dqn.characters import CharacterAxis
+from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
+from retro_gamer.features.extractor import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
+from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.networks.base import ListNetwork, QNetwork, Valued, linear_layers, make_head
+from retro_gamer.learning.networks.manual_gradients import (
     backward_duel,
     backward_layers,
     backward_linear,
@@ -21,11 +26,6 @@ from retro_gamer.dqn.by_hand import (
     gradient_of,
     pass_relu,
 )
-from retro_gamer.dqn.characters import CharacterAxis
-from retro_gamer.dqn.network import ListNetwork, QNetwork, Valued, linear_layers, make_head
-from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
-from retro_gamer.features.extractor import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
-from retro_gamer.features.spec import NetworkSpec
 
 FIRST_CHANNELS = 16
 CHANNELS = 32

@@ -18,10 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.dqn.by_hand import backward_layers, forward_layers, gradient_of, pass_relu
 from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.features.extractor import Looked, make_look
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.networks.manual_gradients import backward_layers, forward_layers, gradient_of, pass_relu
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The Q-networks and their gradients."""
