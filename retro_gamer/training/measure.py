@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from retro_gamer.dqn.actor import Actor
+from retro_gamer.acting.actor import Actor
 from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.dqn.seen import see
 from retro_gamer.learning.learner import Learner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retro_gamer.dqn.exploration import ladder
+from retro_gamer.acting.exploration import ladder
 from retro_gamer.hyperparameters import Hyperparameters
 
 

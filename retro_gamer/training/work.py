@@ -15,7 +15,7 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS, ReplayBuffer
 
 if TYPE_CHECKING:
-    from retro_gamer.dqn.actor import Actor
+    from retro_gamer.acting.actor import Actor
 
 SHORT_GRANT_UPDATES = 16
 """Where the learner sets the pace, an actor is granted the turns of about so many updates at a time."""
@@ -47,7 +47,7 @@ class Work:
 
     def make_actor(self, *, n_games: int, block_turns: int, seed: int) -> Actor:
         """Return an actor for `n_games` games of this run, each with its own copy of the game's modules."""
-        from retro_gamer.dqn.actor import Actor  # here, so that the process of replay does without torch
+        from retro_gamer.acting.actor import Actor  # here, so that the process of replay does without torch
 
         return Actor(
             make_session=lambda: GameSession(self.load_factory(), self.metadata, self.source),

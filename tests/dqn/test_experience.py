@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.experience import ExperienceBuilder
+from retro_gamer.acting.rollout import ExperienceBuilder
 from retro_gamer.learning.losses import squash, unsquash
 from retro_gamer.replay.transition import Block
 

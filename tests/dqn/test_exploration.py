@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
+from retro_gamer.acting.exploration import ALL, Exploration, best_of, is_settled
 from tests.dqn.samples import make_settings
 
 N = 20_000

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from retro_gamer.dqn.experience import ExperienceBuilder
-from retro_gamer.dqn.exploration import ALL, Exploration, best_of, is_settled
+from retro_gamer.acting.exploration import ALL, Exploration, best_of, is_settled
+from retro_gamer.acting.rollout import ExperienceBuilder
 from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
 from retro_gamer.errors import GameFailedError
 from retro_gamer.features.spec import NetworkSpec
