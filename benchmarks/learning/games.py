@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.learning.experts import EXPERTS
 from benchmarks.performance.work import BEAST, NAV, SNAKE
-from retro_gamer.evaluation.figures import Evaluation, summarise
 from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
-from retro_gamer.evaluation.shares import SEED_STRIDE
+from retro_gamer.evaluation.pool import SEED_STRIDE
+from retro_gamer.evaluation.statistics import Evaluation, summarise
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.descriptions import find_description
 from retro_gamer.games.loading.factories import find_source, load_factory

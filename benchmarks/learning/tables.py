@@ -11,7 +11,7 @@ from benchmarks.learning.games import normalise
 from benchmarks.learning.parts import MARKS
 from benchmarks.learning.variants import BASE
 from benchmarks.records import Record, format_number, format_table
-from retro_gamer.evaluation.figures import half_interval_95
+from retro_gamer.evaluation.statistics import half_interval_95
 
 Records = Mapping[str, Record]
 Figures = Mapping[str, Any]

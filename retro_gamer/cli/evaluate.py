@@ -14,7 +14,7 @@ from retro_gamer.cli.options import Debug, RunDir
 from retro_gamer.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from retro_gamer.evaluation.figures import Evaluation
+    from retro_gamer.evaluation.statistics import Evaluation
     from retro_gamer.runs.directory import RunDirectory
 
 RANDOM = "random"
@@ -54,7 +54,7 @@ def evaluate(
     if checkpoint is not None and all_checkpoints:
         raise UsageError("--checkpoint names one and --all-checkpoints takes every one: give one of the two")
     from retro_gamer.cli.counter import Counter
-    from retro_gamer.evaluation.shares import evaluate_checkpoints
+    from retro_gamer.evaluation.pool import evaluate_checkpoints
     from retro_gamer.runs.config import load_config
     from retro_gamer.runs.directory import RunDirectory
     from retro_gamer.training.machine import count_cpus

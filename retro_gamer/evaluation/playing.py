@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.evaluation.figures import GameResult
+from retro_gamer.evaluation.statistics import GameResult
 from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.seeding import make_player_generator, seed_generators
 from retro_gamer.games.session import GameSession

@@ -9,8 +9,8 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.cli.evaluate import format_evaluations
-from retro_gamer.evaluation import shares
-from retro_gamer.evaluation.figures import Evaluation
+from retro_gamer.evaluation import pool as shares
+from retro_gamer.evaluation.statistics import Evaluation
 from retro_gamer.runs.directory import RunDirectory
 from tests.trained_runs import make_run, make_trained_run
 

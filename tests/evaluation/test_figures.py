@@ -5,7 +5,7 @@ import math
 import pytest
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.evaluation.figures import (
+from retro_gamer.evaluation.statistics import (
     GameResult,
     find_telling_keys,
     half_interval_95,

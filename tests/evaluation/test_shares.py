@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import CheckpointError, GameFailedError
-from retro_gamer.evaluation.shares import Share, deal_seeds, evaluate_checkpoints, play_share
+from retro_gamer.evaluation.pool import Share, deal_seeds, evaluate_checkpoints, play_share
 from tests.trained_runs import LEFT, RIGHT, WALK, make_trained_run, save
 
 FROM_START_TO_THE_RIGHT_EDGE = 6
