@@ -24,8 +24,8 @@ from retro_gamer.games.validation import is_board_size
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Evaluator
 from retro_gamer.learning.losses import unsquash
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
 
 _MUST_FIT = ("actions", "observe_state", "board_size", "spatial", "observe")
 

@@ -17,10 +17,10 @@ from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
+from retro_gamer.run.log import TrainingLog
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.description_file import write_description
-from retro_gamer.runs.log import TrainingLog
 from retro_gamer.training.progress import LoggingReporter
 from retro_gamer.training.run import train
 from tests.cli.shows import show
@@ -152,7 +152,7 @@ def test_a_game_that_changes_the_framework_gets_one_slot_a_process(copy_of, tmp_
     folder = copy_of("changes_framework")
     script = (
         "import sys\nfrom retro_gamer.runs.creation import create_run\n"
-        "from retro_gamer.runs.directory import RunDirectory\n"
+        "from retro_gamer.run.directory import RunDirectory\n"
         "from retro_gamer.training.preparation import prepare_run\n"
         f"create_run('.', 'run', {SETTINGS!r})\n"
         "prepared = prepare_run(RunDirectory.open('run'))\n"

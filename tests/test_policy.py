@@ -17,7 +17,7 @@ from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, RunNotF
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import PolicyInput, TrainedPolicy
-from retro_gamer.runs.config import load_config, update_config
+from retro_gamer.run.config import load_config, update_config
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, RIGHT, make_run, save
 
 

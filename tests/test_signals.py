@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.log import TrainingLog
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.log import TrainingLog
 from tests.trained_runs import WALK, make_run
 
 UNWRITABLE_HOME = {"HOME": "/dev/null"}

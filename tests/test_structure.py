@@ -102,11 +102,11 @@ def test_the_rules_catch_what_they_forbid() -> None:
         "    sys.exit(1)\n"
         "    print(2)\n" + "    x = 1\n" * 50
     )
-    module = Path("runs/log.py")
+    module = Path("run/log.py")
     assert [line.split()[0][-1] for line in find_climbing(module, tree)] == ["3", "4", "4", "5"]
-    assert find_imports("torch", module, tree) == ["runs/log.py:1 imports torch.nn"]
+    assert find_imports("torch", module, tree) == ["run/log.py:1 imports torch.nn"]
     assert [said.split()[-1] for said in find_speaking(module, tree)] == ["sys.exit", "print"]
-    assert find_long_functions(module, tree) == ["runs/log.py: f has 58 lines"]
+    assert find_long_functions(module, tree) == ["run/log.py: f has 58 lines"]
 
 
 def test_a_setting_counts_as_read_only_where_it_is_used() -> None:

@@ -162,7 +162,7 @@ def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findin
 def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> list[str]:
     """Return what to type next."""
     from retro_gamer.games.loading.pyproject import SECTION
-    from retro_gamer.runs.toml_file import toml_text
+    from retro_gamer.run.toml import toml_text
 
     typed = shlex.quote(game)
     create = ["Next:", "", f"    retro-gamer create --game {typed} --output runs/{_run_name(done.game)}"]

@@ -14,7 +14,7 @@ from retro_gamer.errors import ConfigurationError, Problem, printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
 
 if TYPE_CHECKING:
-    from retro_gamer.runs.config import RunConfig
+    from retro_gamer.run.config import RunConfig
     from retro_gamer.runs.creation import CreatedRun
 
 Game = Annotated[

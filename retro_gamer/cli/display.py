@@ -16,7 +16,7 @@ from rich.text import Text
 
 from retro_gamer.cli.lasting_stream import LastingStream
 from retro_gamer.errors import printable
-from retro_gamer.runs.log import wrap_lines
+from retro_gamer.run.log import wrap_lines
 from retro_gamer.training.progress import Progress, Reporter
 
 LINE_SECONDS = 5.0

@@ -15,7 +15,7 @@ from retro_gamer.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from retro_gamer.evaluation.statistics import Evaluation
-    from retro_gamer.runs.directory import RunDirectory
+    from retro_gamer.run.directory import RunDirectory
 
 RANDOM = "random"
 COLUMNS = ("mean", "95% +-", "median", "best", "turns")
@@ -55,8 +55,8 @@ def evaluate(
         raise UsageError("--checkpoint names one and --all-checkpoints takes every one: give one of the two")
     from retro_gamer.cli.counter import Counter
     from retro_gamer.evaluation.pool import evaluate_checkpoints
-    from retro_gamer.runs.config import load_config
-    from retro_gamer.runs.directory import RunDirectory
+    from retro_gamer.run.config import load_config
+    from retro_gamer.run.directory import RunDirectory
     from retro_gamer.training.machine import count_cpus
 
     config = load_config(run_dir)

@@ -47,7 +47,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     from retro_gamer.games.session import GameSession
     from retro_gamer.learning.threads import set_threads
     from retro_gamer.policy import TrainedPolicy
-    from retro_gamer.runs.config import load_config
+    from retro_gamer.run.config import load_config
 
     policy = TrainedPolicy(run_dir, checkpoint)
     source = load_config(run_dir).require_source()

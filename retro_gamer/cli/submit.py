@@ -69,7 +69,7 @@ def submit(
     The game and the run are sent there; log and checkpoints come back into RUN_DIR as training proceeds.
     """
     from retro_gamer.cli.attach import follow
-    from retro_gamer.runs.directory import RunDirectory
+    from retro_gamer.run.directory import RunDirectory
     from retro_gamer.training.cluster.jobs import JobServer
     from retro_gamer.training.cluster.options import ClusterOptions
     from retro_gamer.training.cluster.submission import plan_job, send_job

@@ -19,7 +19,7 @@ from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.policy import TrainedPolicy
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
 
 SHARES_A_PROCESS = 4
 """At least so many shares of many games, so that what is done can be told and no process is left waiting."""

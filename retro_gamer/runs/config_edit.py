@@ -9,9 +9,9 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Array
 
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.toml import BOM, parse_toml, read_text, toml_text
 from retro_gamer.runs.atomic import write_atomic
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.toml_file import BOM, parse_toml, read_text, toml_text
 
 
 def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from retro_gamer.errors import printable
 from retro_gamer.hyperparameters import Setting
+from retro_gamer.run.toml import toml_text
 from retro_gamer.runs.places import name_place
-from retro_gamer.runs.toml_file import toml_text
 
 if TYPE_CHECKING:
-    from retro_gamer.runs.config import RunConfig
+    from retro_gamer.run.config import RunConfig
 
 FORMAT_VERSION = 1
 """Raised when a config.toml written from then on could be misread by an older version."""

@@ -24,9 +24,9 @@ from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.validation import FIELDS
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.runs.config import RunConfig, write_config
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.lock import RunLock
+from retro_gamer.run.config import RunConfig, write_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.files import RunLock
 
 SETTINGS_PLACE = "the hyperparameters"
 

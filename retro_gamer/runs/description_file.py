@@ -12,8 +12,8 @@ from tomlkit.items import Table
 from retro_gamer.errors import UsageError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.pyproject import SECTION, folders_above
+from retro_gamer.run.toml import BOM, parse_toml, read_text, toml_text
 from retro_gamer.runs.atomic import write_atomic
-from retro_gamer.runs.toml_file import BOM, parse_toml, read_text, toml_text
 
 _NAME = "retro-gamer"
 

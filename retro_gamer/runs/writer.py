@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.log import TrainingLog
+from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
 from retro_gamer.runs.checkpoints import CheckpointFile
 from retro_gamer.runs.config_edit import update_config
-from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.log import TrainingLog
-from retro_gamer.runs.snapshots import SnapshotFile, SnapshotFolder
 
 
 class RunWriter(Protocol):

@@ -11,7 +11,7 @@ from retro_gamer.dqn.messages import Episode, Grant
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
-from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.faults import FaultBook
 from retro_gamer.training.figures import Figures
 from retro_gamer.training.keeping import Keeper

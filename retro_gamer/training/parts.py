@@ -12,10 +12,10 @@ from typing import Any
 
 from retro_gamer.errors import RunExistsError
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.runs.checkpoints import LATEST
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.snapshots import SnapshotFolder
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.learning import LearnerTask
 from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down

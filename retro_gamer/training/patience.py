@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from retro_gamer.errors import RetroGamerError, StorageError
-from retro_gamer.runs.patience import PatientWriter
+from retro_gamer.run.writer import PatientWriter
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.progress import Reporter
 

@@ -17,9 +17,9 @@ from retro_gamer.games.random_play import Discovery, discover
 from retro_gamer.games.seeding import seed_generators
 from retro_gamer.games.session import GameSession
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.config_edit import update_config
-from retro_gamer.runs.directory import RunDirectory
 
 MOST_TURNS_FOR_THE_PLAYER = 200
 """Random turns played, at most, where the characters are known: they show which agent the keys move."""

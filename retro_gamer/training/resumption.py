@@ -9,8 +9,8 @@ from typing import Any
 from retro_gamer.dqn.trained_shape import read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.checkpoints import LATEST, CheckpointFile, checkpoint_name
-from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.training.preparation import PreparedRun
 from retro_gamer.training.recorder import describe_fit
 

@@ -16,9 +16,9 @@ from typing import Any
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import HangWatch
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.lock import RunLock
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.files import RunLock
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.package import plan_package
 from retro_gamer.training.learning import TrainingOutcome, run_learner

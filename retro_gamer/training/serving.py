@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from retro_gamer.errors import RetroGamerError
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.mirror import Mirror
+from retro_gamer.run.status import MOST_NOTES, STATUS_NAME, FileIndex, RunStatus
 from retro_gamer.runs.atomic import write_atomic
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.mirror import Mirror
-from retro_gamer.runs.status import MOST_NOTES, STATUS_NAME, FileIndex, RunStatus
 from retro_gamer.runs.storage import Storage
 from retro_gamer.training.progress import Progress, Reporter
 

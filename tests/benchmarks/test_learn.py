@@ -12,7 +12,7 @@ from benchmarks.learning.trainings import keep_latest, make_fresh_run
 from benchmarks.performance.parts import QUICK
 from benchmarks.performance.parts import Part as Measurement
 from benchmarks.records import load_record, load_records, save_record
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
 from tests.benchmarks.examples import QUIET, make_record
 
 

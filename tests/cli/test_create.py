@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
 from tests.trained_runs import DESCRIPTION, WALK, make_trained_run
 
 SNAKE = ["create", "--game", "retro.examples.snake", "--output"]

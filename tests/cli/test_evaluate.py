@@ -11,7 +11,7 @@ from retro_gamer.cli import run
 from retro_gamer.cli.evaluate import format_evaluations
 from retro_gamer.evaluation import pool as shares
 from retro_gamer.evaluation.statistics import Evaluation
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from tests.trained_runs import make_run, make_trained_run
 
 FIGURES = Evaluation(

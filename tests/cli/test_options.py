@@ -7,7 +7,7 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
 
 OTHER_VALUES: dict[type, Any] = {int: 7, float: 0.125, bool: True}
 

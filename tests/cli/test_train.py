@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.runs.log import TrainingLog
+from retro_gamer.run.log import TrainingLog
 from retro_gamer.training.run import TrainingOutcome
 from tests.trained_runs import make_run, make_trained_run
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from tests.cluster.nodes import Cluster
 from tests.test_docs import GAME, ROOT, commands, shorten
 from tests.training.corridors import episodes_of

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.status import is_run_file
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.status import is_run_file
 from tests.cluster.nodes import Cluster, wait_until
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, make_slow_game
 

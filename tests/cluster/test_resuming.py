@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retro_gamer.runs.log import TrainingLog
+from retro_gamer.run.log import TrainingLog
 from tests.cluster.nodes import Cluster
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from tests.cluster.hosts import TwoHosts, two_hosts
 from tests.cluster.nodes import wait_until
 from tests.training.corridors import episodes_of, make_corridor_run, make_slow_game

@@ -14,7 +14,7 @@ from retro_gamer.games.open_game import MEETING_TURNS, find_session_problems
 from retro_gamer.games.player import PlayerFinder
 from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
 from retro_gamer.runs.creation import create_run
 from retro_gamer.training.preparation import prepare_run, write_down
 

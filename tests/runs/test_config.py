@@ -13,7 +13,7 @@ from retro_gamer.errors import ConfigurationError, GameNotFoundError, RunNotFoun
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
-from retro_gamer.runs.config import RunConfig, load_config, write_config
+from retro_gamer.run.config import RunConfig, load_config, write_config
 
 METADATA = GameMetadata(
     actions=(

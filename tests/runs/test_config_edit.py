@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ConfigurationError, RunNotFoundError
-from retro_gamer.runs.config import load_config, update_config, write_config
+from retro_gamer.run.config import load_config, update_config, write_config
 from tests.runs.test_config import make_config
 
 HAND_EDITED = """\

@@ -22,10 +22,10 @@ from retro_gamer.errors import (
 )
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.factories import load_factory
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.files import RunLock
 from retro_gamer.runs.creation import create_run, create_run_for, source_of_factory
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.lock import RunLock
 
 GAME = """\
 from retro.game import Game

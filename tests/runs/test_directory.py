@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, UsageError
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 
 
 @pytest.fixture

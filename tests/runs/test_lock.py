@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import RunExistsError
-from retro_gamer.runs import lock as lock_module
-from retro_gamer.runs.lock import RunLock
+from retro_gamer.run import files as lock_module
+from retro_gamer.run.files import RunLock
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from retro_gamer.runs.lock import RunLock
+from retro_gamer.run.files import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from retro_gamer.run.log import HEADER_WIDTH, TrainingLog, wrap_lines
 from retro_gamer.runs.episodes import EpisodeLine, format_episode
-from retro_gamer.runs.log import HEADER_WIDTH, TrainingLog, wrap_lines
 
 
 def _episode(number: int) -> EpisodeLine:
@@ -189,7 +189,7 @@ def test_bytes_that_are_no_text_survive(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from retro_gamer.runs.log import TrainingLog
+from retro_gamer.run.log import TrainingLog
 from retro_gamer.runs.episodes import EpisodeLine
 log = TrainingLog(Path(sys.argv[1]))
 for n in range(1, 51):

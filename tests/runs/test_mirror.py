@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.runs import mirror as mirror_module
-from retro_gamer.runs.mirror import Mirror
+from retro_gamer.run import mirror as mirror_module
+from retro_gamer.run.mirror import Mirror
 from retro_gamer.runs.storage import Storage, hide_secrets
 from tests.runs.storages import SECRET, FailingStorage, S3Server, contents, make_run
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.mirror import Mirror
-from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.runs.status import STATUS_NAME, FileIndex, RunStatus
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.mirror import Mirror
+from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.run.status import STATUS_NAME, FileIndex, RunStatus
 from retro_gamer.runs.storage import Storage
 from tests.runs.storages import FailingStorage, S3Server, contents, make_run
 

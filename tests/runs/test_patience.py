@@ -9,13 +9,13 @@ import pytest
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.runs import patience
-from retro_gamer.runs.config import RunConfig, load_config, write_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run import writer as patience
+from retro_gamer.run.config import RunConfig, load_config, write_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.log import TrainingLog
+from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.run.writer import RETRY_SECONDS, PatientWriter
 from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.log import TrainingLog
-from retro_gamer.runs.patience import RETRY_SECONDS, PatientWriter
-from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.runs.writer import DirectoryWriter
 from tests.full_disk import no_room_beyond
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.runs.snapshots import KEPT, SnapshotFolder, snapshot_name
+from retro_gamer.run.snapshots import KEPT, SnapshotFolder, snapshot_name
 
 
 def keep(folder: SnapshotFolder, name: str, content: bytes = b"x") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.status import FileIndex, FileMark, RunStatus, is_passing, is_run_file, matches, parse_status
+from retro_gamer.run.status import FileIndex, FileMark, RunStatus, is_passing, is_run_file, matches, parse_status
 
 
 def make_status(**changed: object) -> RunStatus:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.runs.toml_file import parse_toml, read_text, toml_text
+from retro_gamer.run.toml import parse_toml, read_text, toml_text
 
 
 @pytest.mark.parametrize(

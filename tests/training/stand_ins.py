@@ -13,7 +13,7 @@ from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import UpdateResult
-from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop import Start, TrainingLoop
 from retro_gamer.training.plan import WorkPlan
 from retro_gamer.training.progress import Progress

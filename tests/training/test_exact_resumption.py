@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from retro_gamer.learning.checkpoint import load_checkpoint
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.training.corridors import CORRIDOR, make_corridor_run, train_here

@@ -12,9 +12,9 @@ import pytest
 
 from retro_gamer.errors import StorageError
 from retro_gamer.learning.checkpoint import load_checkpoint
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.patience import PatientWriter
-from retro_gamer.runs.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
+from retro_gamer.run.writer import PatientWriter
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress

@@ -10,7 +10,7 @@ import torch
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.learning.checkpoint import load_checkpoint
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from tests.training.corridors import CORRIDOR, DESCRIPTION, episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.dqn.messages import Episode, Grant, Report
-from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training import figures
 from retro_gamer.training.loop import Start
 from retro_gamer.training.runtime import Lost, Reported

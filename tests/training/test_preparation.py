@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError
-from retro_gamer.runs.config import load_config, update_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.config import load_config, update_config
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.preparation import MOST_TURNS_FOR_THE_PLAYER, PreparedRun, prepare_run, write_down
 from tests.training.corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 

@@ -12,9 +12,9 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.learner import Learner
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.log import EpisodeLine
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, Position, describe_fit
 from tests.training.corridors import make_corridor_run

@@ -20,11 +20,11 @@ from retro_gamer.errors import (
 )
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.policy import TrainedPolicy
-from retro_gamer.runs.config import load_config, update_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.config import load_config, update_config
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.files import RunLock
+from retro_gamer.run.log import HEADER_WIDTH, wrap_lines
 from retro_gamer.runs.episodes import EpisodeLine, parse_episode
-from retro_gamer.runs.lock import RunLock
-from retro_gamer.runs.log import HEADER_WIDTH, wrap_lines
 from retro_gamer.training import loop
 from retro_gamer.training.progress import Progress
 from tests.trained_runs import make_run

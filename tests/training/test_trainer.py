@@ -10,8 +10,8 @@ import pytest
 from retro_gamer import DQNTrainer, GameMetadata
 from retro_gamer.errors import CheckpointError, ConfigurationError, GameFailedError, RunExistsError
 from retro_gamer.games.loading.importing import ModuleSpace
-from retro_gamer.runs.config import load_config
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.config import load_config
+from retro_gamer.run.directory import RunDirectory
 from tests.training.corridors import CORRIDOR, SMALL, count_greedy_turns, episodes_of
 from tests.training.stand_ins import ListReporter
 

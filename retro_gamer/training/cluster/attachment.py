@@ -7,8 +7,8 @@ import threading
 import time
 
 from retro_gamer.errors import ClusterError, printable
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.status import RunStatus
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.status import RunStatus
 from retro_gamer.runs.storage import Storage
 from retro_gamer.training.cluster.following import Follower
 from retro_gamer.training.cluster.jobs import JobInfo, JobServer, UnreachableError

@@ -7,10 +7,10 @@ import hashlib
 from pathlib import PurePosixPath
 from typing import Any
 
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.snapshots import SnapshotFolder
+from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
 from retro_gamer.runs.atomic import write_atomic
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.snapshots import SnapshotFolder
-from retro_gamer.runs.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import RunSource
 from retro_gamer.training.learning import TrainingOutcome

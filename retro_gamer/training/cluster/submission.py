@@ -15,8 +15,8 @@ from typing import Any
 
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.checkpoints import CheckpointFile
-from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.storage import hide_secrets
 from retro_gamer.training.cluster.jobs import JobServer, UnreachableError
 from retro_gamer.training.cluster.options import ClusterOptions

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.runs.directory import RunDirectory
-from retro_gamer.runs.status import STATUS_NAME
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.status import STATUS_NAME
 from retro_gamer.training.cluster import attachment
 from retro_gamer.training.cluster.attachment import Attachment, Ending
 from retro_gamer.training.cluster.following import Follower, outcome_of

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.runs.mirror import Mirror
-from retro_gamer.runs.snapshots import snapshot_name
-from retro_gamer.runs.status import STATUS_NAME, RunStatus
+from retro_gamer.run.mirror import Mirror
+from retro_gamer.run.snapshots import snapshot_name
+from retro_gamer.run.status import STATUS_NAME, RunStatus
 from retro_gamer.runs.storage import Storage
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.cluster.following import Follower

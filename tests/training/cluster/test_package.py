@@ -9,7 +9,7 @@ import pytest
 
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource, find_source
-from retro_gamer.runs.config import load_config
+from retro_gamer.run.config import load_config
 from retro_gamer.training.cluster import package as package_module
 from retro_gamer.training.cluster.package import Package, plan_package
 from retro_gamer.training.resumption import ResumePoint

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.runs.directory import RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_script
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.submission import JobPlan, plan_job, send_job

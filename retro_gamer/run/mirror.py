@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.status import STATUS_NAME, FileIndex, FileMark, is_passing, parse_status
+from retro_gamer.run.status import STATUS_NAME, FileIndex, FileMark, is_passing, parse_status
 from retro_gamer.runs.storage import Storage
 
 EVERY_SECONDS = 5.0

@@ -25,12 +25,12 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.validation import find_field_problems
 from retro_gamer.games.validation import find_problems as find_metadata_problems
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.toml import parse_toml, read_text
 from retro_gamer.runs.atomic import write_atomic
 from retro_gamer.runs.config_edit import update_config
 from retro_gamer.runs.config_text import FORMAT_VERSION, make_config_text
-from retro_gamer.runs.directory import RunDirectory
 from retro_gamer.runs.places import find_place
-from retro_gamer.runs.toml_file import parse_toml, read_text
 from retro_gamer.version import __version__
 
 __all__ = ["RunConfig", "find_config_problems", "load_config", "update_config", "write_config"]
