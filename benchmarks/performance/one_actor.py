@@ -19,8 +19,8 @@ from benchmarks.performance.work import SNAKE, make_learner, making_work
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.training.plan import ServiceTimes, make_plan
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
+from retro_gamer.training.planning.run_spec import Work
 
 VARIANTS = {"greedy": (0.0, False), "random_uniform": (1.0, False), "random_prioritized": (1.0, True)}
 """Each variant's epsilon, and whether replay is prioritized."""

@@ -19,9 +19,9 @@ from benchmarks.performance.flops import count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, making_work, play_blocks
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.machine import count_cpus
-from retro_gamer.training.measure import measure_service_times
-from retro_gamer.training.plan import most_learner_threads
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.allocation import most_learner_threads
+from retro_gamer.training.planning.measurements import measure_service_times
+from retro_gamer.training.planning.run_spec import Work
 
 TURNS = 20_000
 WARM_UPDATES = 20

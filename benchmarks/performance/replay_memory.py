@@ -17,7 +17,7 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.work import SNAKE, making_work, play_blocks
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.run_spec import Work
 
 BATCH_SIZE = 256
 BLOCKS_TURNS = 20_480

@@ -18,8 +18,8 @@ from retro_gamer.replay.transition import Block
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.config_edit import update_config
 from retro_gamer.runs.creation import create_run
+from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.preparation import prepare_run
-from retro_gamer.training.work import Work
 
 SNAKE = "retro.examples.snake"
 NAV = "retro.examples.nav"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.ratio import TurnsPerUpdate
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after

@@ -8,8 +8,8 @@ from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.training.memory import Memory
+from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.runtime import Event, Reported
-from retro_gamer.training.work import Work
 
 ACTOR = 0
 

@@ -17,7 +17,7 @@ from retro_gamer.training.figures import Figures
 from retro_gamer.training.keeping import Keeper
 from retro_gamer.training.losses import LossBook
 from retro_gamer.training.newcomers import Newcomers
-from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ratio import TurnsPerUpdate
 from retro_gamer.training.recorder import Position, Recorder

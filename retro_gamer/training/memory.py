@@ -10,7 +10,7 @@ from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.run_spec import Work
 
 OVERHEAD_BYTES = 1024 * 1024
 """What a snapshot may hold besides its arrays of experiences."""

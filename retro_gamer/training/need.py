@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retro_gamer.training.machine import available_bytes
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.run_spec import Work
 
 GIGABYTE = 1e9
 MUCH_BYTES = GIGABYTE

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from retro_gamer.training.inline import InlineRuntime
 from retro_gamer.training.machine import count_cpus
-from retro_gamer.training.measure import measure_service_times
-from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan, most_learner_threads
+from retro_gamer.training.planning.allocation import ServiceTimes, WorkPlan, make_plan, most_learner_threads
+from retro_gamer.training.planning.measurements import measure_service_times
+from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.runtime import Runtime
-from retro_gamer.training.work import Work
 
 UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
 

@@ -15,7 +15,7 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import UpdateResult
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop import Start, TrainingLoop
-from retro_gamer.training.plan import WorkPlan
+from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.recorder import Position
 from retro_gamer.training.runtime import Lost, Reported

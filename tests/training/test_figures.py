@@ -9,7 +9,7 @@ from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training import figures
 from retro_gamer.training.figures import Figures
-from retro_gamer.training.plan import ServiceTimes, make_plan
+from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
 from retro_gamer.training.ratio import TurnsPerUpdate
 
 SETTINGS = Hyperparameters(training_episodes=50, epsilon_decay=0.9, train_every=4)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from retro_gamer.training import measure
-from retro_gamer.training.measure import choose_threads, measure_service_times
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning import measurements as measure
+from retro_gamer.training.planning.measurements import choose_threads, measure_service_times
+from retro_gamer.training.planning.run_spec import Work
 from tests.training.test_work import make_work
 
 

@@ -12,7 +12,7 @@ from retro_gamer.features.extractor import make_look
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.memory import Memory
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.run_spec import Work
 from tests.training.test_work import make_work
 
 

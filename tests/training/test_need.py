@@ -7,7 +7,7 @@ import pytest
 
 from retro_gamer.training import machine, need
 from retro_gamer.training.need import foresee_need
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.run_spec import Work
 from tests.training.test_work import make_work
 
 

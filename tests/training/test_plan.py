@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.plan import ServiceTimes, WorkPlan, make_plan, most_learner_threads, useful_actors
+from retro_gamer.training.planning.allocation import (
+    ServiceTimes,
+    WorkPlan,
+    make_plan,
+    most_learner_threads,
+    useful_actors,
+)
 from retro_gamer.training.ratio import TurnsPerUpdate
 
 EQUAL = ServiceTimes(turn=1e-4, update=4e-4)

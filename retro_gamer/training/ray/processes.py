@@ -14,8 +14,8 @@ from retro_gamer.games.scratch import stay_in_scratch
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.growth import Growth
+from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.ray.last_words import LastWords
-from retro_gamer.training.work import Work
 
 
 class PlayingProcess:

@@ -6,7 +6,7 @@ import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.plan import ServiceTimes, make_cluster_plan, useful_actors
+from retro_gamer.training.planning.allocation import ServiceTimes, make_cluster_plan, useful_actors
 from retro_gamer.training.ray.cluster import JoinedRay, explain
 from retro_gamer.training.ray.placement import Resources, choose_resources
 

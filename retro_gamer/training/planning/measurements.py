@@ -13,8 +13,8 @@ from retro_gamer.dqn.seen import see
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.batch import Batch
-from retro_gamer.training.plan import ServiceTimes
-from retro_gamer.training.work import Work
+from retro_gamer.training.planning.allocation import ServiceTimes
+from retro_gamer.training.planning.run_spec import Work
 
 TURN_SECONDS = 0.3
 TURNS = 400

@@ -1,0 +1,1 @@
+"""Before training starts: the run spec, the allocation of cores, and what this machine can do."""
