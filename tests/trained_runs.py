@@ -15,7 +15,7 @@ from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.writer import DirectoryWriter
-from retro_gamer.training.recorder import LearnerRecorder, Position
+from retro_gamer.training.loop.checkpointing import LearnerRecorder, Position
 
 WALK = '''\
 """A walker earns a point for each cell to the right; at the edges of the board the game is over."""

@@ -7,9 +7,9 @@ import numpy as np
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.training.loop.backend import Event, Reported
 from retro_gamer.training.memory import Memory
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.runtime import Event, Reported
 
 ACTOR = 0
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.runs.checkpoints import EVERY_EPISODES
-from retro_gamer.training.recorder import Position, Recorder
-from retro_gamer.training.runtime import Runtime
+from retro_gamer.training.loop.backend import Runtime
+from retro_gamer.training.loop.checkpointing import Position, Recorder
 
 MEGABYTE = 1000 * 1000
 LAST_COPY_SECONDS = 120.0

@@ -19,16 +19,16 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.runs.writer import RunWriter
-from retro_gamer.training.loop import Start, TrainingLoop
+from retro_gamer.training.loop.backend import Runtime
+from retro_gamer.training.loop.checkpointing import LearnerRecorder
+from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.training_loop import Start, TrainingLoop
 from retro_gamer.training.need import foresee_need
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.progress import Reporter
-from retro_gamer.training.recorder import LearnerRecorder
-from retro_gamer.training.runtime import Runtime
 from retro_gamer.training.site import Site
 from retro_gamer.training.stopping import StopRequest
-from retro_gamer.training.watch import Watch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

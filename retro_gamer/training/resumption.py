@@ -11,8 +11,8 @@ from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.runs.checkpoints import LATEST, CheckpointFile, checkpoint_name
+from retro_gamer.training.loop.checkpointing import describe_fit
 from retro_gamer.training.preparation import PreparedRun
-from retro_gamer.training.recorder import describe_fit
 
 REASONS = {
     "actions": "the network has one output for each action",

@@ -14,13 +14,13 @@ from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import UpdateResult
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.loop import Start, TrainingLoop
+from retro_gamer.training.loop.backend import Lost, Reported
+from retro_gamer.training.loop.checkpointing import Position
+from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.training_loop import Start, TrainingLoop
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.progress import Progress
-from retro_gamer.training.recorder import Position
-from retro_gamer.training.runtime import Lost, Reported
 from retro_gamer.training.stopping import StopRequest
-from retro_gamer.training.watch import Watch
 from tests.dqn.samples import make_small_spec
 
 BATCH_SIZE = 8

@@ -7,10 +7,10 @@ import pytest
 
 from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training import figures
-from retro_gamer.training.figures import Figures
+from retro_gamer.training.loop import progress as figures
+from retro_gamer.training.loop.progress import Figures
+from retro_gamer.training.loop.schedules import TurnsPerUpdate
 from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
-from retro_gamer.training.ratio import TurnsPerUpdate
 
 SETTINGS = Hyperparameters(training_episodes=50, epsilon_decay=0.9, train_every=4)
 PLAN = make_plan(SETTINGS, ServiceTimes(turn=1e-4, update=1e-3), 4, 3)

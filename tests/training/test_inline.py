@@ -7,7 +7,7 @@ import numpy as np
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.learning.learner import Learner
 from retro_gamer.training.inline import ACTOR, InlineRuntime
-from retro_gamer.training.runtime import Reported
+from retro_gamer.training.loop.backend import Reported
 from tests.training.test_work import make_work
 
 

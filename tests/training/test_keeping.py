@@ -8,7 +8,7 @@ from retro_gamer.errors import EngineError
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training import keeping
 from retro_gamer.training.keeping import MEGABYTE, Keeper
-from retro_gamer.training.recorder import Position
+from retro_gamer.training.loop.checkpointing import Position
 
 PAUSE = 180.0  # checkpoint_minutes = 3
 

@@ -10,9 +10,9 @@ import pytest
 
 from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training import figures
-from retro_gamer.training.loop import Start
-from retro_gamer.training.runtime import Lost, Reported
+from retro_gamer.training.loop import progress as figures
+from retro_gamer.training.loop.backend import Lost, Reported
+from retro_gamer.training.loop.training_loop import Start
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 from tests.training.stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
 

@@ -8,8 +8,8 @@ import pytest
 
 from retro_gamer.dqn.messages import Episode, Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError
-from retro_gamer.training.loop import TrainingLoop
-from retro_gamer.training.runtime import Lost, ReplayLost, Reported
+from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
+from retro_gamer.training.loop.training_loop import TrainingLoop
 from tests.training.stand_ins import LEARNING_STARTS, Stage, make_stage
 
 

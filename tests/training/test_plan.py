@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training.loop.schedules import TurnsPerUpdate
 from retro_gamer.training.planning.allocation import (
     ServiceTimes,
     WorkPlan,
@@ -13,7 +14,6 @@ from retro_gamer.training.planning.allocation import (
     most_learner_threads,
     useful_actors,
 )
-from retro_gamer.training.ratio import TurnsPerUpdate
 
 EQUAL = ServiceTimes(turn=1e-4, update=4e-4)
 """With 4 turns an update, one actor plays exactly as fast as the learner follows."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.ratio import TurnsPerUpdate
+from retro_gamer.training.loop.schedules import TurnsPerUpdate
 
 
 def make_ratio(dead_band: int = 100, n_games: int = 1, **settings: int) -> TurnsPerUpdate:

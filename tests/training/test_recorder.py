@@ -16,7 +16,13 @@ from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.runs.writer import DirectoryWriter
-from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS, LearnerRecorder, Position, describe_fit
+from retro_gamer.training.loop.checkpointing import (
+    MUST_MATCH,
+    MUST_MATCH_SETTINGS,
+    LearnerRecorder,
+    Position,
+    describe_fit,
+)
 from tests.training.corridors import make_corridor_run
 
 

@@ -10,8 +10,8 @@ from retro_gamer.errors import CheckpointError
 from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.training.loop.checkpointing import MUST_MATCH, MUST_MATCH_SETTINGS
 from retro_gamer.training.preparation import PreparedRun, prepare_run
-from retro_gamer.training.recorder import MUST_MATCH, MUST_MATCH_SETTINGS
 from retro_gamer.training.resumption import (
     REASONS,
     ResumePoint,

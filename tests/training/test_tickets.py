@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.training.tickets import TicketOffice
+from retro_gamer.training.loop.tickets import TicketOffice
 
 
 def test_tickets_are_handed_out_lowest_first_and_returned_ones_before_fresh_ones() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.watch import FEWEST_UPDATES, Watch
+from retro_gamer.training.loop.diagnostics import FEWEST_UPDATES, Watch
 
 ACTIONS = ("KEY_LEFT", "KEY_RIGHT")
 

@@ -17,13 +17,13 @@ from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.snapshot import PIECE_BYTES
+from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Reported
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.ray.last_words import LastWords, clear_away
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
-from retro_gamer.training.runtime import Event, Lost, ReplayLost, Reported
 
 BATCHES_AT_A_TIME = 16
 REQUESTS_AHEAD = 2

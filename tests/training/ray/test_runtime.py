@@ -17,13 +17,13 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
+from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
 from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.ray import runtime as runtime_module
 from retro_gamer.training.ray.last_words import LastWords, clear_away
 from retro_gamer.training.ray.placement import Placement
 from retro_gamer.training.ray.runtime import RayRuntime
-from retro_gamer.training.runtime import Lost, ReplayLost, Reported
 from tests.training.test_work import make_work
 
 pytestmark = pytest.mark.usefixtures("local_ray")

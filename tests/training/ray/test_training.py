@@ -12,7 +12,7 @@ import ray
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training import loop
+from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.ray import runtime as runtime_module
 from retro_gamer.training.ray.runtime import RayRuntime

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from retro_gamer.dqn.messages import Episode
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.training.loop.schedules import TurnsPerUpdate
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.progress import Progress
-from retro_gamer.training.ratio import TurnsPerUpdate
 from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 
 RECENT_EPISODES = 100

@@ -9,7 +9,7 @@ from retro_gamer.errors import shown
 from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.recorder import Recorder
+from retro_gamer.training.loop.checkpointing import Recorder
 
 
 class Newcomers:
