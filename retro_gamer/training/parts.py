@@ -17,7 +17,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.runs.checkpoints import LATEST
 from retro_gamer.runs.writer import DirectoryWriter
-from retro_gamer.training.learning import LearnerTask
+from retro_gamer.training.learner_main import LearnerTask
 from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down
 from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint
 

@@ -13,7 +13,7 @@ from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, pa
 from retro_gamer.runs.atomic import write_atomic
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import RunSource
-from retro_gamer.training.learning import TrainingOutcome
+from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Progress, Reporter
 
 LOG = "training.log"

@@ -12,7 +12,7 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.package import RUN
 from retro_gamer.training.cluster.sources import FOLDER
-from retro_gamer.training.learning import TrainingOutcome
+from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ray.cluster import JoinedRay
 from retro_gamer.training.run import train

@@ -8,7 +8,7 @@ import threading
 import traceback
 
 from retro_gamer.errors import EngineError, RetroGamerError, printable
-from retro_gamer.training.learning import LearnerTask, run_learner
+from retro_gamer.training.learner_main import LearnerTask, run_learner
 from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, Message
 from retro_gamer.training.ray.metrics import MeteredReporter
 from retro_gamer.training.site import Site

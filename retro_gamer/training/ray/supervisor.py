@@ -13,7 +13,7 @@ from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.runs.writer import RunWriter
 from retro_gamer.training.cluster.options import ClusterOptions
-from retro_gamer.training.learning import LearnerTask, TrainingOutcome
+from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
 from retro_gamer.training.parts import Parts
 from retro_gamer.training.patience import patience
 from retro_gamer.training.progress import Reporter

@@ -16,7 +16,7 @@ from retro_gamer.training.cluster.attachment import Attachment, Ending
 from retro_gamer.training.cluster.following import Follower, outcome_of
 from retro_gamer.training.cluster.jobs import JobInfo, UnreachableError
 from retro_gamer.training.cluster.record import JobRecord, load_record
-from retro_gamer.training.learning import TrainingOutcome
+from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Progress
 from retro_gamer.training.serving import ServingReporter
 from retro_gamer.training.stopping import StopRequest
