@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["job"]:
-        from retro_gamer.training.cluster.preflight import explain_lacks
+        from retro_gamer.jobs.preflight import explain_lacks
 
         lacks = explain_lacks()
         if lacks is not None:

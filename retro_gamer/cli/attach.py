@@ -11,8 +11,8 @@ from retro_gamer.cli.options import Debug, RunDir
 from retro_gamer.errors import ClusterError
 
 if TYPE_CHECKING:
+    from retro_gamer.jobs.client import JobServer
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.jobs import JobServer
     from retro_gamer.training.cluster.record import JobRecord
 
 Address = Annotated[
@@ -29,8 +29,8 @@ def attach(run_dir: RunDir, address: Address = None, debug: Debug = False) -> No
 
     When it has ended, fetch what is missing here and say how it ended. Ctrl-C stops the job cleanly.
     """
+    from retro_gamer.jobs.client import JobServer
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.jobs import JobServer
     from retro_gamer.training.cluster.record import load_record
 
     directory = RunDirectory.open(run_dir)
@@ -42,8 +42,8 @@ def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> Non
     """Follow a job to its end, show it, and exit as `train` does."""
     from retro_gamer.cli.display import make_reporter
     from retro_gamer.cli.train import summarise
+    from retro_gamer.jobs.following import Attachment
     from retro_gamer.run.files import RunLock
-    from retro_gamer.training.cluster.attachment import Attachment
     from retro_gamer.training.cluster.following import outcome_of
     from retro_gamer.training.stopping import StopRequest
 

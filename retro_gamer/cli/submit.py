@@ -69,10 +69,10 @@ def submit(
     The game and the run are sent there; log and checkpoints come back into RUN_DIR as training proceeds.
     """
     from retro_gamer.cli.attach import follow
+    from retro_gamer.jobs.client import JobServer
+    from retro_gamer.jobs.submission import plan_job, send_job
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.jobs import JobServer
     from retro_gamer.training.cluster.options import ClusterOptions
-    from retro_gamer.training.cluster.submission import plan_job, send_job
 
     directory = RunDirectory.open(run_dir)
     options = ClusterOptions(
@@ -100,8 +100,8 @@ def submit(
 
 
 def _format(plan: object, output_format: Format) -> str:
-    from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_script
-    from retro_gamer.training.cluster.submission import JobPlan
+    from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
+    from retro_gamer.jobs.submission import JobPlan
 
     assert isinstance(plan, JobPlan)
     if output_format is Format.rayjob:

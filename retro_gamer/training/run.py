@@ -16,11 +16,11 @@ from typing import Any
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.jobs.package import plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
 from retro_gamer.training.cluster.options import ClusterOptions
-from retro_gamer.training.cluster.package import plan_package
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
 from retro_gamer.training.parts import Parts
 from retro_gamer.training.patience import patience

@@ -9,8 +9,8 @@ from typing import Any
 import ray
 
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.jobs.package import RUN
 from retro_gamer.training.cluster.options import ClusterOptions
-from retro_gamer.training.cluster.package import RUN
 from retro_gamer.training.cluster.sources import FOLDER
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Reporter

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
+from retro_gamer.jobs.submission import JobPlan, plan_job, send_job
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.cluster.manifests import make_rayjob, make_slurm_script
 from retro_gamer.training.cluster.options import ClusterOptions
-from retro_gamer.training.cluster.submission import JobPlan, plan_job, send_job
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from retro_gamer.training.cluster.submission import JobPlan
+from retro_gamer.jobs.submission import JobPlan
 
 IMAGE = "retro-gamer:latest"
 RAY_VERSION = "2.60.0"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from retro_gamer.errors import ClusterError, UsageError, printable
-from retro_gamer.training.cluster.preflight import LOWEST_PYTHON
+from retro_gamer.jobs.preflight import LOWEST_PYTHON
 from retro_gamer.training.cluster.token import find_token
 
 SECONDS = 30.0
