@@ -70,7 +70,7 @@ def put_in_place() -> None:
     """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
     replaced = {"make_network": make_strided_network, "make_look": StridedLook}
     names = [f"{retro_gamer.dqn.__name__}.{found.name}" for found in pkgutil.iter_modules(retro_gamer.dqn.__path__)]
-    for name in [*names, "retro_gamer.training.memory"]:
+    for name in [*names, "retro_gamer.backends.replay_service"]:
         module = importlib.import_module(name)
         vars(module).update({name: made for name, made in replaced.items() if hasattr(module, name)})
 

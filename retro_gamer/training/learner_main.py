@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from retro_gamer.backends.local import Site
 from retro_gamer.dqn.trained_shape import MISFITS, make_damaged
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.features.spec import NetworkSpec, make_spec
@@ -27,7 +28,6 @@ from retro_gamer.training.need import foresee_need
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.progress import Reporter
-from retro_gamer.training.site import Site
 from retro_gamer.training.stopping import StopRequest
 
 

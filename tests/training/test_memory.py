@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retro_gamer.backends.replay_service import Memory
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.features.extractor import make_look
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
-from retro_gamer.training.memory import Memory
 from retro_gamer.training.planning.run_spec import Work
 from tests.training.test_work import make_work
 

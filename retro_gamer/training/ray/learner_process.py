@@ -7,11 +7,11 @@ import os
 import threading
 import traceback
 
+from retro_gamer.backends.local import Site
 from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.training.learner_main import LearnerTask, run_learner
 from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, Message
 from retro_gamer.training.ray.metrics import MeteredReporter
-from retro_gamer.training.site import Site
 from retro_gamer.training.stopping import StopRequest
 
 

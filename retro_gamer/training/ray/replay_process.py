@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retro_gamer.training.memory import Memory
+from retro_gamer.backends.replay_service import Memory
 
 
 class ReplayProcess(Memory):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from retro_gamer.backends.replay_service import Memory
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.training.loop.backend import Event, Reported
-from retro_gamer.training.memory import Memory
 from retro_gamer.training.planning.run_spec import Work
 
 ACTOR = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from retro_gamer.training.inline import InlineRuntime
+from retro_gamer.backends.inline import InlineRuntime
 from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.planning.allocation import ServiceTimes, WorkPlan, make_plan, most_learner_threads

@@ -1,0 +1,1 @@
+"""Where actors and replay run: in this process, or in Ray actors."""
