@@ -10,7 +10,7 @@ from tests import read_only
 from tests.cluster import hosts
 
 if TYPE_CHECKING:
-    from retro_gamer.training.ray.engine import LocalRay
+    from retro_gamer.backends.ray.engine import LocalRay
 
 
 def why_no_gpu() -> str | None:
@@ -48,7 +48,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[LocalRay]:
     """Ray, started once for all tests that need it; trainings within them use this one."""
-    from retro_gamer.training.ray.engine import LocalRay
+    from retro_gamer.backends.ray.engine import LocalRay
 
     with LocalRay(n_cpus=4) as engine:
         yield engine

@@ -51,8 +51,8 @@ class LocalSite:
             yield InlineRuntime(work, block_turns=plan.block_turns, seed=work.settings.seed)
             return
         # Ray takes most of a second to import, and the inline runtime does not need it.
-        from retro_gamer.training.ray.engine import LocalRay
-        from retro_gamer.training.ray.runtime import RayRuntime
+        from retro_gamer.backends.ray.engine import LocalRay
+        from retro_gamer.backends.ray.worker_pool import RayRuntime
 
         with LocalRay(n_cpus=plan.n_actors + 1):
             runtime = RayRuntime(work, plan, seed=seed)

@@ -13,8 +13,8 @@ from typing import Any
 import ray
 from ray.exceptions import AuthenticationError, RayError, RuntimeEnvSetupError
 
+from retro_gamer.backends.ray.engine import same_handler_of_sigterm
 from retro_gamer.errors import ClusterError, UsageError, printable
-from retro_gamer.training.ray.engine import same_handler_of_sigterm
 
 AUTO = "auto"
 CONNECT_SECONDS = 10.0

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import ray
 
+from retro_gamer.backends.ray import engine
+from retro_gamer.backends.ray.engine import LocalRay
 from retro_gamer.errors import EngineError
-from retro_gamer.training.ray import engine
-from retro_gamer.training.ray.engine import LocalRay
 
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 
 import ray
-from retro_gamer.training.ray.engine import LocalRay
+from retro_gamer.backends.ray.engine import LocalRay
 
 before, path = os.getcwd(), os.environ.get("PYTHONPATH")
 received = []

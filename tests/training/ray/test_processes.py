@@ -9,12 +9,12 @@ import pytest
 import ray
 import torch
 
+from retro_gamer.backends.ray import actor_process as processes
+from retro_gamer.backends.ray.actor_process import PlayingProcess
 from retro_gamer.dqn.messages import Grant
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.ray import processes
 from retro_gamer.training.ray.last_words import LastWords
-from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
 from tests.training.test_work import make_work
 

@@ -12,6 +12,7 @@ import numpy as np
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from retro_gamer.backends.ray.actor_process import PlayingProcess
 from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
@@ -22,7 +23,6 @@ from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.ray.last_words import LastWords, clear_away
 from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
-from retro_gamer.training.ray.processes import PlayingProcess
 from retro_gamer.training.ray.replay_process import ReplayProcess
 
 BATCHES_AT_A_TIME = 16

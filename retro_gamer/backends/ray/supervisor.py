@@ -9,6 +9,9 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 
+from retro_gamer.backends.ray.backends import ClusterSite
+from retro_gamer.backends.ray.learner_process import LearnerProcess
+from retro_gamer.backends.ray.placement import Reservation
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.runs.writer import RunWriter
@@ -17,12 +20,9 @@ from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
 from retro_gamer.training.parts import Parts
 from retro_gamer.training.patience import patience
 from retro_gamer.training.progress import Reporter
-from retro_gamer.training.ray.cluster_site import ClusterSite
-from retro_gamer.training.ray.learner_process import LearnerProcess
 from retro_gamer.training.ray.mailbox import Message, deliver
 from retro_gamer.training.ray.metrics import make_restart_gauge
 from retro_gamer.training.ray.placement import choose_resources
-from retro_gamer.training.ray.reservation import Reservation
 from retro_gamer.training.stopping import StopRequest
 
 COLLECT_SECONDS = 0.5
