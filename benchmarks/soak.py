@@ -19,9 +19,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.processes import PROC, descendants, read_parents
+from retro_gamer.driver.creation import create_run
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.creation import create_run
 
 KILL_SECONDS = 10.0
 LOOK_SECONDS = 1.0

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from retro_gamer.version import __version__
 
 if TYPE_CHECKING:
+    from retro_gamer.driver.trainer import DQNTrainer
     from retro_gamer.errors import RetroGamerError
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.environment import GameEnvironment
     from retro_gamer.policy import PolicyInput, TrainedPolicy
-    from retro_gamer.training.trainer import DQNTrainer
 
 __all__ = [
     "DQNTrainer",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "DQNTrainer": "retro_gamer.training.trainer",
+    "DQNTrainer": "retro_gamer.driver.trainer",
     "GameEnvironment": "retro_gamer.games.environment",
     "GameMetadata": "retro_gamer.games.description",
     "PolicyInput": "retro_gamer.policy",

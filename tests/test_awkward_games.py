@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.cli.check import check_game
+from retro_gamer.driver.creation import create_run
+from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.description_file import write_description
 from retro_gamer.training.progress import LoggingReporter
-from retro_gamer.training.run import train
 from tests.cli.shows import show
 
 GAMES = Path(__file__).parent / "games"
@@ -151,7 +151,7 @@ def test_games_train_in_processes_of_their_own(name: str, copy_of, local_ray: ob
 def test_a_game_that_changes_the_framework_gets_one_slot_a_process(copy_of, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = copy_of("changes_framework")
     script = (
-        "import sys\nfrom retro_gamer.runs.creation import create_run\n"
+        "import sys\nfrom retro_gamer.driver.creation import create_run\n"
         "from retro_gamer.run.directory import RunDirectory\n"
         "from retro_gamer.training.preparation import prepare_run\n"
         f"create_run('.', 'run', {SETTINGS!r})\n"

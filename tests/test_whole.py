@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from retro_gamer.driver.creation import create_run
+from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.runs.config_edit import update_config
-from retro_gamer.runs.creation import create_run
 from retro_gamer.training.progress import LoggingReporter
-from retro_gamer.training.run import train
 
 SNAKE, NAV, BEAST = "retro.examples.snake", "retro.examples.nav", "retro.examples.beast"
 OBSERVED = {SNAKE: ["energy", "apple_dx"]}

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from retro_gamer.driver.creation import create_run
 from retro_gamer.features.spec import make_spec
 from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.creation import create_run
 from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.loop.checkpointing import LearnerRecorder, Position
 

@@ -11,8 +11,8 @@ import signal
 from pathlib import Path
 
 from benchmarks.child import say_result
+from retro_gamer.driver.training_run import train
 from retro_gamer.training.progress import Progress
-from retro_gamer.training.run import train
 
 
 class UntilUpdates:

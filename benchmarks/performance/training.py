@@ -21,9 +21,9 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, make_run
 from benchmarks.processes import sum_pss
+from retro_gamer.driver.training_run import train
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.progress import Progress
-from retro_gamer.training.run import train
 
 MANY = 1_000_000_000
 

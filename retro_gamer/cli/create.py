@@ -14,8 +14,8 @@ from retro_gamer.errors import ConfigurationError, Problem, printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
 
 if TYPE_CHECKING:
+    from retro_gamer.driver.creation import CreatedRun
     from retro_gamer.run.config import RunConfig
-    from retro_gamer.runs.creation import CreatedRun
 
 Game = Annotated[
     str,
@@ -40,7 +40,7 @@ def create(game: Game, output: Output, settings: dict[str, Any], force: Force = 
 
     The game's description is read from the [tool.retro-gamer] section of its pyproject.toml, and checked.
     """
-    from retro_gamer.runs.creation import create_run
+    from retro_gamer.driver.creation import create_run
 
     try:
         created = create_run(game, output, settings, force=force)

@@ -14,7 +14,7 @@ from retro_gamer.cli.options import Debug, RunDir
 from retro_gamer.errors import UsageError
 
 if TYPE_CHECKING:
-    from retro_gamer.training.run import TrainingOutcome
+    from retro_gamer.driver.training_run import TrainingOutcome
 
 Resume = Annotated[
     str | None,
@@ -71,8 +71,8 @@ def train(
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes}: must be more than 0, such as --minutes 10")
     from retro_gamer.cli.display import make_reporter
+    from retro_gamer.driver.training_run import train as train_run
     from retro_gamer.training.cluster.options import ClusterOptions
-    from retro_gamer.training.run import train as train_run
 
     cluster = None
     if address is not None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
+from retro_gamer.driver.training_run import TrainingOutcome
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.training.run import TrainingOutcome
 from tests.trained_runs import make_run, make_trained_run
 
 Captured = pytest.CaptureFixture[str]
@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         reporter.begin("Architecture")
         return TrainingOutcome(**{**OUTCOME, **asked["outcome"]})
 
-    monkeypatch.setattr("retro_gamer.training.run.train", train)
+    monkeypatch.setattr("retro_gamer.driver.training_run.train", train)
     return asked
 
 
@@ -99,7 +99,7 @@ def test_the_display_makes_room_when_training_fails(
         monkeypatch.setattr(reporter, "close", lambda: closed.append(True))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retro_gamer.training.run.train", fail)
+    monkeypatch.setattr("retro_gamer.driver.training_run.train", fail)
     assert run(["train", "runs/a"]) == 130
     assert closed == [True]
 

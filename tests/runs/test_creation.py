@@ -13,6 +13,7 @@ from retro.agent import ArrowKeyAgent
 from retro.examples import nav
 from retro.game import Game
 
+from retro_gamer.driver.creation import create_run, create_run_for, source_of_factory
 from retro_gamer.errors import (
     ConfigurationError,
     DescriptionNotFoundError,
@@ -25,7 +26,6 @@ from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
-from retro_gamer.runs.creation import create_run, create_run_for, source_of_factory
 
 GAME = """\
 from retro.game import Game
@@ -236,7 +236,7 @@ def _source_in(script: list[str], folder: Path) -> str:
 
 
 def test_a_function_of_the_script_itself_is_named_by_its_file(make_project: MakeProject) -> None:
-    say = "from retro_gamer.runs.creation import source_of_factory\nprint(source_of_factory(create_game))\n"
+    say = "from retro_gamer.driver.creation import source_of_factory\nprint(source_of_factory(create_game))\n"
     folder = make_project(game=GAME + say)
 
     assert f"path='{folder}/game.py'" in _source_in(["game.py"], folder)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from retro_gamer.driver.training_run import TrainingOutcome, train
 from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.training.run import TrainingOutcome, train
 from tests.trained_runs import make_run
 from tests.training.stand_ins import ListReporter
 

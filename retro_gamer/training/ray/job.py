@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.package import RUN
 from retro_gamer.training.cluster.options import ClusterOptions
@@ -15,7 +16,6 @@ from retro_gamer.training.cluster.sources import FOLDER
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ray.cluster import JoinedRay
-from retro_gamer.training.run import train
 
 
 def run_job(

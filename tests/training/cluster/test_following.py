@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from retro_gamer.driver.status_publisher import ServingReporter
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.jobs import following as attachment
 from retro_gamer.jobs.client import JobInfo, UnreachableError
@@ -18,7 +19,6 @@ from retro_gamer.training.cluster.following import Follower, outcome_of
 from retro_gamer.training.cluster.record import JobRecord, load_record
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.progress import Progress
-from retro_gamer.training.serving import ServingReporter
 from retro_gamer.training.stopping import StopRequest
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from retro_gamer.driver.status_publisher import ServingReporter
 from retro_gamer.run.mirror import Mirror
 from retro_gamer.run.snapshots import snapshot_name
 from retro_gamer.run.status import STATUS_NAME, RunStatus
@@ -17,7 +18,6 @@ from retro_gamer.runs.writer import DirectoryWriter
 from retro_gamer.training.cluster.following import Follower
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import StorageSource
-from retro_gamer.training.serving import ServingReporter
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter
 

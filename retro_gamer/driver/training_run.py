@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.backends.local import LocalSite
+from retro_gamer.driver.status_publisher import ServingReporter, failures_told, mirrored
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import HangWatch
@@ -26,7 +27,6 @@ from retro_gamer.training.learner_main import TrainingOutcome, run_learner
 from retro_gamer.training.parts import Parts
 from retro_gamer.training.patience import patience
 from retro_gamer.training.progress import Reporter
-from retro_gamer.training.serving import ServingReporter, failures_told, mirrored
 from retro_gamer.training.stopping import StopRequest
 
 __all__ = ["TrainingOutcome", "train"]

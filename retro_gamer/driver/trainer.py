@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from retro_gamer.driver.creation import create_run_for, source_of_factory
+from retro_gamer.driver.training_run import TrainingOutcome, train
 from retro_gamer.errors import ConfigurationError, Problem, shown
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.creation import create_run_for, source_of_factory
 from retro_gamer.training.progress import LoggingReporter, Reporter
-from retro_gamer.training.run import TrainingOutcome, train
 
 RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory", "answers")
 

@@ -1,0 +1,1 @@
+"""What `train` and `create` do: a run from its directory to its last checkpoint."""
