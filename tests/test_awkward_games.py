@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.cli.check import check_game
+from retro_gamer.cli.commands.check import check_game
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from retro_gamer.cli.options import Debug, Invocation
+from retro_gamer.cli.commands.options import Debug, Invocation
 from retro_gamer.version import __version__
 
 __all__ = ["PROGRAM", "Invocation", "make_app"]
@@ -30,15 +30,15 @@ class Commands(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the command line."""
-    from retro_gamer.cli.attach import attach
-    from retro_gamer.cli.check import check
-    from retro_gamer.cli.create import create
-    from retro_gamer.cli.evaluate import evaluate
-    from retro_gamer.cli.info import info
-    from retro_gamer.cli.job import job
-    from retro_gamer.cli.play import play
-    from retro_gamer.cli.submit import submit
-    from retro_gamer.cli.train import train
+    from retro_gamer.cli.commands.attach import attach
+    from retro_gamer.cli.commands.check import check
+    from retro_gamer.cli.commands.create import create
+    from retro_gamer.cli.commands.evaluate import evaluate
+    from retro_gamer.cli.commands.info import info
+    from retro_gamer.cli.commands.job import job
+    from retro_gamer.cli.commands.play import play
+    from retro_gamer.cli.commands.submit import submit
+    from retro_gamer.cli.commands.train import train
 
     app = typer.Typer(
         cls=Commands,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.evaluate import format_evaluations
+from retro_gamer.cli.commands.evaluate import format_evaluations
 from retro_gamer.evaluation import pool as shares
 from retro_gamer.evaluation.statistics import Evaluation
 from retro_gamer.run.directory import RunDirectory

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.play import summarise
+from retro_gamer.cli.commands.play import summarise
 from retro_gamer.cli.watching import Ending
 from tests.cli.shows import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retro_gamer.cli.cluster_options import RETRIES, WAIT_SECONDS, Gpus, LearnerCpus, Retries, StorageUri, WaitSeconds
-from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import UsageError
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from retro_gamer.cli.cluster_options import (
     StorageUri,
     WaitSeconds,
 )
-from retro_gamer.cli.options import Debug
-from retro_gamer.cli.train import Actors, Minutes, Resume
+from retro_gamer.cli.commands.options import Debug
+from retro_gamer.cli.commands.train import Actors, Minutes, Resume
 
 
 def job(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retro_gamer.cli.options import Debug, with_setting_options
+from retro_gamer.cli.commands.options import Debug, with_setting_options
 from retro_gamer.errors import ConfigurationError, Problem, printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
 

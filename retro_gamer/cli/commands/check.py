@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retro_gamer.cli.options import Debug
+from retro_gamer.cli.commands.options import Debug
 from retro_gamer.errors import printable
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from retro_gamer.cli.cluster_options import (
     StorageUri,
     WaitSeconds,
 )
-from retro_gamer.cli.options import Debug, RunDir
-from retro_gamer.cli.train import Actors, Minutes, Resume
+from retro_gamer.cli.commands.options import Debug, RunDir
+from retro_gamer.cli.commands.train import Actors, Minutes, Resume
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 
@@ -68,7 +68,7 @@ def submit(
 
     The game and the run are sent there; log and checkpoints come back into RUN_DIR as training proceeds.
     """
-    from retro_gamer.cli.attach import follow
+    from retro_gamer.cli.commands.attach import follow
     from retro_gamer.jobs.client import JobServer
     from retro_gamer.jobs.submission import plan_job, send_job
     from retro_gamer.run.directory import RunDirectory

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import UsageError, printable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import UsageError, printable, shown
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retro_gamer.cli.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
 from retro_gamer.runs.episodes import EpisodeLine, format_episode
