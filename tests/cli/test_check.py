@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.check_text import Check, find_remarks, to_json, to_lines
+from retro_gamer.cli.display.check_text import Check, find_remarks, to_json, to_lines
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source

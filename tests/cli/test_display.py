@@ -7,7 +7,7 @@ import math
 import pytest
 from rich.console import Console
 
-from retro_gamer.cli.display import (
+from retro_gamer.cli.display.progress_display import (
     LineReporter,
     LiveReporter,
     clock,

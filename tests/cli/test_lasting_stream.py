@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.cli.display import LineReporter, make_reporter
+from retro_gamer.cli.display.progress_display import LineReporter, make_reporter
 from retro_gamer.cli.lasting_stream import LastingStream
 from tests.full_disk import no_room_beyond
 

@@ -9,7 +9,7 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.cli.commands.play import summarise
-from retro_gamer.cli.watching import Ending
+from retro_gamer.cli.display.play_screen import Ending
 from tests.cli.shows import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
 

@@ -41,7 +41,7 @@ def attach(run_dir: RunDir, address: Address = None, debug: Debug = False) -> No
 def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> None:
     """Follow a job to its end, show it, and exit as `train` does."""
     from retro_gamer.cli.commands.train import summarise
-    from retro_gamer.cli.display import make_reporter
+    from retro_gamer.cli.display.progress_display import make_reporter
     from retro_gamer.jobs.following import Attachment
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.cluster.following import outcome_of

@@ -16,7 +16,7 @@ from retro_gamer.cli.commands.options import Debug
 from retro_gamer.errors import printable
 
 if TYPE_CHECKING:
-    from retro_gamer.cli.check_text import Check
+    from retro_gamer.cli.display.check_text import Check
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.probe.findings import Findings
 
@@ -48,7 +48,7 @@ def check(
 
     The game is played at random; it needs no description yet, and no change.
     """
-    from retro_gamer.cli.check_text import to_json, to_lines
+    from retro_gamer.cli.display.check_text import to_json, to_lines
     from retro_gamer.runs.description_file import place_of_description, write_description
     from retro_gamer.training.machine import count_cpus
 
@@ -84,7 +84,7 @@ def check_game(
         GameNotFoundError, ConfigurationError
         GameFailedError: if the game cannot be started.
     """
-    from retro_gamer.cli.check_text import Check
+    from retro_gamer.cli.display.check_text import Check
     from retro_gamer.games.probe.key_trial import TrialPlan
     from retro_gamer.games.probe.workers import estimate_cost, find_game, play_everywhere, play_here
     from retro_gamer.games.suggestion import suggest_description

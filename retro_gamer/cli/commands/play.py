@@ -13,7 +13,7 @@ from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import UsageError, printable, shown
 
 if TYPE_CHECKING:
-    from retro_gamer.cli.watching import Ending
+    from retro_gamer.cli.display.play_screen import Ending
 
 FASTEST_FRAMERATE = 1000
 MOST_GAMES_LISTED = 10
@@ -42,7 +42,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     from retro_gamer.cli.terminal import EndingSignals, borrowed, open_terminal
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
-    from retro_gamer.cli.watching import Show
+    from retro_gamer.cli.display.play_screen import Show
     from retro_gamer.games.loading.factories import load_factory
     from retro_gamer.games.session import GameSession
     from retro_gamer.learning.threads import set_threads
@@ -82,7 +82,7 @@ def summarise(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str
 
 
 def _describe(ending: Ending, reward: str) -> str:
-    from retro_gamer.cli.watching import count_turns
+    from retro_gamer.cli.display.play_screen import count_turns
 
     numbers = {
         str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward

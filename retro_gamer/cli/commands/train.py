@@ -70,7 +70,7 @@ def train(
     """
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes {minutes}: must be more than 0, such as --minutes 10")
-    from retro_gamer.cli.display import make_reporter
+    from retro_gamer.cli.display.progress_display import make_reporter
     from retro_gamer.driver.training_run import train as train_run
     from retro_gamer.training.cluster.options import ClusterOptions
 
@@ -99,7 +99,7 @@ def train(
 
 def summarise(outcome: TrainingOutcome, run_dir: Path) -> str:
     """Return what was done and what to type next."""
-    from retro_gamer.cli.display import clock
+    from retro_gamer.cli.display.progress_display import clock
 
     place = shlex.quote(str(run_dir))
     done = (

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retro_gamer.cli.display import number
+from retro_gamer.cli.display.progress_display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.games.probe.findings import Findings, StateKey
