@@ -16,7 +16,7 @@ from retro_gamer.cli.commands.check import check_game
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config

@@ -14,7 +14,7 @@ from retro.agent import Agent
 from retro.game import Game
 
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, RunNotFoundError, UsageError
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import PolicyInput, TrainedPolicy
 from retro_gamer.run.config import load_config, update_config

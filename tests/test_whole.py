@@ -13,7 +13,7 @@ import pytest
 
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.log import TrainingLog

@@ -13,7 +13,7 @@ from retro_gamer.evaluation.pool import SEED_STRIDE
 from retro_gamer.evaluation.statistics import Evaluation, summarise
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.descriptions import find_description
-from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.session import GameSession
 
 MAX_TURNS = 2000

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.statistics import Evaluation, GameResult, find_telling_keys, summarise
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning.threads import set_threads

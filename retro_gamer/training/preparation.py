@@ -10,8 +10,8 @@ from typing import Any
 from retro_gamer.errors import ConfigurationError, Problem
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.random_play import Discovery, discover
 from retro_gamer.games.seeding import seed_generators

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work
-from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.training.planning.run_spec import Work
 
 ROOT = Path(__file__).parent.parent.parent

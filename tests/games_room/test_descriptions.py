@@ -8,8 +8,8 @@ import pytest
 from retro_gamer.errors import DescriptionNotFoundError
 from retro_gamer.games.description import GameMetadata, find_game_problems
 from retro_gamer.games.descriptions import BUILTIN, find_description
-from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.loading.find import GameSource, find_source
+from retro_gamer.games.loading.launcher import load_factory
 
 Project = Callable[[dict[str, str]], Path]
 

@@ -11,7 +11,7 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 

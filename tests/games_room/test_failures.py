@@ -8,8 +8,8 @@ import pytest
 from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
-from retro_gamer.games.loading.factories import find_source, load_factory
 from retro_gamer.games.loading.failures import describe_failure, failure_place
+from retro_gamer.games.loading.launcher import find_source, load_factory
 
 Project = Callable[[dict[str, str]], Path]
 

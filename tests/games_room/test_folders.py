@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import GameNotFoundError
-from retro_gamer.games.folders import file_of_module, find_game_file
+from retro_gamer.games.loading.find import file_of_module, find_game_file
 
 Project = Callable[[dict[str, str]], Path]
 PLAYS = "Game([], {}).play()"

@@ -14,7 +14,7 @@ from retro.game import Game
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading import watchdog as hanging
 from retro_gamer.games.loading.capture import interception
-from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.loading.watchdog import HangWatch, HungGameError
 from retro_gamer.games.session import GameSession
 from tests.games_room.test_session import METADATA, NOTHING, scripted

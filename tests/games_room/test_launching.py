@@ -13,8 +13,7 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.factories import Launcher, find_source, load_factory
-from retro_gamer.games.loading.launcher import find_framework_changes
+from retro_gamer.games.loading.launcher import Launcher, find_framework_changes, find_source, load_factory
 from retro_gamer.games.session import GameSession
 
 Project = Callable[[dict[str, str]], Path]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.games import leftovers
-from retro_gamer.games.leftovers import make_held, remove_unheld
+from retro_gamer.games.loading import sandbox as leftovers
+from retro_gamer.games.loading.sandbox import make_held, remove_unheld
 
 MAKE_AND_WAIT = """
 import sys
-from retro_gamer.games.leftovers import make_held
+from retro_gamer.games.loading.sandbox import make_held
 print(make_held("rg-test-", sys.argv[1]), flush=True)
 sys.stdin.read()
 """

@@ -10,7 +10,7 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError
-from retro_gamer.games.loading.factories import find_source, load_factory
+from retro_gamer.games.loading.launcher import find_source, load_factory
 
 Project = Callable[[dict[str, str]], Path]
 SAMPLES = Path(__file__).parents[1] / "games"
@@ -40,7 +40,7 @@ def test_a_game_whose_sibling_hides_a_standard_module_loads(game: str) -> None:
 
 def test_numpy_imports_after_such_a_game(tmp_path: Path) -> None:
     script = (
-        "from retro_gamer.games.loading.factories import find_source, load_factory\n"
+        "from retro_gamer.games.loading.launcher import find_source, load_factory\n"
         f"load_factory(find_source({str(SAMPLES / 'shadowed_numbers')!r}))()\n"
         "import numbers, numpy.ma, statistics\nassert numbers.Real and not hasattr(numbers, 'START')\n"
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.games import scratch as scratch_module
+from retro_gamer.games.loading import sandbox as scratch_module
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.games.scratch import Scratch, scratch_for, scratch_of
+from retro_gamer.games.loading.sandbox import Scratch, scratch_for, scratch_of
 
 Project = Callable[[dict[str, str]], Path]
 

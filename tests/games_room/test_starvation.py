@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.games.starvation import starved_seconds
+from retro_gamer.games.loading.watchdog import starved_seconds
 
 
 @pytest.mark.parametrize(

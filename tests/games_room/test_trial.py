@@ -7,8 +7,8 @@ import pytest
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.sandbox import scratch_of
 from retro_gamer.games.probe.key_trial import Trial, TrialPlan, fingerprint
-from retro_gamer.games.scratch import scratch_of
 
 Project = Callable[[dict[str, str]], Path]
 GAMES = Path(__file__).parents[1] / "games"

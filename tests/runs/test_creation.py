@@ -22,7 +22,7 @@ from retro_gamer.errors import (
     RunExistsError,
 )
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock

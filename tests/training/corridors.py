@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.driver.training_run import TrainingOutcome, train
-from retro_gamer.games.loading.factories import load_factory
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory

@@ -9,8 +9,8 @@ from typing import Any
 import ray
 
 from retro_gamer.dqn.messages import Grant, Report, Weights
+from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import HangWatch
-from retro_gamer.games.scratch import stay_in_scratch
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.growth import Growth

@@ -20,7 +20,7 @@ import ray
 
 import retro_gamer
 from retro_gamer.errors import EngineError, printable
-from retro_gamer.games.scratch import NEUTRAL_PREFIX
+from retro_gamer.games.loading.sandbox import NEUTRAL_PREFIX
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 START_SECONDS = 120.0

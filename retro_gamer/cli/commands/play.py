@@ -43,7 +43,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
     from retro_gamer.cli.display.play_screen import Show
-    from retro_gamer.games.loading.factories import load_factory
+    from retro_gamer.games.loading.launcher import load_factory
     from retro_gamer.games.session import GameSession
     from retro_gamer.learning.threads import set_threads
     from retro_gamer.policy import TrainedPolicy

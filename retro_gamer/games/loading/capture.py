@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.code_places import is_library
+from retro_gamer.games.loading.importing import is_library
 
 _OURS = "retro_gamer."
 _CALLERS = ("retro_gamer.games.loading.capture", "retro_gamer.games.session")

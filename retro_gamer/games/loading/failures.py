@@ -7,8 +7,14 @@ import traceback
 from typing import TYPE_CHECKING
 
 from retro_gamer.errors import printable
-from retro_gamer.games.code_places import FRAMEWORK_FOLDER, is_below, is_framework, is_library, is_machinery
-from retro_gamer.games.loading.importing import PRIVATE_PACKAGE
+from retro_gamer.games.loading.importing import (
+    FRAMEWORK_FOLDER,
+    PRIVATE_PACKAGE,
+    is_below,
+    is_framework,
+    is_library,
+    is_machinery,
+)
 
 if TYPE_CHECKING:
     from retro_gamer.games.loading.find import GameSource

@@ -11,7 +11,21 @@ from types import FrameType, TracebackType
 from typing import IO, Any
 
 from retro_gamer.games.loading.capture import interception
-from retro_gamer.games.starvation import starved_seconds
+
+_NANOSECOND = 1e-9
+
+
+def starved_seconds(process: int | str = "self") -> float:
+    """Return the seconds that the main thread of a process has waited for a processor since it began.
+
+    0 where the system does not tell (it is Linux that does), and once the process is gone.
+    """
+    try:
+        with open(f"/proc/{process}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) * _NANOSECOND
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
 
 _LONGEST_PAUSE_SECONDS = 1.0
 _PAUSES_IN_A_DEADLINE = 4

@@ -14,8 +14,8 @@ from retro_gamer.errors import GameFailedError, printable, shown
 from retro_gamer.games.board import BoardEncoder
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.player import PlayerFinder, label_of, names_of_all
 from retro_gamer.games.probe.findings import Failure, Findings, KeyTrials, StateKey
 from retro_gamer.games.probe.key_scan import ARROWS, find_keys

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.descriptions import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
-from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.sandbox import stay_in_scratch
+from retro_gamer.games.loading.watchdog import HangWatch, starved_seconds
 from retro_gamer.games.probe.findings import Findings, add_up
 from retro_gamer.games.probe.key_trial import Trial, TrialPlan
-from retro_gamer.games.scratch import stay_in_scratch
-from retro_gamer.games.starvation import starved_seconds
 
 if TYPE_CHECKING:
     from retro_gamer.games.description import GameMetadata

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.factories import load_factory
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS, ReplayBuffer

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from retro_gamer.errors import printable
-from retro_gamer.games.code_places import is_library
+from retro_gamer.games.loading.importing import is_library
 
 _LARGEST = 100_000
 _PREFIX = "retro-gamer"

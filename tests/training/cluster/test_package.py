@@ -81,7 +81,7 @@ def test_the_same_files_give_the_same_bytes_and_the_game_runs_where_they_are_unp
     assert package.source is not None
     script = (
         "import os, retro_gamer; from retro_gamer.games.loading.find import GameSource;"
-        "from retro_gamer.games.loading.factories import load_factory;"
+        "from retro_gamer.games.loading.launcher import load_factory;"
         f"source = {package.source!r}.located(os.getcwd());"
         "print(retro_gamer.__file__, load_factory(source)().board_size)"
     )
