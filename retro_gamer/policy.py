@@ -18,8 +18,7 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.observation import Observer
-from retro_gamer.games.seeding import seed_generators, unseed_generators
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.session import GameSession, seed_generators, unseed_generators
 from retro_gamer.games.validation import is_board_size
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Evaluator

@@ -11,8 +11,7 @@ from benchmarks.performance.work import BEAST, NAV, SNAKE
 from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.pool import SEED_STRIDE
 from retro_gamer.evaluation.statistics import Evaluation, summarise
-from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.descriptions import find_description
+from retro_gamer.games.description import GameMetadata, find_description
 from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.session import GameSession
 

@@ -21,8 +21,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observer
-from retro_gamer.games.seeding import seed_generators
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.inference import Evaluator
 

@@ -13,8 +13,7 @@ from retro.game import Game
 
 from retro_gamer import hyperparameters as settings
 from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
-from retro_gamer.games.description import GameMetadata, find_problems
-from retro_gamer.games.descriptions import FoundDescription, find_description
+from retro_gamer.games.description import FoundDescription, GameMetadata, find_description, find_problems
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source
 from retro_gamer.games.loading.launcher import load_factory

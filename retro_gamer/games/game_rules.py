@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retro_gamer.errors import GameFailedError, Problem, shown
-from retro_gamer.games.player import names_of_all
+from retro_gamer.games.observation import names_of_all
 from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
     SIGNALS,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from retro.agent import Agent
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.board import BoardEncoder, view_origin
@@ -14,7 +18,126 @@ from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.watchdog import HungGameError
-from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of
+
+NO_CELL = (-1, -1)
+"""The player's cell when there is no player, or none on the board."""
+
+_LARGEST_CACHE = 256
+_NUMBERED = re.compile(r"(?P<label>.+)#(?P<number>[1-9]\d{0,3})", re.ASCII)
+
+
+class PlayerFinder:
+    """Finds the player among a game's agents, anew each time because agents come and go.
+
+    With `described`, it is the first displayed agent of that name or class name; of several that are called the same
+    (``Paddle``) the second is ``Paddle#2``. Without, it is the first
+    displayed agent whose class handles keystrokes itself; the framework's base class `Agent` has a handler
+    that does nothing, so having one is not enough.
+    """
+
+    def __init__(self, described: str | None = None) -> None:
+        self.described = described
+        self._numbered = _NUMBERED.fullmatch(described) if described is not None else None
+        self._handles: dict[type, bool] = {}
+
+    def find(self, agents: Sequence[Any]) -> Any | None:
+        """Return the player, or None."""
+        if self.described is not None:
+            found = next((a for a in agents if is_called(a, self.described) and getattr(a, "display", True)), None)
+            return self._find_numbered(agents) if found is None and self._numbered is not None else found
+        handles = self._handles
+        for agent in agents:
+            kind = type(agent)
+            takes_keys = handles.get(kind)
+            if takes_keys is None:
+                takes_keys = self._remember(kind)
+            if takes_keys and getattr(agent, "display", True):
+                return agent
+        return None
+
+    def find_all(self, agents: Sequence[Any]) -> list[Any]:
+        """Return every displayed agent whose class handles keystrokes itself."""
+        handles = self._handles
+        return [
+            agent
+            for agent in agents
+            if (handles[kind] if (kind := type(agent)) in handles else self._remember(kind))
+            and getattr(agent, "display", True)
+        ]
+
+    def cell(self, agents: Sequence[Any], board_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the player's cell (x, y), of several its middle one; (-1, -1) if there is none on the board."""
+        agent = self.find(agents)
+        return NO_CELL if agent is None else cell_of(agent, board_size)
+
+    def _find_numbered(self, agents: Sequence[Any]) -> Any | None:
+        assert self._numbered is not None
+        alike = [agent for agent in agents if label_of(agent) == self._numbered["label"]]
+        number = int(self._numbered["number"])
+        return alike[number - 1] if number <= len(alike) and getattr(alike[number - 1], "display", True) else None
+
+    def _remember(self, kind: type) -> bool:
+        if len(self._handles) >= _LARGEST_CACHE:
+            self._handles.clear()  # a game that makes new classes must not be kept in memory by us
+        self._handles[kind] = handles_keys(kind)
+        return self._handles[kind]
+
+
+def handles_keys(kind: type) -> bool:
+    """Return whether a class has a keystroke handler other than the framework's empty one."""
+    handler = getattr(kind, "handle_keystroke", None)
+    return handler is not None and handler is not Agent.handle_keystroke
+
+
+def is_called(agent: Any, name: str) -> bool:
+    """Return whether `name` is the agent's name or that of its class."""
+    return name in names_of(agent)
+
+
+def names_of(agent: Any) -> tuple[str, str]:
+    """Return the names by which a description can point to `agent`: the one to tell of, and its class's."""
+    return label_of(agent), type(agent).__name__
+
+
+def names_of_all(agents: Sequence[Any]) -> list[tuple[str, str]]:
+    """Return the same for all agents of a moment; the second of those that are called ``Paddle`` is ``Paddle#2``."""
+    met: Counter[str] = Counter()
+    names = []
+    for label, kind in map(names_of, agents):
+        met[label] += 1
+        names.append((label if met[label] == 1 else f"{label}#{met[label]}", kind))
+    return names
+
+
+def label_of(agent: Any) -> str:
+    """Return the name by which a description can point to `agent`."""
+    name = getattr(agent, "name", None)
+    return name if isinstance(name, str) and name else type(agent).__name__
+
+
+def cell_of(agent: Any, board_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (middle) cell of a displayed agent, (-1, -1) if it is off the board."""
+    try:
+        x, y = agent.position
+        size = getattr(agent, "size", None)
+        if size is not None:
+            x, y = x + size[0] // 2, y + size[1] // 2
+        if 0 <= x < board_size[0] and 0 <= y < board_size[1]:
+            return int(x), int(y)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return NO_CELL  # a position that no view could draw
+    return NO_CELL
+
+
+def find_player(agents: Sequence[Any], described: str | None = None) -> Any | None:
+    """Return the agent that the keys move, or None (see `PlayerFinder`)."""
+    return PlayerFinder(described).find(agents)
+
+
+def player_cell(game: Any, described: str | None = None) -> tuple[int, int]:
+    """Return the player's cell (x, y) in `game`, (-1, -1) if it has none."""
+    return PlayerFinder(described).cell(game.agents, game.board_size)
+
 
 _LARGEST_STATE = 1e30
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from retro_gamer.errors import GameFailedError, Problem
 from retro_gamer.games.game_rules import find_game_problems, find_problems_against
-from retro_gamer.games.player import names_of_all
-from retro_gamer.games.seeding import make_player_generator
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.observation import names_of_all
+from retro_gamer.games.session import GameSession, make_player_generator
 
 MEETING_TURNS = 200
 """Random turns, at most, in which a player that is not there at the start is waited for."""

@@ -11,15 +11,13 @@ import numpy as np
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.board import BoardEncoder
-from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
+from retro_gamer.games.board import LARGEST_CHARACTER_COUNT, BoardEncoder
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.player import NO_CELL, PlayerFinder, cell_of, names_of_all
-from retro_gamer.games.seeding import make_player_generator
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.observation import NO_CELL, PlayerFinder, cell_of, names_of_all
+from retro_gamer.games.session import GameSession, make_player_generator
 
 _MOST_FRUITLESS_EPISODES = 10
 

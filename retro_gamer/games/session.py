@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import numpy as np
 from retro.errors import IllegalMove
 from retro.game import Game
 from retro.input import ProgrammaticInput
@@ -21,7 +23,27 @@ from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.loading.launcher import Launcher
 from retro_gamer.games.loading.watchdog import HungGameError
 from retro_gamer.games.rewards import make_signal
-from retro_gamer.games.seeding import seed_generators
+
+
+def seed_generators(seed: int) -> None:
+    """Seed Python's and numpy's global generators, which games draw on."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def unseed_generators() -> None:
+    """Let the system seed them."""
+    random.seed()
+    np.random.seed()
+
+
+def make_player_generator(seed: int | None) -> random.Random:
+    """Return a generator for the player of a game that is seeded with `seed`; with None it is seeded by the system.
+
+    One seeded with the same number would give what the game is about to draw: random keys would then know its cards.
+    """
+    return random.Random(None if seed is None else f"player/{seed}")
+
 
 _LARGEST_REWARD = 1e30  # differences of such values still fit float32
 _LOG_MESSAGES_KEPT = 200

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
+from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.games.probe.findings import Findings
 from retro_gamer.games.probe.key_scan import ARROWS
 from retro_gamer.games.validation import END, SIGNALS, TURNS

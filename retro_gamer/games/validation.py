@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from retro_gamer.errors import Problem, printable
-from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT, is_blank, is_invisible, is_one_character
+from retro_gamer.games.board import LARGEST_CHARACTER_COUNT, is_blank, is_invisible, is_one_character
 from retro_gamer.games.loading.keys import LARGEST_ACTION_COUNT, is_known_key, suggest_key
 
 FIELDS = (

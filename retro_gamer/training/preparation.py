@@ -14,8 +14,7 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.random_play import Discovery, discover
-from retro_gamer.games.seeding import seed_generators
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from retro_gamer.games.characters import cell_character, is_blank, is_one_character
+from retro_gamer.games.board import cell_character, is_blank, is_one_character
 
 
 @pytest.mark.parametrize("text", ["a", "█", "é", "e\u0301", "❤️", "🐍", "🧑‍🚀", "👍🏽", "🇫🇷", "\ue0b0"])

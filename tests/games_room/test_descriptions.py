@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import DescriptionNotFoundError
-from retro_gamer.games.description import GameMetadata, find_game_problems
-from retro_gamer.games.descriptions import BUILTIN, find_description
+from retro_gamer.games.description import BUILTIN, GameMetadata, find_description, find_game_problems
 from retro_gamer.games.loading.find import GameSource, find_source
 from retro_gamer.games.loading.launcher import load_factory
 

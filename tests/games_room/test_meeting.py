@@ -11,8 +11,8 @@ from retro.game import Game
 from retro_gamer.driver.creation import create_run
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.observation import PlayerFinder
 from retro_gamer.games.open_game import MEETING_TURNS, find_session_problems
-from retro_gamer.games.player import PlayerFinder
 from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 from retro_gamer.run.config import load_config

@@ -7,7 +7,7 @@ import pytest
 from retro.agent import Agent, ArrowKeyAgent
 from retro.game import Game
 
-from retro_gamer.games.player import PlayerFinder, find_player, label_of, player_cell
+from retro_gamer.games.observation import PlayerFinder, find_player, label_of, player_cell
 
 
 class Wall(Agent):

@@ -9,7 +9,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from retro_gamer.games.loading.keys import key_codes
-from retro_gamer.games.player import handles_keys
+from retro_gamer.games.observation import handles_keys
 
 ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
 _HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke", "key")

@@ -16,12 +16,11 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.player import PlayerFinder, label_of, names_of_all
+from retro_gamer.games.observation import PlayerFinder, label_of, names_of_all
 from retro_gamer.games.probe.findings import Failure, Findings, KeyTrials, StateKey
 from retro_gamer.games.probe.key_scan import ARROWS, find_keys
 from retro_gamer.games.random_play import MoverCount
-from retro_gamer.games.seeding import make_player_generator
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.session import GameSession, make_player_generator
 from retro_gamer.games.validation import TURNS
 
 _DRAWN_TURNS = 20

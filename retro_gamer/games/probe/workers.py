@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from retro_gamer.errors import GameFailedError, RetroGamerError
-from retro_gamer.games.descriptions import FoundDescription, find_description
+from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
 from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import HangWatch, starved_seconds

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from retro_gamer.errors import shown
-from retro_gamer.games.characters import LARGEST_CHARACTER_COUNT
+from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.checkpointing import Recorder
