@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.probe.findings import Findings, KeyTrials, StateKey
-from retro_gamer.games.suggestion import judge_keys, rank_rewards, suggest_actions, suggest_description
+from retro_gamer.games.probe.findings import (
+    Findings,
+    KeyTrials,
+    StateKey,
+    judge_keys,
+    rank_rewards,
+    suggest_actions,
+    suggest_description,
+)
 
 TURNS = 100
 

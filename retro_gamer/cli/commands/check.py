@@ -85,9 +85,9 @@ def check_game(
         GameFailedError: if the game cannot be started.
     """
     from retro_gamer.cli.display.check_text import Check
+    from retro_gamer.games.probe.findings import suggest_description
     from retro_gamer.games.probe.key_trial import TrialPlan
     from retro_gamer.games.probe.workers import estimate_cost, find_game, play_everywhere, play_here
-    from retro_gamer.games.suggestion import suggest_description
 
     started = time.monotonic()
     source, found = find_game(game)
@@ -132,7 +132,7 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
     """
     from retro_gamer.games.description import GameMetadata, find_problems
     from retro_gamer.games.game_rules import find_problems_against
-    from retro_gamer.games.suggestion import rank_rewards
+    from retro_gamer.games.probe.findings import rank_rewards
     from retro_gamer.games.validation import toml_string
 
     is_whole = "actions" in described

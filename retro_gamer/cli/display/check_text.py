@@ -11,10 +11,9 @@ from typing import Any
 from retro_gamer.cli.display.progress_display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.loading.keys import say_keys
-from retro_gamer.games.probe.findings import Findings, StateKey
+from retro_gamer.games.probe.findings import Findings, KeyVerdict, StateKey, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.probe.workers import Cost
 from retro_gamer.games.rewards import compared_key
-from retro_gamer.games.suggestion import KeyVerdict, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.validation import SIGNALS
 
 MOST_LISTED = 12
