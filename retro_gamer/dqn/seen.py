@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from retro_gamer.features.extractor import Look, Looked
-from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.transition import Batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeenBatch:
     """B transitions; `looked` is of 2 B boards, first those at the start of each, then those at its end.
 
-    The other fields are those of `retro_gamer.replay.batch.Batch`.
+    The other fields are those of `retro_gamer.replay.transition.Batch`.
     """
 
     looked: Looked

@@ -22,7 +22,7 @@ from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam
 from retro_gamer.learning.step import PlainStep, Step, Trained
 from retro_gamer.learning.threads import tiny_numbers_are_zero
-from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.transition import Batch
 
 NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from retro_gamer.replay.storage import TransitionRing
+
 BRANCHES = 16
 """Children of a node. Wide nodes need few levels, and numpy's cost here is per level, not per number."""
 
@@ -101,3 +103,96 @@ def _parents(nodes: Indices) -> Indices:
 
 def _padded(size: int) -> Values:
     return np.zeros(-(-size // BRANCHES) * BRANCHES)
+
+
+SMALLEST_ERROR = 1e-6
+"""Added to every error, so that a record whose error is 0 can still be drawn."""
+
+
+class Priorities:
+    """The priorities of the slots of a memory; that of an empty slot is 0."""
+
+    def __init__(self, capacity: int, priority_exponent: float, importance_exponent: float) -> None:
+        self._tree = SumTree(capacity)
+        self._priority_exponent = priority_exponent
+        self._importance_exponent = importance_exponent
+
+    @property
+    def total(self) -> float:
+        """The sum of all priorities."""
+        return self._tree.total
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the sum-tree."""
+        return self._tree.memory_bytes
+
+    def of_errors(self, errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the priorities [N] that absolute TD errors [N] give.
+
+        Raises:
+            ValueError: for an error that is not finite.
+        """
+        if not np.isfinite(errors).all():
+            raise ValueError("the errors sent as priorities must be finite")
+        return np.power(np.abs(errors.astype(np.float64)) + SMALLEST_ERROR, self._priority_exponent)
+
+    def get(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the priorities at `slots` [N]."""
+        return self._tree.get(slots)
+
+    def set(self, slots: npt.NDArray[np.int64], priorities: npt.NDArray[np.float64]) -> None:
+        """Replace the priorities at `slots` [N]; the last of a slot that comes twice stays."""
+        self._tree.set(slots, priorities)
+
+    def draw(self, n_batches: int, batch_size: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Return slots [n_batches, batch_size] in proportion to priority.
+
+        Each batch draws once from each of batch_size equal shares of the total, which spreads it evenly.
+        """
+        strata = np.arange(batch_size) + random.random((n_batches, batch_size))
+        return self._tree.sample((strata * (self.total / batch_size)).reshape(-1)).reshape(n_batches, batch_size)
+
+    def weights(self, slots: npt.NDArray[np.int64], n_records: int) -> npt.NDArray[np.float32]:
+        """Return the importance weights (n_records * P)^-exponent of `slots` [n, B], the largest of each batch 1."""
+        chances = self._tree.get(slots) / self.total
+        weights = np.power(n_records * chances, -self._importance_exponent)
+        return (weights / weights.max(axis=-1, keepdims=True)).astype(np.float32)
+
+
+WINDOW = 100_000
+"""Only the newest are looked through, so that the work is bounded for a memory of any size."""
+TAIL = 0.05
+
+
+def find_rare(returns: npt.NDArray[np.float32], discounts: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return for each of N transitions whether its game ended within it or its return lies in a tail of all N.
+
+    A tail begins beyond the value that one in twenty is below, or above: of returns that are nearly all alike, every
+    other one is rare.
+    """
+    n = len(returns)
+    if not n:
+        return np.zeros(0, np.bool_)
+    low, high = int(TAIL * n), n - 1 - int(TAIL * n)
+    ordered = np.partition(returns, (low, high))
+    return (returns < ordered[low]) | (returns > ordered[high]) | (discounts == 0)
+
+
+class RareExperiences:
+    """The rare ones among the newest of a ring, found anew once it has changed: what is held decides, nothing else."""
+
+    def __init__(self, ring: TransitionRing) -> None:
+        self._ring = ring
+        self._known: tuple[int, int] | None = None
+        self._slots = np.zeros(0, np.int64)
+
+    @property
+    def slots(self) -> npt.NDArray[np.int64]:
+        """Where the ring keeps the rare ones, oldest first."""
+        ring = self._ring
+        if self._known != (ring.oldest, ring.added):
+            self._known = (ring.oldest, ring.added)
+            newest = ring.slots(max(ring.oldest, ring.added - WINDOW), ring.added)
+            self._slots = newest[find_rare(ring.returns[newest], ring.discounts[newest])]
+        return self._slots

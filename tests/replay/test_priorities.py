@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.replay.priorities import SMALLEST_ERROR, Priorities
+from retro_gamer.replay.samplers import SMALLEST_ERROR, Priorities
 
 
 def _priorities(values: list[float], importance_exponent: float = 0.4) -> Priorities:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.replay.buffer import ReplayBuffer
-from retro_gamer.replay.rare import TAIL, RareExperiences, find_rare
+from retro_gamer.replay.samplers import TAIL, RareExperiences, find_rare
 from retro_gamer.replay.storage import TransitionRing, Transitions
 from tests.replay.blocks import chain, make_buffer
 

@@ -12,7 +12,7 @@ from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.dqn.seen import see
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.replay.batch import Batch
+from retro_gamer.replay.transition import Batch
 from retro_gamer.training.planning.allocation import ServiceTimes
 from retro_gamer.training.planning.run_spec import Work
 
