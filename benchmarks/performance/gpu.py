@@ -27,7 +27,7 @@ from benchmarks.child import end_session, run_module, say_result
 from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
-from retro_gamer.dqn.seen import see
+from retro_gamer.features.extractor import see
 from retro_gamer.learning.cuda_graph_step import RecordedStep
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import PlainStep

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.dqn.seen import SeenBatch, see
-from retro_gamer.features.extractor import make_look
+from retro_gamer.features.extractor import SeenBatch, make_look, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot

@@ -9,21 +9,135 @@ All take codes uint8 [B, H, W], player int16 [B, 2] (x, y; -1 where there is non
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 
-from retro_gamer.dqn.board import (
-    Surroundings,
-    central_places,
-    compress,
-    find_cells,
-    locate,
-    pool,
-    summarise,
-    window_places,
-)
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.replay.transition import Batch
+
+SUMMARY_FEATURES = 4
+"""Per character: present or not, how many (log), and the mean offset (x, y) from the player or the centre."""
+
+LOCATION_FEATURES = 3
+"""Whether there is a player, and its position (x, y)."""
+
+
+class Surroundings:
+    """Looks up the cells around a centre, in an order of one's own.
+
+    `places` int [N] numbers the cells of the square of 2 * radius + 1 cells a side, row by row.
+    """
+
+    def __init__(self, height: int, width: int, radius: int, places: np.ndarray, outside: int) -> None:
+        self._radius = radius
+        self._outside = outside
+        self._size = (height + 2 * radius, width + 2 * radius)
+        line, column = np.divmod(places, 2 * radius + 1)
+        self._offsets = line * self._size[1] + column
+        self._padded = np.zeros((0, *self._size), np.uint8)
+
+    def look_up(self, codes: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """Return codes uint8 [B, N] around `centre` [B, 2] (x, y).
+
+        Cells off the board get the code `outside`, and so does every cell where the centre is (-1, -1).
+        """
+        n_boards, height, width = codes.shape
+        radius = self._radius
+        if len(self._padded) < n_boards:
+            self._padded = np.full((n_boards, *self._size), self._outside, np.uint8)
+        padded = self._padded[:n_boards]
+        padded[:, radius : radius + height, radius : radius + width] = codes
+        x, y = centre[:, 0].astype(np.intp), centre[:, 1].astype(np.intp)
+        corner = np.clip(y, 0, height - 1) * self._size[1] + np.clip(x, 0, width - 1)
+        corner += np.arange(n_boards) * (self._size[0] * self._size[1])
+        seen = padded.reshape(-1)[corner[:, None] + self._offsets]
+        absent = (x < 0) | (y < 0)
+        if absent.any():
+            seen[absent] = self._outside
+        return seen
+
+
+def window_places(n_windows: int, block: int) -> np.ndarray:
+    """Return int [P * 9]: the cells of each of P = n_windows ** 2 windows of 3 x 3, two apart, on a square.
+
+    The square is just large enough, 2 * n_windows + 1 cells a side, numbered row by row. Windows come in blocks of
+    `block` x `block` neighbours, block by block, so that what is made of those of a block lies together.
+    """
+    side = 2 * n_windows + 1
+    numbers = np.arange(side * side).reshape(side, side)
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, (3, 3))[::2, ::2]
+    n_blocks = n_windows // block
+    in_blocks = windows.reshape(n_blocks, block, n_blocks, block, 9).swapaxes(1, 2)
+    return in_blocks.reshape(-1).copy()
+
+
+def central_places(radius: int, near: int) -> np.ndarray:
+    """Return int [N]: the cells of the square that is `near` cells wide around the middle of one of `radius`."""
+    side = 2 * radius + 1
+    numbers = np.arange(side * side).reshape(side, side)
+    return numbers[radius - near : radius + near + 1, radius - near : radius + near + 1].reshape(-1)
+
+
+def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:
+    """Return float32 [B, C, SUMMARY_FEATURES]: what is on the whole board, seen from `centre` [B, 2] (x, y).
+
+    Where the centre is (-1, -1) offsets are taken from the middle of the board. Offsets are in boards: -1..1.
+    """
+    n_boards, height, width = codes.shape
+    board, y, x, code = find_cells(codes)
+    group = board * n_characters + (code - 1)
+    n_groups = n_boards * n_characters
+    shape = (n_boards, n_characters)
+    count = np.bincount(group, minlength=n_groups).reshape(shape)
+    total_x = np.bincount(group, x, n_groups).reshape(shape)
+    total_y = np.bincount(group, y, n_groups).reshape(shape)
+    known = ((centre[:, 0] >= 0) & (centre[:, 1] >= 0))[:, None]
+    origin = np.where(known, centre, ((width - 1) / 2, (height - 1) / 2))
+    some = np.maximum(count, 1)
+    features = np.empty((*shape, SUMMARY_FEATURES), np.float32)
+    present = features[:, :, 0] = np.minimum(count, 1)
+    features[:, :, 1] = np.log1p(count) / 4
+    features[:, :, 2] = (total_x / some - origin[:, :1]) * present / width
+    features[:, :, 3] = (total_y / some - origin[:, 1:]) * present / height
+    return features
+
+
+def find_cells(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return board, y, x (int [N]) and code (uint8 [N]) of all N cells that are not empty: on most boards few are."""
+    height, width = codes.shape[1:]
+    flat = codes.reshape(-1)
+    cell = np.flatnonzero(flat != 0)  # of truth values numpy finds them six times as fast as of numbers
+    line, x = np.divmod(cell, width)
+    board, y = np.divmod(line, height)
+    return board, y, x, flat[cell]
+
+
+def pool(codes: np.ndarray, n_characters: int, side: int) -> np.ndarray:
+    """Return float32 [B, C + 1, rows, columns]: boards one-hot, each square of `side` cells averaged."""
+    n_boards, height, width = codes.shape
+    rows, columns = -(-height // side), -(-width // side)
+    board, y, x, code = find_cells(codes)
+    place = ((board * (n_characters + 1) + code) * rows + y // side) * columns + x // side
+    counts = np.bincount(place, minlength=n_boards * (n_characters + 1) * rows * columns)
+    n_lines, n_places = (np.minimum(size - np.arange(0, size, side), side) for size in (height, width))
+    pooled = counts.reshape(n_boards, n_characters + 1, rows, columns) / (n_lines[:, None] * n_places)
+    return pooled.astype(np.float32)
+
+
+def locate(centre: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return float32 [B, LOCATION_FEATURES]: is there a player, and where, in boards (0..1); zeros if there is none."""
+    known = ((centre[:, 0] >= 0) & (centre[:, 1] >= 0))[:, None]
+    place = centre / (max(width - 1, 1), max(height - 1, 1))
+    return np.concatenate([known, place * known], axis=1, dtype=np.float32)
+
+
+def compress(state: np.ndarray) -> np.ndarray:
+    """Return sign(s) log(1 + |s|): state values of any size, near-linear where they are small."""
+    return np.sign(state) * np.log1p(np.abs(state))
+
 
 KERNEL = 3
 BLOCK = 2
@@ -133,3 +247,38 @@ class BoardLook(Look):
     def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
         """Return the board one-hot, [B, C + 1, rows, columns], each cell a mean where it is reduced, and the rest."""
         return pool(codes, self.spec.n_characters, self.reduction), self._look_aside(codes, player, state)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeenBatch:
+    """B transitions; `looked` is of 2 B boards, first those at the start of each, then those at its end.
+
+    The other fields are those of `retro_gamer.replay.transition.Batch`.
+    """
+
+    looked: Looked
+    action: npt.NDArray[np.int64]
+    returns: npt.NDArray[np.float32]
+    discounts: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of transitions, B."""
+        return len(self.ids)
+
+
+def see(batch: Batch, look: Look) -> SeenBatch:
+    """Return the batch looked at. Looked at in one go, both ends cost less than two looks."""
+    return SeenBatch(
+        looked=look(
+            np.concatenate([batch.codes, batch.next_codes]),
+            np.concatenate([batch.player, batch.next_player]),
+            np.concatenate([batch.state, batch.next_state]),
+        ),
+        action=batch.action,
+        returns=batch.returns,
+        discounts=batch.discounts,
+        weights=batch.weights,
+        ids=batch.ids,
+    )

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.dqn.tensor_loss import double_q_errors, huber_gradient
+from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.learning.losses import unsquash, weighted_huber
 from retro_gamer.learning.step import StepFigures, Trained
 

@@ -13,7 +13,7 @@ from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.messages import Weights
-from retro_gamer.dqn.seen import SeenBatch, see
+from retro_gamer.features.extractor import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.cuda_graph_step import RecordedStep

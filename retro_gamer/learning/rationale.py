@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.errors import shown
-from retro_gamer.features.extractor import NEAR_RADIUS, SURVEY_RADIUS
+from retro_gamer.features.extractor import LOCATION_FEATURES, NEAR_RADIUS, SUMMARY_FEATURES, SURVEY_RADIUS
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn.board import (
+from retro_gamer.features.extractor import (
     Surroundings,
     compress,
     find_cells,

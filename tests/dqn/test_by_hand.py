@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from retro_gamer.dqn.flat import FlatParameters
-from retro_gamer.dqn.seen import see
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
+from retro_gamer.features.extractor import see
 from retro_gamer.learning.networks.base import QNetwork
 from retro_gamer.learning.networks.cnn import make_network
 from tests.dqn.samples import make_batch, make_small_spec

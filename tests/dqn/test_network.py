@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from retro_gamer.dqn.board import summarise
-from retro_gamer.features.extractor import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS
+from retro_gamer.features.extractor import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS, summarise
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.base import ListNetwork
 from retro_gamer.learning.networks.cnn import (

@@ -14,8 +14,8 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from retro_gamer.backends.ray.actor_process import PlayingProcess
 from retro_gamer.dqn.messages import Grant, Weights
-from retro_gamer.dqn.seen import SeenBatch
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
+from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Reported

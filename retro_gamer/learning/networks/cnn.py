@@ -11,10 +11,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.dqn.board import LOCATION_FEATURES, SUMMARY_FEATURES
 from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
-from retro_gamer.features.extractor import BLOCK, KERNEL, NEAR_RADIUS, BoardLook, PlayerLook
+from retro_gamer.features.extractor import (
+    BLOCK,
+    KERNEL,
+    LOCATION_FEATURES,
+    NEAR_RADIUS,
+    SUMMARY_FEATURES,
+    BoardLook,
+    PlayerLook,
+)
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.base import ListNetwork, QNetwork, Valued, linear_layers, make_head
 from retro_gamer.learning.networks.manual_gradients import (

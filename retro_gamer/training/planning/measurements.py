@@ -9,7 +9,7 @@ import numpy as np
 
 from retro_gamer.acting.actor import Actor
 from retro_gamer.dqn.messages import Grant, Report
-from retro_gamer.dqn.seen import see
+from retro_gamer.features.extractor import see
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Batch
