@@ -12,7 +12,6 @@ from blessed.keyboard import Keystroke
 from retro.game import Game
 from retro.input import InputSource
 
-from retro_gamer.dqn.trained_shape import MISFITS, make_damaged, read_trained_shape
 from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
@@ -20,7 +19,7 @@ from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.session import GameSession, seed_generators, unseed_generators
 from retro_gamer.games.validation import is_board_size
-from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.learning.checkpoint import MISFITS, load_checkpoint, make_damaged, read_trained_shape
 from retro_gamer.learning.inference import Evaluator
 from retro_gamer.learning.losses import unsquash
 from retro_gamer.run.config import load_config

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.dqn.characters import grow_tensor
-from retro_gamer.dqn.flat import FlatParameters, join
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.features.extractor import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
@@ -19,7 +17,7 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.cuda_graph_step import RecordedStep
 from retro_gamer.learning.networks.base import QNetwork
 from retro_gamer.learning.networks.cnn import make_network
-from retro_gamer.learning.optimizer import MOMENTS, FlatAdam
+from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
 from retro_gamer.learning.step import PlainStep, Step, Trained
 from retro_gamer.learning.threads import tiny_numbers_are_zero
 from retro_gamer.replay.transition import Batch

@@ -81,3 +81,64 @@ class FlatAdam:
         self._steps.fill_(steps)
         for name, moment in self.moments.items():
             moment.copy_(moments[name])
+
+
+class FlatParameters:
+    """Moves a network's parameters (and gradients) into one contiguous tensor of which they become views."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._named = list(network.named_parameters())
+        first = self._named[0][1]
+        total = sum(parameter.numel() for _, parameter in self._named)
+        self.vector = nn.Parameter(torch.empty(total, device=first.device))
+        self.vector.grad = torch.zeros_like(self.vector)
+        with torch.no_grad():
+            for (_, parameter), place, gradient in zip(
+                self._named, self.views(self.vector.data).values(), self.views(self.vector.grad).values(), strict=True
+            ):
+                place.copy_(parameter)
+                parameter.data = place
+                parameter.grad = gradient
+
+    def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return `vector` (one value a parameter) as tensors shaped like the parameters, by name."""
+        shapes = {name: parameter.shape for name, parameter in self._named}
+        pieces = torch.split(vector, [shape.numel() for shape in shapes.values()])
+        return {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        """The gradients, one value a parameter."""
+        assert self.vector.grad is not None
+        return self.vector.grad
+
+    def zero_gradient(self) -> None:
+        """Set every gradient to zero, in place."""
+        self.gradient.zero_()
+
+
+def join(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the tensors, in their order, as one vector."""
+    return torch.cat([tensor.flatten() for tensor in tensors.values()])
+
+
+_LOOKS = 100
+"""Times that the weights are looked at in one window."""
+_SHARE = 8
+"""A window is no longer than this part of the updates done, lest it lag behind a network that learns fast."""
+
+
+class WeightAverage:
+    """An exponential average of one vector over about `window` updates, or an eighth of those done if that is less."""
+
+    def __init__(self, vector: torch.Tensor, window: int) -> None:
+        self.vector = vector.detach().clone()
+        self._window = window
+
+    @torch.no_grad()
+    def follow(self, vector: torch.Tensor, n_updates: int) -> None:
+        """Take in `vector` as it is after `n_updates`, where it is time to look."""
+        window = max(1, min(self._window, n_updates // _SHARE))
+        stride = max(1, window // _LOOKS)
+        if n_updates % stride == 0:
+            self.vector.lerp_(vector, stride / window)

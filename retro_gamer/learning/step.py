@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from retro_gamer.dqn.flat import FlatParameters
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.learning.losses import double_q_errors, huber_gradient, unsquash, weighted_huber
 from retro_gamer.learning.networks.base import QNetwork, to_numpy
-from retro_gamer.learning.optimizer import FlatAdam
+from retro_gamer.learning.optimizer import FlatAdam, FlatParameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

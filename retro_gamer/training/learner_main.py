@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from retro_gamer.backends.local import Site
-from retro_gamer.dqn.trained_shape import MISFITS, make_damaged
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.checkpoint import MISFITS, make_damaged
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.learning.threads import set_threads

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from retro_gamer.dqn.average import WeightAverage
 from retro_gamer.learning.learner import Learner
+from retro_gamer.learning.optimizer import WeightAverage
 from tests.dqn.samples import make_batch, make_settings, make_small_spec
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from retro_gamer.dqn.flat import FlatParameters
 from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
 from retro_gamer.features.extractor import see
 from retro_gamer.learning.networks.base import QNetwork
 from retro_gamer.learning.networks.cnn import make_network
+from retro_gamer.learning.optimizer import FlatParameters
 from tests.dqn.samples import make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {

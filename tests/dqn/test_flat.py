@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from retro_gamer.dqn.flat import FlatParameters, join
+from retro_gamer.learning.optimizer import FlatParameters, join
 
 
 def make_flat() -> tuple[nn.Module, FlatParameters, dict[str, torch.Tensor]]:
