@@ -16,10 +16,9 @@ from retro.examples.snake import create_game as create_snake
 from torch import nn
 
 import retro_gamer.dqn
-from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.features.extractor import Look, Looked
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.base import CharacterAxis, QNetwork
 
 N_PARAMETERS = 299_685
 """Of this network on Snake, and of stable-baselines3's."""

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.dqn.characters import grow_tensor
 from retro_gamer.dqn.messages import Weights
 from retro_gamer.features.extractor import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.cuda_graph_step import RecordedStep
-from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.base import QNetwork, grow_tensor
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
 from retro_gamer.learning.step import PlainStep, Step, Trained

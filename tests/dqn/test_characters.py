@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from retro_gamer.dqn.characters import CharacterAxis, grow_tensor
+from retro_gamer.learning.networks.base import CharacterAxis, grow_tensor
 
 
 def grow_by_index(tensor: torch.Tensor, axis: CharacterAxis, n_old: int, n_new: int) -> torch.Tensor:

@@ -18,10 +18,34 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.dqn.characters import CharacterAxis
 from retro_gamer.features.extractor import Looked, make_look
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.manual_gradients import backward_layers, forward_layers, gradient_of, pass_relu
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CharacterAxis:
+    """Says that along `dim`, from `offset` on, entries are laid out [before, characters, after].
+
+    What lies ahead of `offset` and behind the block belongs to no character.
+    """
+
+    dim: int
+    offset: int = 0
+    before: int = 1
+    after: int = 1
+
+
+def grow_tensor(tensor: torch.Tensor, axis: CharacterAxis, n_old: int, n_new: int) -> torch.Tensor:
+    """Return `tensor` with zeros inserted for the characters n_old..n_new-1 along `axis`."""
+    dim, block = axis.dim, axis.before * n_old * axis.after
+    head, middle, tail = torch.split(tensor, [axis.offset, block, tensor.shape[dim] - axis.offset - block], dim=dim)
+    shape = list(tensor.shape)
+    split_shape = [*shape[:dim], axis.before, n_old, axis.after, *shape[dim + 1 :]]
+    zero_shape = [*shape[:dim], axis.before, n_new - n_old, axis.after, *shape[dim + 1 :]]
+    grown = torch.cat([middle.reshape(split_shape), tensor.new_zeros(zero_shape)], dim=dim + 1)
+    grown = grown.reshape([*shape[:dim], axis.before * n_new * axis.after, *shape[dim + 1 :]])
+    return torch.cat([head, grown, tail], dim=dim)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.dqn.characters import CharacterAxis
-from retro_gamer.dqn.tables import gradient_of_rows, lay_tables, take_tables
 from retro_gamer.features.extractor import (
     BLOCK,
     KERNEL,
@@ -23,7 +21,7 @@ from retro_gamer.features.extractor import (
     PlayerLook,
 )
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import ListNetwork, QNetwork, Valued, linear_layers, make_head
+from retro_gamer.learning.networks.base import CharacterAxis, ListNetwork, QNetwork, Valued, linear_layers, make_head
 from retro_gamer.learning.networks.manual_gradients import (
     backward_duel,
     backward_layers,
@@ -31,7 +29,10 @@ from retro_gamer.learning.networks.manual_gradients import (
     duel,
     forward_layers,
     gradient_of,
+    gradient_of_rows,
+    lay_tables,
     pass_relu,
+    take_tables,
 )
 
 FIRST_CHANNELS = 16
