@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.dqn.messages import Grant
+from retro_gamer.acting.actor import Grant
 from retro_gamer.driver.creation import create_run
 from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.learning.learner import Learner

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from retro_gamer.acting.actor import Grant, Weights
 from retro_gamer.backends.replay_service import Memory
-from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.training.loop.backend import Event, Reported

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from retro_gamer.dqn.messages import Weights
+from retro_gamer.acting.actor import Weights
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import FlatParameters

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.dqn.messages import Weights
+from retro_gamer.acting.actor import Weights
 from retro_gamer.features.extractor import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters

@@ -11,8 +11,7 @@ import pytest
 import torch
 from retro.game import Game
 
-from retro_gamer.acting.actor import Actor
-from retro_gamer.dqn.messages import Episode, Grant, Report
+from retro_gamer.acting.actor import Actor, Episode, Grant, Report
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning.learner import Learner

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.dqn.messages import Episode, Grant, Report, Weights
+from retro_gamer.acting.actor import Episode, Grant, Report, Weights
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import UpdateResult

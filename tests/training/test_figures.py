@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.messages import Episode
+from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop import progress as figures
 from retro_gamer.training.loop.progress import Figures

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.inline import ACTOR, InlineRuntime
-from retro_gamer.dqn.messages import Grant
 from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.backend import Reported
 from tests.training.test_work import make_work

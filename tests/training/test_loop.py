@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.messages import Episode, Grant, Report
+from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop import progress as figures
 from retro_gamer.training.loop.backend import Lost, Reported

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.dqn.messages import Episode, Grant, Report
+from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError
 from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
 from retro_gamer.training.loop.training_loop import TrainingLoop

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.replay_service import Memory
-from retro_gamer.dqn.messages import Grant
 from retro_gamer.features.extractor import make_look
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retro_gamer.dqn.messages import Grant
+from retro_gamer.acting.actor import Grant
 from retro_gamer.errors import GameNotFoundError
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.loading.find import GameSource

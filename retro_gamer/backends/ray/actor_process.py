@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from retro_gamer.dqn.messages import Grant, Report, Weights
+from retro_gamer.acting.actor import Grant, Report, Weights
 from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.learning.threads import set_threads

@@ -12,8 +12,8 @@ import numpy as np
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from retro_gamer.acting.actor import Grant, Weights
 from retro_gamer.backends.ray.actor_process import PlayingProcess
-from retro_gamer.dqn.messages import Grant, Weights
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from retro_gamer.dqn.messages import Grant, Report, Weights
+from retro_gamer.acting.actor import Grant, Report, Weights
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from retro_gamer.dqn.messages import Episode
+from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop.schedules import TurnsPerUpdate
 from retro_gamer.training.planning.allocation import WorkPlan

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 
-from retro_gamer.dqn.messages import Episode, Grant
+from retro_gamer.acting.actor import Episode, Grant
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner

@@ -7,8 +7,7 @@ import time
 
 import numpy as np
 
-from retro_gamer.acting.actor import Actor
-from retro_gamer.dqn.messages import Grant, Report
+from retro_gamer.acting.actor import Actor, Grant, Report
 from retro_gamer.features.extractor import see
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads

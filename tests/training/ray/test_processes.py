@@ -9,9 +9,9 @@ import pytest
 import ray
 import torch
 
+from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray import actor_process as processes
 from retro_gamer.backends.ray.actor_process import PlayingProcess
-from retro_gamer.dqn.messages import Grant
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.ray.last_words import LastWords

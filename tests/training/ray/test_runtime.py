@@ -13,9 +13,9 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
+from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.backends.ray import worker_pool as runtime_module
 from retro_gamer.backends.ray.worker_pool import RayRuntime
-from retro_gamer.dqn.messages import Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
