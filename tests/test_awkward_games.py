@@ -21,7 +21,7 @@ from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.description_file import write_description
+from retro_gamer.run.toml import write_description
 from retro_gamer.training.progress import LoggingReporter
 from tests.cli.shows import show
 

@@ -14,7 +14,7 @@ from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import DirectoryWriter
 from retro_gamer.training.loop.checkpointing import LearnerRecorder, Position
 
 WALK = '''\

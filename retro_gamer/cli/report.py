@@ -9,10 +9,8 @@ from typing import Any
 
 from retro_gamer.hyperparameters import SETTINGS
 from retro_gamer.run.config import RunConfig, load_config
-from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.checkpoints import FINAL, CheckpointFile
-from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.run.directory import FINAL, CheckpointFile, RunDirectory
+from retro_gamer.run.log import EpisodeLine, TrainingLog
 
 RECENT_EPISODES = 100
 NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"

@@ -10,10 +10,9 @@ from typing import Any
 
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.mirror import Mirror
+from retro_gamer.run.files import write_atomic
+from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.status import MOST_NOTES, STATUS_NAME, FileIndex, RunStatus
-from retro_gamer.runs.atomic import write_atomic
-from retro_gamer.runs.storage import Storage
 from retro_gamer.training.progress import Progress, Reporter
 
 WRITE_SECONDS = 1.0

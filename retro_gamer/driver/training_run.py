@@ -22,10 +22,10 @@ from retro_gamer.jobs.package import plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
+from retro_gamer.run.writer import patience
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
 from retro_gamer.training.parts import Parts
-from retro_gamer.training.patience import patience
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.stopping import StopRequest
 

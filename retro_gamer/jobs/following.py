@@ -9,8 +9,8 @@ import time
 from retro_gamer.errors import ClusterError, printable
 from retro_gamer.jobs.client import JobInfo, JobServer, UnreachableError
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.mirror import Storage
 from retro_gamer.run.status import RunStatus
-from retro_gamer.runs.storage import Storage
 from retro_gamer.training.cluster.following import Follower
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import ClusterSource, RunSource, StorageSource

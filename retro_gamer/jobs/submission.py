@@ -17,9 +17,8 @@ from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
-from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.checkpoints import CheckpointFile
-from retro_gamer.runs.storage import hide_secrets
+from retro_gamer.run.directory import CheckpointFile, RunDirectory
+from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.parts import Parts

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from retro_gamer.runs.atomic import TEMPORARY, sync_directory
+from retro_gamer.run.files import TEMPORARY, sync_directory
 
 KEPT = 2
 """Snapshots kept: the newest checkpoint names the last of them, and the one to fall back on it or the one before."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.checkpoints import is_between
+from retro_gamer.run.directory import is_between
 
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1

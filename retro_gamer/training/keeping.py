@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.runs.checkpoints import EVERY_EPISODES
+from retro_gamer.run.directory import EVERY_EPISODES
 from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.loop.checkpointing import Position, Recorder
 

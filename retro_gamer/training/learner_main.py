@@ -19,7 +19,7 @@ from retro_gamer.learning.checkpoint import MISFITS, make_damaged
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.runs.writer import RunWriter
+from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.loop.checkpointing import LearnerRecorder
 from retro_gamer.training.loop.diagnostics import Watch

@@ -13,10 +13,9 @@ from typing import Any
 from retro_gamer.errors import RunExistsError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.run.config import load_config
-from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.directory import LATEST, RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder
-from retro_gamer.runs.checkpoints import LATEST
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import DirectoryWriter
 from retro_gamer.training.learner_main import LearnerTask
 from retro_gamer.training.preparation import PreparedRun, prepare_run, write_down
 from retro_gamer.training.resumption import ResumePoint, describe_changes, find_resume_point, fit_to_checkpoint

@@ -18,7 +18,7 @@ from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.config_edit import update_config
+from retro_gamer.run.toml import update_config
 
 MOST_TURNS_FOR_THE_PLAYER = 200
 """Random turns played, at most, where the characters are known: they show which agent the keys move."""

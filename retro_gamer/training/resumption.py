@@ -8,8 +8,7 @@ from typing import Any
 
 from retro_gamer.errors import CheckpointError, shown
 from retro_gamer.learning.checkpoint import load_checkpoint, read_trained_shape
-from retro_gamer.run.directory import RunDirectory
-from retro_gamer.runs.checkpoints import LATEST, CheckpointFile, checkpoint_name
+from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.training.loop.checkpointing import describe_fit
 from retro_gamer.training.preparation import PreparedRun
 

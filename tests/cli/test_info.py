@@ -8,8 +8,7 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.hyperparameters import SETTINGS
-from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.episodes import EpisodeLine, format_episode
+from retro_gamer.run.log import EpisodeLine, TrainingLog, format_episode
 from tests.trained_runs import make_run, save
 
 Captured = pytest.CaptureFixture[str]

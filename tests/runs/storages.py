@@ -7,7 +7,7 @@ from pathlib import Path
 from moto.server import ThreadedMotoServer
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.runs.storage import Storage
+from retro_gamer.run.mirror import Storage
 
 SECRET = "a-secret-of-the-test"
 

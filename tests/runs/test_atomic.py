@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.runs import atomic
-from retro_gamer.runs.atomic import first_free, write_atomic
-from retro_gamer.runs.checkpoints import list_files
+from retro_gamer.run import files as atomic
+from retro_gamer.run.directory import list_files
+from retro_gamer.run.files import first_free, write_atomic
 from tests.full_disk import no_room_beyond
 
 
@@ -68,7 +68,7 @@ def test_file_and_directory_are_synced_around_the_rename(tmp_path: Path, monkeyp
 _WRITER = """
 import itertools, sys
 from pathlib import Path
-from retro_gamer.runs.atomic import write_atomic
+from retro_gamer.run.files import write_atomic
 for i in itertools.count():
     write_atomic(Path(sys.argv[1]), bytes([i % 256]) * 300_000)
     if i == 3:

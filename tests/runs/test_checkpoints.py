@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import UsageError
-from retro_gamer.runs.checkpoints import (
+from retro_gamer.run.directory import (
     check_name,
     checkpoint_name,
     describe_file,

@@ -7,7 +7,7 @@ import pytest
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import SETTINGS
-from retro_gamer.runs.config_text import make_config_text
+from retro_gamer.run.config import make_config_text
 from tests.runs.test_config import METADATA, make_config
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from retro_gamer.errors import ConfigurationError, UsageError
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.runs.description_file import place_of_description, write_description
+from retro_gamer.run.toml import place_of_description, write_description
 
 VALUES = {"actions": ["KEY_UP", " "], "reward": "score", "character_set": ["\\", '"', "█"], "spatial": True}
 PROJECT = """\

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from retro_gamer.runs.episodes import EpisodeLine, format_episode, parse_episode, plain_decimal
+from retro_gamer.run.log import EpisodeLine, format_episode, parse_episode, plain_decimal
 
 
 def _line(**changed: float) -> EpisodeLine:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.run.log import HEADER_WIDTH, TrainingLog, wrap_lines
-from retro_gamer.runs.episodes import EpisodeLine, format_episode
+from retro_gamer.run.log import HEADER_WIDTH, EpisodeLine, TrainingLog, format_episode, wrap_lines
 
 
 def _episode(number: int) -> EpisodeLine:
@@ -190,7 +189,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.run.log import EpisodeLine
 log = TrainingLog(Path(sys.argv[1]))
 for n in range(1, 51):
     log.append(EpisodeLine(episode=n, total_reward=0.0, steps=1, epsilon=1.0, avg_loss=0.0))

@@ -9,8 +9,7 @@ import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.run import mirror as mirror_module
-from retro_gamer.run.mirror import Mirror
-from retro_gamer.runs.storage import Storage, hide_secrets
+from retro_gamer.run.mirror import Mirror, Storage, hide_secrets
 from tests.runs.storages import SECRET, FailingStorage, S3Server, contents, make_run
 
 

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.mirror import Mirror
+from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.run.status import STATUS_NAME, FileIndex, RunStatus
-from retro_gamer.runs.storage import Storage
 from tests.runs.storages import FailingStorage, S3Server, contents, make_run
 
 

@@ -12,11 +12,9 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run import writer as patience
 from retro_gamer.run.config import RunConfig, load_config, write_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.log import TrainingLog
+from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.run.writer import RETRY_SECONDS, PatientWriter
-from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import RETRY_SECONDS, DirectoryWriter, PatientWriter
 from tests.full_disk import no_room_beyond
 
 

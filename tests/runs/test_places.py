@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.runs.places import find_place, name_place
+from retro_gamer.run.config import find_place, name_place
 
 
 def test_a_neighbour_is_named_relative(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run.config import RunConfig, load_config, write_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.snapshots import KEPT, SnapshotFolder, snapshot_name
-from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import DirectoryWriter
 
 
 @pytest.fixture

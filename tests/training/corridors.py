@@ -10,8 +10,7 @@ from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.log import TrainingLog
-from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.run.log import EpisodeLine, TrainingLog
 from tests.trained_runs import make_run
 from tests.training.stand_ins import ListReporter
 

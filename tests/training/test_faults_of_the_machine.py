@@ -14,8 +14,7 @@ from retro_gamer.errors import StorageError
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.run.writer import PatientWriter
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import DirectoryWriter, PatientWriter
 from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.progress import Progress
 from tests.read_only import Folder

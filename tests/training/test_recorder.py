@@ -15,7 +15,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.runs.writer import DirectoryWriter
+from retro_gamer.run.writer import DirectoryWriter
 from retro_gamer.training.loop.checkpointing import (
     MUST_MATCH,
     MUST_MATCH_SETTINGS,

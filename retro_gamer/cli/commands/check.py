@@ -49,7 +49,7 @@ def check(
     The game is played at random; it needs no description yet, and no change.
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
-    from retro_gamer.runs.description_file import place_of_description, write_description
+    from retro_gamer.run.toml import place_of_description, write_description
     from retro_gamer.training.machine import count_cpus
 
     with _progress(as_json) as report:

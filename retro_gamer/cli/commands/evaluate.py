@@ -94,7 +94,7 @@ def choose_checkpoints(run: RunDirectory, name: str | None, every: bool) -> tupl
         CheckpointNotFoundError: if there is none.
         UsageError: for a path that leads out of checkpoints/.
     """
-    from retro_gamer.runs.checkpoints import SUFFIX
+    from retro_gamer.run.directory import SUFFIX
 
     if name is not None:
         path = run.resolve_checkpoint(name).path

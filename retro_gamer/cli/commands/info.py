@@ -14,7 +14,7 @@ import typer
 from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
-from retro_gamer.runs.episodes import EpisodeLine, format_episode
+from retro_gamer.run.log import EpisodeLine, format_episode
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="How many of the last episodes to show.")]

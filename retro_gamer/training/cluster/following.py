@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.files import write_atomic
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
-from retro_gamer.runs.atomic import write_atomic
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import RunSource
 from retro_gamer.training.learner_main import TrainingOutcome

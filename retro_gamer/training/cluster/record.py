@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from retro_gamer.errors import UsageError, printable
-from retro_gamer.runs.atomic import write_atomic
+from retro_gamer.run.files import write_atomic
 
 NAME = ".job.json"
 

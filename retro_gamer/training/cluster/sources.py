@@ -6,7 +6,7 @@ from typing import Protocol
 
 from retro_gamer.errors import ClusterError
 from retro_gamer.jobs.client import JobServer, UnreachableError
-from retro_gamer.runs.storage import Storage
+from retro_gamer.run.mirror import Storage
 
 FOLDER = "retro-gamer"
 """Below the logs of the node that a job's entry point runs on; Ray serves what lies there over HTTP."""

@@ -12,10 +12,10 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import dump_checkpoint
 from retro_gamer.learning.learner import Learner
+from retro_gamer.run.directory import FINAL, checkpoint_name
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.snapshots import snapshot_name
-from retro_gamer.runs.checkpoints import FINAL, checkpoint_name
-from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.writer import RunWriter
+from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.schedule import epsilon_after
 
 MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")

@@ -7,8 +7,8 @@ import threading
 from collections import deque
 from typing import Any, Literal
 
-from retro_gamer.runs.episodes import EpisodeLine
-from retro_gamer.runs.writer import RunWriter
+from retro_gamer.run.log import EpisodeLine
+from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.progress import Progress, Reporter
 
 LARGEST_BYTES = 256 * 1024 * 1024

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from retro_gamer.runs.episodes import EpisodeLine
+from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, deliver
 from tests.training.stand_ins import ListReporter
 
