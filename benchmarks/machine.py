@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.planning.measurements import count_cpus
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("numpy", "ray", "retro-games", "torch")

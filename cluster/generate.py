@@ -10,7 +10,7 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from retro_gamer.jobs.package import Package
 from retro_gamer.jobs.submission import STOP_SECONDS, JobPlan, make_entrypoint
-from retro_gamer.training.cluster.options import ClusterOptions
+from retro_gamer.training.planning.allocation import ClusterOptions
 
 HERE = Path(__file__).parent
 NAME = "retro-gamer-snake"

@@ -32,7 +32,7 @@ from retro_gamer.learning.cuda_graph_step import RecordedStep
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import PlainStep
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.planning.measurements import count_cpus
 from retro_gamer.training.planning.run_spec import Work
 
 WARM_UPDATES = 50

@@ -10,7 +10,7 @@ from benchmarks.child import run_module
 from benchmarks.peers import published
 from benchmarks.peers.gymnasium_peers import measure_rllib, measure_stable_baselines
 from benchmarks.performance.work import GAMES
-from retro_gamer.training.machine import count_cpus
+from retro_gamer.training.planning.measurements import count_cpus
 
 PATIENCE = 300.0
 PEER_WARM_SECONDS = 5.0

@@ -10,9 +10,8 @@ from typing import Protocol
 
 from retro_gamer.backends.inline import InlineRuntime
 from retro_gamer.training.loop.backend import Runtime
-from retro_gamer.training.machine import count_cpus
 from retro_gamer.training.planning.allocation import ServiceTimes, WorkPlan, make_plan, most_learner_threads
-from retro_gamer.training.planning.measurements import measure_service_times
+from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
 from retro_gamer.training.planning.run_spec import Work
 
 UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)

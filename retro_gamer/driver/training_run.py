@@ -23,9 +23,9 @@ from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.writer import patience
-from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
 from retro_gamer.training.parts import Parts
+from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.stopping import StopRequest
 

@@ -19,9 +19,9 @@ from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.mirror import hide_secrets
-from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.parts import Parts
+from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.resumption import ResumePoint
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9]+")

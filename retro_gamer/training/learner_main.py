@@ -24,8 +24,8 @@ from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.loop.checkpointing import LearnerRecorder
 from retro_gamer.training.loop.diagnostics import Watch
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
-from retro_gamer.training.need import foresee_need
 from retro_gamer.training.planning.allocation import WorkPlan
+from retro_gamer.training.planning.measurements import foresee_need
 from retro_gamer.training.planning.run_spec import Work
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.stopping import StopRequest

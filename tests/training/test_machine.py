@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.training import machine
+from retro_gamer.training.planning import measurements as machine
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.training import machine, need
-from retro_gamer.training.need import foresee_need
+from retro_gamer.training.planning import measurements as machine
+from retro_gamer.training.planning import measurements as need
+from retro_gamer.training.planning.measurements import foresee_need
 from retro_gamer.training.planning.run_spec import Work
 from tests.training.test_work import make_work
 

@@ -15,9 +15,9 @@ from retro_gamer.backends.ray.placement import Reservation
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.run.writer import RunWriter, patience
-from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
 from retro_gamer.training.parts import Parts
+from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ray.mailbox import Message, deliver
 from retro_gamer.training.ray.metrics import make_restart_gauge

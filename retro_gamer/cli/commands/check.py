@@ -50,7 +50,7 @@ def check(
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
     from retro_gamer.run.toml import place_of_description, write_description
-    from retro_gamer.training.machine import count_cpus
+    from retro_gamer.training.planning.measurements import count_cpus
 
     with _progress(as_json) as report:
         done = check_game(game, turns=turns, seconds=seconds, seed=seed, n_processes=count_cpus(), report=report)

@@ -57,7 +57,7 @@ def evaluate(
     from retro_gamer.evaluation.pool import evaluate_checkpoints
     from retro_gamer.run.config import load_config
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.machine import count_cpus
+    from retro_gamer.training.planning.measurements import count_cpus
 
     config = load_config(run_dir)
     names, note = choose_checkpoints(RunDirectory(run_dir), checkpoint, all_checkpoints)

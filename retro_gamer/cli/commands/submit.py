@@ -72,7 +72,7 @@ def submit(
     from retro_gamer.jobs.client import JobServer
     from retro_gamer.jobs.submission import plan_job, send_job
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.options import ClusterOptions
+    from retro_gamer.training.planning.allocation import ClusterOptions
 
     directory = RunDirectory.open(run_dir)
     options = ClusterOptions(

@@ -72,7 +72,7 @@ def train(
         raise UsageError(f"--minutes {minutes}: must be more than 0, such as --minutes 10")
     from retro_gamer.cli.display.progress_display import make_reporter
     from retro_gamer.driver.training_run import train as train_run
-    from retro_gamer.training.cluster.options import ClusterOptions
+    from retro_gamer.training.planning.allocation import ClusterOptions
 
     cluster = None
     if address is not None:

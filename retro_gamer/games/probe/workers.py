@@ -175,9 +175,8 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings
     from retro_gamer.features.spec import make_spec
     from retro_gamer.hyperparameters import Hyperparameters
     from retro_gamer.learning.learner import Learner
-    from retro_gamer.training.machine import count_cpus
     from retro_gamer.training.planning.allocation import most_learner_threads
-    from retro_gamer.training.planning.measurements import measure_service_times
+    from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
     from retro_gamer.training.planning.run_spec import Work
 
     settings = Hyperparameters()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -102,3 +104,65 @@ def _make_batch(work: Work) -> Batch:
         weights=np.ones(size, np.float32),
         ids=np.arange(size, dtype=np.int64),
     )
+
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
+CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+
+
+def count_cpus() -> int:
+    """Return the processors this process may use: by affinity and by the limit of its control group.
+
+    On a server shared by a class each student gets what the administrator set, not the whole machine.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _read_quota()
+    return max(1, affinity if quota is None else min(affinity, math.floor(quota)))
+
+
+def _read_quota() -> float | None:
+    if CGROUP_V2.is_file():
+        limit, period_text = CGROUP_V2.read_text().split()
+        return None if limit == "max" else int(limit) / int(period_text)
+    if all(path.is_file() for path in CGROUP_V1):
+        used, period = (int(path.read_text()) for path in CGROUP_V1)
+        return used / period if used > 0 else None
+    return None
+
+
+def available_bytes() -> int | None:
+    """Return the memory that can still be taken here, by the machine and its control group; None if unknown."""
+    if not MEMINFO.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
+    free = 1024 * int(fields["MemAvailable"].split()[0])
+    limit, used = (path.read_text().strip() if path.is_file() else "max" for path in CGROUP_MEMORY)
+    return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
+
+
+GIGABYTE = 1e9
+MUCH_BYTES = GIGABYTE
+LARGE_SHARE = 0.5
+ADVISED_SHARE = 0.25
+
+
+def foresee_need(work: Work) -> list[str]:
+    """Return a warning if the replay memory will take much of what is free on this machine, else nothing."""
+    need = work.make_replay(0).memory_bytes  # nothing of it is taken before it is filled
+    free = available_bytes()
+    if need < MUCH_BYTES and (free is None or need < LARGE_SHARE * free):
+        return []
+    capacity = work.settings.memory_capacity
+    text = (
+        f"The replay memory will take {need / GIGABYTE:.1f} GB once it is full: memory_capacity = {capacity} "
+        f"experiences of a board of {work.spec.width}x{work.spec.height} cells."
+    )
+    if free is None:
+        return [text]
+    text += f" {free / GIGABYTE:.1f} GB are free here."
+    if need >= LARGE_SHARE * free:
+        fitting = max(work.settings.batch_size, int(capacity * ADVISED_SHARE * free / need))
+        text += f" Try memory_capacity = {fitting}, or memory may run out."
+    return [text]

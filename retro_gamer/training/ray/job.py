@@ -11,9 +11,9 @@ import ray
 from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.package import RUN
-from retro_gamer.training.cluster.options import ClusterOptions
 from retro_gamer.training.cluster.sources import FOLDER
 from retro_gamer.training.learner_main import TrainingOutcome
+from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ray.cluster import JoinedRay
 

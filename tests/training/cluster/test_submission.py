@@ -11,7 +11,7 @@ import pytest
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from retro_gamer.jobs.submission import JobPlan, plan_job, send_job
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.cluster.options import ClusterOptions
+from retro_gamer.training.planning.allocation import ClusterOptions
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
 
