@@ -22,7 +22,7 @@ from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.run.toml import write_description
-from retro_gamer.training.progress import LoggingReporter
+from retro_gamer.training.loop.progress import LoggingReporter
 from tests.cli.shows import show
 
 GAMES = Path(__file__).parent / "games"

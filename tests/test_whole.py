@@ -18,7 +18,7 @@ from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.run.toml import update_config
-from retro_gamer.training.progress import LoggingReporter
+from retro_gamer.training.loop.progress import LoggingReporter
 
 SNAKE, NAV, BEAST = "retro.examples.snake", "retro.examples.nav", "retro.examples.beast"
 OBSERVED = {SNAKE: ["energy", "apple_dx"]}

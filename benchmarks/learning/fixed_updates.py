@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.child import say_result
 from retro_gamer.driver.training_run import train
-from retro_gamer.training.progress import Progress
+from retro_gamer.training.loop.progress import Progress
 
 
 class UntilUpdates:

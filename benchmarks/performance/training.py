@@ -22,8 +22,8 @@ from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, make_run
 from benchmarks.processes import sum_pss
 from retro_gamer.driver.training_run import train
+from retro_gamer.training.loop.progress import Progress
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.progress import Progress
 
 MANY = 1_000_000_000
 

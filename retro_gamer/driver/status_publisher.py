@@ -13,7 +13,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.status import MOST_NOTES, STATUS_NAME, FileIndex, RunStatus
-from retro_gamer.training.progress import Progress, Reporter
+from retro_gamer.training.loop.progress import Progress, Reporter
 
 WRITE_SECONDS = 1.0
 

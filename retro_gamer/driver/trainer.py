@@ -12,7 +12,7 @@ from retro_gamer.errors import ConfigurationError, Problem, shown
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.progress import LoggingReporter, Reporter
+from retro_gamer.training.loop.progress import LoggingReporter, Reporter
 
 RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory", "answers")
 

@@ -14,8 +14,8 @@ from retro_gamer.run.status import RunStatus
 from retro_gamer.training.cluster.following import Follower
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import ClusterSource, RunSource, StorageSource
-from retro_gamer.training.progress import Reporter
-from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.loop.end_conditions import StopRequest
+from retro_gamer.training.loop.progress import Reporter
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0

@@ -13,7 +13,7 @@ from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
 from retro_gamer.run.toml import update_config
-from retro_gamer.training.progress import Reporter
+from retro_gamer.training.loop.progress import Reporter
 
 
 class RunWriter(Protocol):

@@ -23,12 +23,12 @@ from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.loop.checkpointing import LearnerRecorder
 from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.end_conditions import StopRequest
+from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.measurements import foresee_need
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.progress import Reporter
-from retro_gamer.training.stopping import StopRequest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from retro_gamer.cli.display.progress_display import (
     progress_line,
     render_progress,
 )
-from retro_gamer.training.progress import Progress
+from retro_gamer.training.loop.progress import Progress
 
 PROGRESS = Progress(
     episodes=120,

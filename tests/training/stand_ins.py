@@ -17,10 +17,10 @@ from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import Lost, Reported
 from retro_gamer.training.loop.checkpointing import Position
 from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.end_conditions import StopRequest
+from retro_gamer.training.loop.progress import Progress
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
 from retro_gamer.training.planning.allocation import WorkPlan
-from retro_gamer.training.progress import Progress
-from retro_gamer.training.stopping import StopRequest
 from tests.dqn.samples import make_small_spec
 
 BATCH_SIZE = 8

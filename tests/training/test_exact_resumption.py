@@ -12,7 +12,7 @@ import torch
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.progress import Progress
+from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import CORRIDOR, make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter
 

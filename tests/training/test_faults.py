@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.training.faults import FAILURES_IN_A_ROW, MOST_KINDS, FaultBook, kind_of
+from retro_gamer.training.loop.end_conditions import FAILURES_IN_A_ROW, MOST_KINDS, FaultBook, kind_of
 
 SAME = [
     ("g failed at turn 3: game.py:12: KeyError: (3, 4)", "g failed at turn 9: game.py:12: KeyError: (7, 1)"),

@@ -16,7 +16,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.run.writer import DirectoryWriter, PatientWriter
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.progress import Progress
+from retro_gamer.training.loop.progress import Progress
 from tests.read_only import Folder
 from tests.training.corridors import episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter

@@ -6,9 +6,8 @@ import pytest
 
 from retro_gamer.errors import EngineError
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training import keeping
-from retro_gamer.training.keeping import MEGABYTE, Keeper
-from retro_gamer.training.loop.checkpointing import Position
+from retro_gamer.training.loop import checkpointing as keeping
+from retro_gamer.training.loop.checkpointing import MEGABYTE, Keeper, Position
 
 PAUSE = 180.0  # checkpoint_minutes = 3
 

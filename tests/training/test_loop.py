@@ -12,8 +12,8 @@ from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop import progress as figures
 from retro_gamer.training.loop.backend import Lost, Reported
+from retro_gamer.training.loop.schedules import epsilon_after, learning_rate_after
 from retro_gamer.training.loop.training_loop import Start
-from retro_gamer.training.schedule import epsilon_after, learning_rate_after
 from tests.training.stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from retro_gamer.training.progress import LoggingReporter, Progress
+from retro_gamer.training.loop.progress import LoggingReporter, Progress
 
 PROGRESS = Progress(
     **{

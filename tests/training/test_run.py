@@ -25,7 +25,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.log import HEADER_WIDTH, EpisodeLine, parse_episode, wrap_lines
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.progress import Progress
+from retro_gamer.training.loop.progress import Progress
 from tests.trained_runs import make_run
 from tests.training.corridors import (
     CORRIDOR,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.schedule import epsilon_after, learning_rate_after
+from retro_gamer.training.loop.schedules import epsilon_after, learning_rate_after
 
 
 def test_epsilon_is_multiplied_after_every_episode_down_to_its_floor() -> None:

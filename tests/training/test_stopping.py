@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.loop.end_conditions import StopRequest
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

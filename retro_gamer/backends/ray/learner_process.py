@@ -10,9 +10,9 @@ import traceback
 from retro_gamer.backends.local import Site
 from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.training.learner_main import LearnerTask, run_learner
+from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, Message
 from retro_gamer.training.ray.metrics import MeteredReporter
-from retro_gamer.training.stopping import StopRequest
 
 
 class LearnerProcess:

@@ -16,13 +16,13 @@ from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.run.writer import RunWriter, patience
 from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
+from retro_gamer.training.loop.end_conditions import StopRequest
+from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.parts import Parts
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.progress import Reporter
 from retro_gamer.training.ray.mailbox import Message, deliver
 from retro_gamer.training.ray.metrics import make_restart_gauge
 from retro_gamer.training.ray.placement import choose_resources
-from retro_gamer.training.stopping import StopRequest
 
 COLLECT_SECONDS = 0.5
 ANSWER_SECONDS = 30.0

@@ -45,7 +45,7 @@ def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> Non
     from retro_gamer.jobs.following import Attachment
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.cluster.following import outcome_of
-    from retro_gamer.training.stopping import StopRequest
+    from retro_gamer.training.loop.end_conditions import StopRequest
 
     reporter = make_reporter()
     with RunLock(directory.path), StopRequest() as stop:

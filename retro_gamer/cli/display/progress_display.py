@@ -17,7 +17,7 @@ from rich.text import Text
 from retro_gamer.cli.lasting_stream import LastingStream
 from retro_gamer.errors import printable
 from retro_gamer.run.log import wrap_lines
-from retro_gamer.training.progress import Progress, Reporter
+from retro_gamer.training.loop.progress import Progress, Reporter
 
 LINE_SECONDS = 5.0
 LAYOUTS = ((30, 26, 16), (30, 30), (30,))

@@ -14,7 +14,7 @@ from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, pa
 from retro_gamer.training.cluster.record import JobRecord
 from retro_gamer.training.cluster.sources import RunSource
 from retro_gamer.training.learner_main import TrainingOutcome
-from retro_gamer.training.progress import Progress, Reporter
+from retro_gamer.training.loop.progress import Progress, Reporter
 
 LOG = "training.log"
 SNAPSHOTS = "replay/"

@@ -11,7 +11,7 @@ import numpy as np
 
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.losses import squash
-from retro_gamer.training.schedule import epsilon_after, share_of_exploration
+from retro_gamer.training.loop.schedules import epsilon_after, share_of_exploration
 
 CHECK_EPISODES = 100
 """Remarks come at most so often, and never of fewer episodes of this sitting."""

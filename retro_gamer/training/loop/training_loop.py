@@ -12,20 +12,15 @@ from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.faults import FaultBook
-from retro_gamer.training.keeping import Keeper
 from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Runtime
-from retro_gamer.training.loop.checkpointing import Position, Recorder
+from retro_gamer.training.loop.checkpointing import Keeper, Position, Recorder
 from retro_gamer.training.loop.diagnostics import Watch
-from retro_gamer.training.loop.end_conditions import LossBook
-from retro_gamer.training.loop.progress import Figures
-from retro_gamer.training.loop.schedules import TurnsPerUpdate
+from retro_gamer.training.loop.end_conditions import FaultBook, LossBook, StopRequest
+from retro_gamer.training.loop.progress import Figures, Reporter
+from retro_gamer.training.loop.schedules import TurnsPerUpdate, epsilon_after, learning_rate_after
 from retro_gamer.training.loop.tickets import TicketOffice
 from retro_gamer.training.loop.unknown_characters import Newcomers
 from retro_gamer.training.planning.allocation import WorkPlan
-from retro_gamer.training.progress import Reporter
-from retro_gamer.training.schedule import epsilon_after, learning_rate_after
-from retro_gamer.training.stopping import StopRequest
 
 UPDATES_AT_A_TIME = 16
 SKIPPED_UPDATES_LIMIT = 100

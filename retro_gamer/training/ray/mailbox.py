@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.progress import Progress, Reporter
+from retro_gamer.training.loop.progress import Progress, Reporter
 
 LARGEST_BYTES = 256 * 1024 * 1024
 """Above so many bytes that nobody took, the learner waits: memory is bounded while a link is cut."""

@@ -6,7 +6,7 @@ import math
 
 from ray.util.metrics import Gauge
 
-from retro_gamer.training.progress import Progress, Reporter
+from retro_gamer.training.loop.progress import Progress, Reporter
 
 PREFIX = "retro_gamer_"
 FIGURES = {

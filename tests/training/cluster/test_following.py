@@ -18,8 +18,8 @@ from retro_gamer.run.status import STATUS_NAME
 from retro_gamer.training.cluster.following import Follower, outcome_of
 from retro_gamer.training.cluster.record import JobRecord, load_record
 from retro_gamer.training.learner_main import TrainingOutcome
-from retro_gamer.training.progress import Progress
-from retro_gamer.training.stopping import StopRequest
+from retro_gamer.training.loop.end_conditions import StopRequest
+from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter
 
