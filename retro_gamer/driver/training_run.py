@@ -26,8 +26,8 @@ from retro_gamer.run.writer import patience
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
-from retro_gamer.training.parts import Parts
 from retro_gamer.training.planning.allocation import ClusterOptions
+from retro_gamer.training.preparation import Parts
 
 __all__ = ["TrainingOutcome", "train"]
 

@@ -15,7 +15,7 @@ from retro_gamer.games.loading.find import FRAMEWORK, GameSource, find_spec
 from retro_gamer.games.loading.pyproject import find_section
 from retro_gamer.run.directory import SUFFIX, RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder
-from retro_gamer.training.resumption import ResumePoint
+from retro_gamer.training.preparation import ResumePoint
 
 GAME = "game"
 RUN = "run"

@@ -20,9 +20,8 @@ from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.cluster.record import JobRecord
-from retro_gamer.training.parts import Parts
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.resumption import ResumePoint
+from retro_gamer.training.preparation import Parts, ResumePoint
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9]+")
 START_SECONDS = 60.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.parts import Part, Parts
+from retro_gamer.training.preparation import Part, Parts
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
 

@@ -11,13 +11,14 @@ from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop.checkpointing import MUST_MATCH, MUST_MATCH_SETTINGS
-from retro_gamer.training.preparation import PreparedRun, prepare_run
-from retro_gamer.training.resumption import (
+from retro_gamer.training.preparation import (
     REASONS,
+    PreparedRun,
     ResumePoint,
     describe_changes,
     find_resume_point,
     fit_to_checkpoint,
+    prepare_run,
 )
 from tests.training.corridors import make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter

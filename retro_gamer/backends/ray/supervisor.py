@@ -18,8 +18,8 @@ from retro_gamer.run.writer import RunWriter, patience
 from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
-from retro_gamer.training.parts import Parts
 from retro_gamer.training.planning.allocation import ClusterOptions
+from retro_gamer.training.preparation import Parts
 from retro_gamer.training.ray.mailbox import Message, deliver
 from retro_gamer.training.ray.metrics import make_restart_gauge
 from retro_gamer.training.ray.placement import choose_resources

@@ -12,7 +12,7 @@ from retro_gamer.games.loading.find import GameSource, find_source
 from retro_gamer.jobs import package as package_module
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.config import load_config
-from retro_gamer.training.resumption import ResumePoint
+from retro_gamer.training.preparation import ResumePoint
 from tests.training.corridors import CORRIDOR, DESCRIPTION, make_corridor_run
 
 
