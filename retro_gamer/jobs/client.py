@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,28 @@ import requests
 
 from retro_gamer.errors import ClusterError, UsageError, printable
 from retro_gamer.jobs.preflight import LOWEST_PYTHON
-from retro_gamer.training.cluster.token import find_token
+
+
+def find_token() -> str | None:
+    """Return the token of RAY_AUTH_TOKEN, of the file RAY_AUTH_TOKEN_PATH or of ~/.ray/auth_token, None without one.
+
+    Raises:
+        UsageError: if a file that is named cannot be read.
+    """
+    token = os.environ.get("RAY_AUTH_TOKEN", "").strip()
+    if token:
+        return token
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        if named:
+            raise UsageError(printable(f"RAY_AUTH_TOKEN_PATH names {named}, which does not exist")) from None
+        return None
+    except OSError as error:
+        raise UsageError(printable(f"the token in {path} cannot be read: {error.strerror}")) from error
+
 
 SECONDS = 30.0
 UPLOAD_SECONDS = 600.0

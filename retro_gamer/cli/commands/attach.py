@@ -12,8 +12,8 @@ from retro_gamer.errors import ClusterError
 
 if TYPE_CHECKING:
     from retro_gamer.jobs.client import JobServer
+    from retro_gamer.jobs.submission import JobRecord
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.record import JobRecord
 
 Address = Annotated[
     str | None,
@@ -30,8 +30,8 @@ def attach(run_dir: RunDir, address: Address = None, debug: Debug = False) -> No
     When it has ended, fetch what is missing here and say how it ended. Ctrl-C stops the job cleanly.
     """
     from retro_gamer.jobs.client import JobServer
+    from retro_gamer.jobs.submission import load_record
     from retro_gamer.run.directory import RunDirectory
-    from retro_gamer.training.cluster.record import load_record
 
     directory = RunDirectory.open(run_dir)
     record = load_record(directory.path)
@@ -42,9 +42,8 @@ def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> Non
     """Follow a job to its end, show it, and exit as `train` does."""
     from retro_gamer.cli.commands.train import summarise
     from retro_gamer.cli.display.progress_display import make_reporter
-    from retro_gamer.jobs.following import Attachment
+    from retro_gamer.jobs.following import Attachment, outcome_of
     from retro_gamer.run.files import RunLock
-    from retro_gamer.training.cluster.following import outcome_of
     from retro_gamer.training.loop.end_conditions import StopRequest
 
     reporter = make_reporter()

@@ -10,8 +10,8 @@ import ray
 
 from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.find import GameSource
+from retro_gamer.jobs.following import FOLDER
 from retro_gamer.jobs.package import RUN
-from retro_gamer.training.cluster.sources import FOLDER
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions

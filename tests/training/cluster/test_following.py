@@ -12,11 +12,10 @@ from retro_gamer.driver.status_publisher import ServingReporter
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.jobs import following as attachment
 from retro_gamer.jobs.client import JobInfo, UnreachableError
-from retro_gamer.jobs.following import Attachment, Ending
+from retro_gamer.jobs.following import Attachment, Ending, Follower, outcome_of
+from retro_gamer.jobs.submission import JobRecord, load_record
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.status import STATUS_NAME
-from retro_gamer.training.cluster.following import Follower, outcome_of
-from retro_gamer.training.cluster.record import JobRecord, load_record
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress

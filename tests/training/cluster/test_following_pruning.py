@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.driver.status_publisher import ServingReporter
+from retro_gamer.jobs.following import Follower, StorageSource
+from retro_gamer.jobs.submission import JobRecord
 from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import snapshot_name
 from retro_gamer.run.status import STATUS_NAME, RunStatus
 from retro_gamer.run.writer import DirectoryWriter
-from retro_gamer.training.cluster.following import Follower
-from retro_gamer.training.cluster.record import JobRecord
-from retro_gamer.training.cluster.sources import StorageSource
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.jobs.client import JobServer, UnreachableError
-from retro_gamer.training.cluster.token import find_token
+from retro_gamer.jobs.client import JobServer, UnreachableError, find_token
 
 TOKEN = "a-token-of-the-test"
 
