@@ -18,10 +18,10 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, SNAKE, making_work, play_blocks
 from retro_gamer.backends.ray.engine import LocalRay
+from retro_gamer.backends.replay_service import ReplayProcess
 from retro_gamer.training.planning.allocation import most_learner_threads, useful_actors
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.ray.replay_process import ReplayProcess
 
 SLOW: dict[str, dict[str, Any]] = {"labyrinth": {"games_per_actor": 1, "exploration_turns": 10}}
 """A labyrinth takes ten seconds to build, so that an actor is measured with one."""

@@ -96,3 +96,7 @@ def load_snapshot(buffer: ReplayBuffer, data: bytes, work: Work) -> None:
                 f"its {name} reach from {values.min()} to {values.max()}, and 0 to {largest} is known here"
             )
     buffer.set_state(state)
+
+
+class ReplayProcess(Memory):
+    """The replay memory in a process of its own."""

@@ -6,7 +6,7 @@ import sys
 
 def test_the_process_of_replay_does_without_torch() -> None:
     code = (
-        "import sys; from retro_gamer.training.ray.replay_process import ReplayProcess; "
+        "import sys; from retro_gamer.backends.replay_service import ReplayProcess; "
         "from retro_gamer.training.planning.run_spec import Work; print('torch' in sys.modules, ReplayProcess.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
