@@ -122,8 +122,8 @@ def _train_on_cluster(
     parts: Parts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
 ) -> TrainingOutcome:
     # Ray takes most of a second to import, and training in this process does not need it.
+    from retro_gamer.backends.ray.engine import JoinedRay
     from retro_gamer.backends.ray.supervisor import Supervisor
-    from retro_gamer.training.ray.cluster import JoinedRay
 
     if packed_game is not None:
         with JoinedRay(cluster.address):

@@ -17,8 +17,8 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.generate import NAME, PANELS, make_files, make_plan
+from retro_gamer.backends.ray.learner_process import FIGURES
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
-from retro_gamer.training.ray.metrics import FIGURES
 from tests.training.corridors import make_corridor_run
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from retro_gamer.training import growth
-from retro_gamer.training.growth import MEGABYTE, Growth, resident_bytes
+from retro_gamer.backends.ray import actor_process as growth
+from retro_gamer.backends.ray.actor_process import MEGABYTE, Growth, resident_bytes
 
 
 def test_memory_kept_is_found_and_memory_given_back_is_not() -> None:

@@ -3,19 +3,102 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
-from typing import Any
+import re
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Any
 
 import ray
 
 from retro_gamer.acting.actor import Grant, Report, Weights
+from retro_gamer.errors import printable
+from retro_gamer.games.loading.importing import is_library
 from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import HangWatch
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.growth import Growth
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.ray.last_words import LastWords
+
+_LARGEST = 100_000
+_PREFIX = "retro-gamer"
+_ERROR = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+_TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
+
+
+class LastWords:
+    """The file of one playing process, which Python writes to when that process crashes or is ended for hanging.
+
+    It lies on the machine of that process; read from another one, there is nothing to read.
+    """
+
+    def __init__(self, token: str, number: int) -> None:
+        self.path = Path(tempfile.gettempdir()) / f"{_PREFIX}-{token}-{number}.txt"
+
+    def open(self) -> IO[str]:
+        """Return the file, new and empty, open for writing."""
+        return open(self.path, "x", encoding="utf-8")
+
+    def take(self) -> str | None:
+        """Remove the file and return what it says in one line, None if it says nothing."""
+        try:
+            with open(self.path, "rb") as file:
+                text = file.read(_LARGEST).decode("utf-8", "replace")
+            self.path.unlink()
+        except FileNotFoundError:
+            return None
+        return describe_end(text)
+
+
+def clear_away(token: str) -> None:
+    """Remove what processes of that token left on this machine: one killed at its start may have made one since."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-{glob.escape(token)}-*.txt"):
+        path.unlink(missing_ok=True)
+
+
+def describe_end(text: str) -> str | None:
+    """Return ``game.py:12: Segmentation fault`` from what Python's fault handler wrote, None if it wrote nothing."""
+    crash = _ERROR.search(text)
+    if crash is None and _TIMEOUT.search(text) is None:
+        return None
+    places = [(file, line) for file, line in _FRAME.findall(text) if not is_library(file)]
+    where = f"{os.path.basename(places[0][0])}:{places[0][1]}: " if places else ""
+    what = crash[1] if crash else "it did not come back in time (hang_seconds)"
+    return printable(f"{where}{what}")
+
+
+MEGABYTE = 1000 * 1000
+_STATM = Path("/proc/self/statm")
+
+
+class Growth:
+    """Compares the memory of this process with what it was when this was made."""
+
+    def __init__(self, limit_megabytes: float) -> None:
+        self._limit_bytes = limit_megabytes * MEGABYTE
+        self._began_bytes = resident_bytes()
+
+    def find_excess(self) -> str | None:
+        """Return in words by how much the process has outgrown the limit, None if it has not."""
+        gained = resident_bytes() - self._began_bytes
+        if gained <= self._limit_bytes:
+            return None
+        return (
+            f"it had grown by {gained / MEGABYTE:,.0f} MB (the game seems to keep what it builds; "
+            f"actor_growth_megabytes = {self._limit_bytes / MEGABYTE:g})"
+        )
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds; where only the largest it ever held is known, that."""
+    if _STATM.exists():
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
 
 
 class PlayingProcess:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import ray
 
+from retro_gamer.backends.ray.placement import Placement, Resources
 from retro_gamer.backends.ray.worker_pool import RayRuntime
 from retro_gamer.training.loop.backend import Runtime
 from retro_gamer.training.planning.allocation import WorkPlan, make_cluster_plan
 from retro_gamer.training.planning.measurements import measure_service_times
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.ray.placement import Placement, Resources
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 
 from retro_gamer.backends.ray.backends import ClusterSite
-from retro_gamer.backends.ray.learner_process import LearnerProcess
-from retro_gamer.backends.ray.placement import Reservation
+from retro_gamer.backends.ray.learner_process import LearnerProcess, Message, deliver, make_restart_gauge
+from retro_gamer.backends.ray.placement import Reservation, choose_resources
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.run.writer import RunWriter, patience
@@ -20,9 +20,6 @@ from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.preparation import Parts
-from retro_gamer.training.ray.mailbox import Message, deliver
-from retro_gamer.training.ray.metrics import make_restart_gauge
-from retro_gamer.training.ray.placement import choose_resources
 
 COLLECT_SECONDS = 0.5
 ANSWER_SECONDS = 30.0

@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from retro_gamer.acting.actor import Grant, Weights
-from retro_gamer.backends.ray.actor_process import PlayingProcess
+from retro_gamer.backends.ray.actor_process import LastWords, PlayingProcess, clear_away
+from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.replay_service import ReplayProcess
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.features.extractor import SeenBatch
@@ -22,8 +23,6 @@ from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Reported
 from retro_gamer.training.planning.allocation import WorkPlan
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.ray.last_words import LastWords, clear_away
-from retro_gamer.training.ray.placement import THIS_MACHINE, Placement
 
 BATCHES_AT_A_TIME = 16
 REQUESTS_AHEAD = 2

@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from retro_gamer.backends.ray.engine import JoinedRay
 from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.following import FOLDER
@@ -15,7 +16,6 @@ from retro_gamer.jobs.package import RUN
 from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.ray.cluster import JoinedRay
 
 
 def run_job(

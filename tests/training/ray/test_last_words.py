@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import retro
 
-from retro_gamer.training.ray.last_words import LastWords, clear_away, describe_end
+from retro_gamer.backends.ray.actor_process import LastWords, clear_away, describe_end
 
 FRAMEWORK = Path(next(iter(retro.__path__))) / "game.py"
 CRASH = f"""Fatal Python error: Segmentation fault

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import threading
 
+from retro_gamer.backends.ray.learner_process import Mailbox, MailedReporter, MailedWriter, deliver
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.ray.mailbox import Mailbox, MailedReporter, MailedWriter, deliver
 from tests.training.stand_ins import ListReporter
 
 LINE = EpisodeLine(episode=1, total_reward=1.0, steps=2, epsilon=0.5, avg_loss=0.1)

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from retro_gamer.backends.ray.engine import JoinedRay, explain
+from retro_gamer.backends.ray.placement import Resources, choose_resources
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.planning.allocation import ServiceTimes, make_cluster_plan, useful_actors
-from retro_gamer.training.ray.cluster import JoinedRay, explain
-from retro_gamer.training.ray.placement import Resources, choose_resources
 
 TIMES = ServiceTimes(turn=1e-3, update=1e-3)
 

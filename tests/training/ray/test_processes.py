@@ -11,11 +11,10 @@ import torch
 
 from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray import actor_process as processes
-from retro_gamer.backends.ray.actor_process import PlayingProcess
+from retro_gamer.backends.ray.actor_process import LastWords, PlayingProcess
 from retro_gamer.backends.replay_service import ReplayProcess
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.ray.last_words import LastWords
 from tests.training.test_work import make_work
 
 pytestmark = pytest.mark.usefixtures("local_ray")

@@ -15,6 +15,8 @@ from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.backends.ray import worker_pool as runtime_module
+from retro_gamer.backends.ray.actor_process import LastWords, clear_away
+from retro_gamer.backends.ray.placement import Placement
 from retro_gamer.backends.ray.worker_pool import RayRuntime
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
@@ -22,8 +24,6 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
 from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
 from retro_gamer.training.planning.run_spec import Work
-from retro_gamer.training.ray.last_words import LastWords, clear_away
-from retro_gamer.training.ray.placement import Placement
 from tests.training.test_work import make_work
 
 pytestmark = pytest.mark.usefixtures("local_ray")
