@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import ray
+
 from retro_gamer.backends.local import LocalSite
+from retro_gamer.backends.ray.engine import JoinedRay
 from retro_gamer.driver.status_publisher import ServingReporter, failures_told, mirrored
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import HangWatch
-from retro_gamer.jobs.package import plan_package
+from retro_gamer.jobs.following import FOLDER
+from retro_gamer.jobs.package import RUN, plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
@@ -145,3 +150,43 @@ def _packed(source: GameSource | None, reporter: Reporter) -> Iterator[tuple[Gam
         path = Path(folder) / "package.zip"
         package.write(path)
         yield package.source, path
+
+
+def run_job(
+    name: str,
+    game: GameSource,
+    options: ClusterOptions,
+    *,
+    resume: str | None,
+    n_actors: int | None,
+    minutes: float | None,
+    storage: str | None,
+    reporter: Reporter,
+) -> TrainingOutcome:
+    """Train the run that came with the package of the job called `name`, and return how it ended.
+
+    It lies below the logs of this node's Ray, and stays there as long as that runs.
+
+    Raises:
+        RetroGamerError: see `train`.
+    """
+    with JoinedRay(options.address):
+        run_dir = _logs_folder() / FOLDER / name
+        shutil.copytree(RUN, run_dir, dirs_exist_ok=True)
+        return train(
+            run_dir,
+            resume=resume,
+            n_actors=n_actors,
+            minutes=minutes,
+            reporter=reporter,
+            cluster=options,
+            storage=storage,
+            packed_game=game,
+            job_name=name,
+        )
+
+
+def _logs_folder() -> Path:
+    """Return where this node's Ray keeps its logs, which its dashboard serves."""
+    node: Any = ray._private.worker._global_node
+    return Path(node.get_logs_dir_path())

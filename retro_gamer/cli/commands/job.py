@@ -35,9 +35,9 @@ def job(
 ) -> None:
     """Train the run that came with this job's package."""
     from retro_gamer.cli.display.progress_display import make_reporter
+    from retro_gamer.driver.training_run import run_job
     from retro_gamer.games.loading.find import GameSource
     from retro_gamer.training.planning.allocation import ClusterOptions
-    from retro_gamer.training.ray.job import run_job
 
     reporter = make_reporter()
     try:
