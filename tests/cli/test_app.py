@@ -81,7 +81,7 @@ def _failing_app(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("retro_gamer.cli.report.make_report", fail)
+    monkeypatch.setattr("retro_gamer.cli.commands.info.make_report", fail)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import math
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +16,78 @@ import typer
 from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import printable
 from retro_gamer.hyperparameters import SETTINGS, toml_value
-from retro_gamer.run.log import EpisodeLine, format_episode
+from retro_gamer.run.config import RunConfig, load_config
+from retro_gamer.run.directory import FINAL, CheckpointFile, RunDirectory
+from retro_gamer.run.log import EpisodeLine, TrainingLog, format_episode
+
+RECENT_EPISODES = 100
+NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"
+
+
+def make_report(run_dir: Path, n_episodes: int) -> dict[str, Any]:
+    """Return what is known of a run in plain JSON types, with its last `n_episodes` episodes.
+
+    A figure that does not exist yet, or is not finite, is None. `changed` names the hyperparameters off their
+    default. `training.status` is "not started", "unfinished" (under way or stopped) or "finished".
+
+    Raises:
+        RunNotFoundError, ConfigurationError
+    """
+    run = RunDirectory.open(run_dir)
+    config = load_config(run_dir)
+    episodes = TrainingLog(run.log_path).read_episodes()
+    checkpoints = run.checkpoints()
+    hyperparameters = {declared.name: value for declared, value in config.hyperparameters.items()}
+    return {
+        "run": str(run_dir),
+        "created": config.created,
+        "version": config.version,
+        "game": {"name": config.game, **(dataclasses.asdict(config.source) if config.source else {})},
+        "metadata": config.metadata.to_mapping(),
+        "hyperparameters": hyperparameters,
+        "changed": [name for name, value in hyperparameters.items() if value != SETTINGS[name].default],
+        "training": _standing(config, episodes, checkpoints),
+        "episodes": [_finite(dataclasses.asdict(line)) for line in episodes[max(0, len(episodes) - n_episodes) :]],
+        "checkpoints": [_checkpoint_fields(file) for file in checkpoints],
+    }
+
+
+def _standing(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[CheckpointFile]) -> dict[str, Any]:
+    rewards = [line.total_reward for line in episodes]
+    recent = rewards[-RECENT_EPISODES:]
+    status = UNFINISHED if episodes or checkpoints else NOT_STARTED
+    if any(file.name == FINAL for file in checkpoints):
+        status = FINISHED
+    return _finite(
+        {
+            "status": status,
+            "episodes": episodes[-1].episode if episodes else 0,
+            "training_episodes": config.hyperparameters.training_episodes,
+            "turns": sum(line.steps for line in episodes),
+            "mean_reward_recent": sum(recent) / len(recent) if recent else None,
+            "recent_episodes": len(recent),
+            "best_reward": max(rewards, default=None),
+            "epsilon": episodes[-1].epsilon if episodes else None,
+        }
+    )
+
+
+def _checkpoint_fields(file: CheckpointFile) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "file": file.path.name,
+        "episode": file.episode,
+        "size_bytes": file.size_bytes,
+        "modified": file.modified.isoformat(timespec="seconds"),
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with None for every number that JSON cannot spell."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="How many of the last episodes to show.")]
@@ -25,7 +98,7 @@ def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug:
 
     Its game, hyperparameters, progress, last episodes and checkpoints.
     """
-    from retro_gamer.cli.report import make_report
+    from retro_gamer.cli.commands.info import make_report
 
     report = make_report(run_dir, episodes)
     text = json.dumps(report, indent=2, allow_nan=False) if as_json else "\n".join(format_report(report))
@@ -72,7 +145,7 @@ def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _training_lines(training: dict[str, Any]) -> Iterator[str]:
-    from retro_gamer.cli.report import FINISHED
+    from retro_gamer.cli.commands.info import FINISHED
 
     is_short = training["status"] == FINISHED and training["episodes"] < training["training_episodes"]
     status = f"{FINISHED}, its time was over" if is_short else training["status"]

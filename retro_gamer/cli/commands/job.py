@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from retro_gamer.cli.cluster_options import (
+from retro_gamer.cli.commands.options import (
     RETRIES,
     WAIT_SECONDS,
+    Debug,
     Gpus,
     LearnerCpus,
     Retries,
     StorageUri,
     WaitSeconds,
 )
-from retro_gamer.cli.commands.options import Debug
 from retro_gamer.cli.commands.train import Actors, Minutes, Resume
 
 

@@ -9,17 +9,18 @@ from typing import Annotated
 
 import typer
 
-from retro_gamer.cli.cluster_options import (
+from retro_gamer.cli.commands.options import (
     RETRIES,
     WAIT_SECONDS,
+    Debug,
     Gpus,
     JobAddress,
     LearnerCpus,
     Retries,
+    RunDir,
     StorageUri,
     WaitSeconds,
 )
-from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.cli.commands.train import Actors, Minutes, Resume
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"

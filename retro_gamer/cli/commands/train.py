@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.cluster_options import RETRIES, WAIT_SECONDS, Gpus, LearnerCpus, Retries, StorageUri, WaitSeconds
-from retro_gamer.cli.commands.options import Debug, RunDir
+from retro_gamer.cli.commands.options import (
+    RETRIES,
+    WAIT_SECONDS,
+    Debug,
+    Gpus,
+    LearnerCpus,
+    Retries,
+    RunDir,
+    StorageUri,
+    WaitSeconds,
+)
 from retro_gamer.errors import UsageError
 
 if TYPE_CHECKING:
