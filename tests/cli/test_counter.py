@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from retro_gamer.cli.counter import LINE_SECONDS, Counter
+from retro_gamer.cli.display.progress_display import LINE_SECONDS, Counter
 
 
 class Clock:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.cli.display.progress_display import LineReporter, make_reporter
-from retro_gamer.cli.lasting_stream import LastingStream
+from retro_gamer.cli.display.progress_display import LastingStream, LineReporter, make_reporter
 from tests.full_disk import no_room_beyond
 
 

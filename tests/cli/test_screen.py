@@ -11,8 +11,7 @@ from retro.game import Game
 from retro.input import ProgrammaticInput
 from retro.views import HeadlessView
 
-from retro_gamer.cli.screen import Screen, needed_size
-from retro_gamer.cli.terminal import PrintingTerminal
+from retro_gamer.cli.display.play_screen import PrintingTerminal, Screen, needed_size
 from retro_gamer.errors import GameFailedError, TerminalError
 from tests.cli.emulator import Emulator
 

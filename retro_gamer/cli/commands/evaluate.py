@@ -53,7 +53,7 @@ def evaluate(
     """
     if checkpoint is not None and all_checkpoints:
         raise UsageError("--checkpoint names one and --all-checkpoints takes every one: give one of the two")
-    from retro_gamer.cli.counter import Counter
+    from retro_gamer.cli.display.progress_display import Counter
     from retro_gamer.evaluation.pool import evaluate_checkpoints
     from retro_gamer.run.config import load_config
     from retro_gamer.run.directory import RunDirectory

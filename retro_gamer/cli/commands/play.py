@@ -39,7 +39,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
         raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE}, such as 12")
     # Read when blessed is imported. It asks the terminal what it can do, and not every one answers.
     os.environ.setdefault("BLESSED_QUERY_TIMEOUT_SECONDS", "0.5")
-    from retro_gamer.cli.terminal import EndingSignals, borrowed, open_terminal
+    from retro_gamer.cli.display.play_screen import EndingSignals, borrowed, open_terminal
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
     from retro_gamer.cli.display.play_screen import Show

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import time
-from collections.abc import Callable
-from typing import TextIO, cast
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -14,10 +17,47 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from retro_gamer.cli.lasting_stream import LastingStream
 from retro_gamer.errors import printable
 from retro_gamer.run.log import wrap_lines
 from retro_gamer.training.loop.progress import Progress, Reporter
+
+
+class LastingStream:
+    """A stream that takes what is written whether or not anybody can read it any more.
+
+    Where the reader has gone (`train | head`, a closed terminal) the rest goes nowhere; where there is no room for
+    the moment, what is printed meanwhile may be lost. All else is as with the stream itself.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if that can be done; return the number of characters."""
+        with self._lasting():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that can be done."""
+        with self._lasting():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _lasting(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # Python flushes once more when it ends, and that is to find something that takes the rest.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        except OSError:
+            return
+
 
 LINE_SECONDS = 5.0
 LAYOUTS = ((30, 26, 16), (30, 30), (30,))
@@ -178,3 +218,45 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+LINE_SECONDS = 5.0
+
+
+class Counter:
+    """Shows how much of `total` is done, on standard error, so that the output proper stays alone.
+
+    Work that is over within a few seconds leaves nothing behind.
+    """
+
+    def __init__(
+        self, what: str, total: int, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what = what
+        self._total = total
+        self._console = console or Console(stderr=True, highlight=False)
+        self._clock = clock
+        self._next = clock() + LINE_SECONDS
+        in_place = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if in_place else None
+
+    def __enter__(self) -> Counter:
+        if self._live is not None:
+            self._live.start()
+            self.show(0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, done: int) -> None:
+        """Show that `done` are done."""
+        text = Text(f"{self._what}: {done:,} of {self._total:,}")
+        if self._live is not None:
+            self._live.update(text, refresh=True)
+        elif self._clock() >= self._next:
+            self._next = self._clock() + LINE_SECONDS
+            self._console.print(text, soft_wrap=True)
