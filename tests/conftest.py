@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import retro_gamer.dqn  # noqa: F401  # before any test imports torch: it settles how torch's threads wait
+import retro_gamer.learning  # noqa: F401  # before any test imports torch: it settles how torch's threads wait
 from tests import read_only
 from tests.cluster import hosts
 

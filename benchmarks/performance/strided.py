@@ -11,11 +11,11 @@ import pkgutil
 from typing import Any
 
 import numpy as np
+import retro_gamer.learning
 import torch
 from retro.examples.snake import create_game as create_snake
 from torch import nn
 
-import retro_gamer.dqn
 from retro_gamer.features.extractor import Look, Looked
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.base import CharacterAxis, QNetwork
@@ -68,7 +68,7 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 def put_in_place() -> None:
     """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
     replaced = {"make_network": make_strided_network, "make_look": StridedLook}
-    names = [f"{retro_gamer.dqn.__name__}.{found.name}" for found in pkgutil.iter_modules(retro_gamer.dqn.__path__)]
+    names = [f"{retro_gamer.learning.__name__}.{found.name}" for found in pkgutil.iter_modules(retro_gamer.learning.__path__)]
     for name in [*names, "retro_gamer.backends.replay_service"]:
         module = importlib.import_module(name)
         vars(module).update({name: made for name, made in replaced.items() if hasattr(module, name)})

@@ -22,18 +22,7 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.inference import Evaluator
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Weights:
-    """The parameters of one version of the network, as one vector."""
-
-    version: int
-    values: np.ndarray
-    """float32 [n_parameters], in the order of the network's parameters."""
-    characters: tuple[str, ...]
-    """The character set the network is laid out for."""
+from retro_gamer.learning.inference import Evaluator, Weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

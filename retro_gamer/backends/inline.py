@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
-from retro_gamer.acting.actor import Grant, Weights
+from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.replay_service import Memory
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.inference import Weights
 from retro_gamer.training.loop.backend import Event, Reported
+from retro_gamer.training.planning.allocation import ServiceTimes, WorkPlan, make_plan
+from retro_gamer.training.planning.measurements import count_cpus
 from retro_gamer.training.planning.run_spec import Work
 
 ACTOR = 0
+UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
 
 
 class InlineRuntime:
@@ -70,3 +78,18 @@ class InlineRuntime:
 
     def stop(self) -> None:
         """Do nothing: no process was started."""
+
+
+class InlineSite:
+    """This very process: nothing is measured, and nothing is started."""
+
+    device = "cpu"
+
+    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+        """Return the plan for one game at a time in this process."""
+        return make_plan(work.settings, UNMEASURED, count_cpus(), 0)
+
+    @contextlib.contextmanager
+    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[InlineRuntime]:
+        """Make the runtime. Here every episode has a seed of its own: going on must not change those to come."""
+        yield InlineRuntime(work, block_turns=plan.block_turns, seed=work.settings.seed)

@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 
-from retro_gamer.backends.local import LocalSite
+from retro_gamer.backends.inline import InlineSite
 from retro_gamer.backends.ray.engine import JoinedRay
 from retro_gamer.driver.status_publisher import ServingReporter, failures_told, mirrored
 from retro_gamer.errors import UsageError
@@ -29,6 +29,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.writer import patience
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
+from retro_gamer.training.loop.backend import Site
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
@@ -119,8 +120,18 @@ def _train_parts(
 
 def _train_here(parts: Parts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
     part = parts.first()
-    with patience(part.writer, reporter) as writer:
-        return run_learner(part.task, writer, reporter, stop, LocalSite())
+    site = _local_site(part.task.n_actors)
+    with patience(part.writer, reporter.note) as writer:
+        return run_learner(part.task, writer, reporter, stop, site)
+
+
+def _local_site(n_actors: int | None) -> Site:
+    if n_actors == 0:
+        return InlineSite()
+    # Ray takes most of a second to import, and training in this process does not need it.
+    from retro_gamer.backends.ray.backends import LocalSite
+
+    return LocalSite()
 
 
 def _train_on_cluster(

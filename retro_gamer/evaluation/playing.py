@@ -10,7 +10,7 @@ import numpy as np
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.statistics import GameResult
-from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.observation import finite_number
 from retro_gamer.games.session import GameSession, make_player_generator, seed_generators
 
 GAMES_AT_A_TIME = 16

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, printable
-from retro_gamer.games.game_rules import find_game_problems
 from retro_gamer.games.loading.find import GameSource, find_source, source_of_module
 from retro_gamer.games.loading.pyproject import SECTION, find_section, folders_above
 from retro_gamer.games.validation import VIEW, find_problems
@@ -73,8 +72,6 @@ def find_description(source: GameSource) -> FoundDescription:
         )
     )
 
-
-__all__ = ["GameMetadata", "find_game_problems", "find_problems"]
 
 _LISTS = ("actions", "character_set", "observe_state", "answers", "board_size")
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from retro_gamer.errors import GameFailedError, Problem, shown
-from retro_gamer.games.observation import names_of_all
+from retro_gamer.games.observation import finite_number, names_of_all
 from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
     SIGNALS,
@@ -62,17 +58,6 @@ def read_board_size(game: Any, *, view: bool = False) -> tuple[int, int]:
             f"{LARGEST_BOARD_SIDE}. Give Game(...) something like {name}=(32, 16)."
         )
     return int(size[0]), int(size[1])
-
-
-def finite_number(value: object) -> float | None:
-    """Return `value` as a float if it is a number (numpy's too) that a float can hold, else None."""
-    if not isinstance(value, (int, float, numbers.Real, np.bool_)):
-        return None
-    try:
-        number = float(value)
-    except (OverflowError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _find_reward_problems(reward: str, state: Mapping[str, Any]) -> list[Problem]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +16,6 @@ from retro.agent import Agent
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.board import BoardEncoder, view_origin
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.watchdog import HungGameError
@@ -24,6 +25,17 @@ NO_CELL = (-1, -1)
 
 _LARGEST_CACHE = 256
 _NUMBERED = re.compile(r"(?P<label>.+)#(?P<number>[1-9]\d{0,3})", re.ASCII)
+
+
+def finite_number(value: object) -> float | None:
+    """Return `value` as a float if it is a number (numpy's too) that a float can hold, else None."""
+    if not isinstance(value, (int, float, numbers.Real, np.bool_)):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 class PlayerFinder:

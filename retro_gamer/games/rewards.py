@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.observation import finite_number
 from retro_gamer.games.validation import END, OTHERWISE, TURNS
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from retro.input import ProgrammaticInput
 
 from retro_gamer.errors import GameFailedError, shown
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import finite_number
 from retro_gamer.games.loading.capture import LeavingGameError, interception
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.loading.launcher import Launcher
 from retro_gamer.games.loading.watchdog import HungGameError
+from retro_gamer.games.observation import finite_number
 from retro_gamer.games.rewards import make_signal
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from retro_gamer.dqn.tensor_loss import double_q_errors, huber_gradient
 from retro_gamer.features.extractor import SeenBatch
-from retro_gamer.learning.losses import unsquash, weighted_huber
+from retro_gamer.learning import losses
+from retro_gamer.learning.losses import SQUEEZE
 from retro_gamer.learning.step import StepFigures, Trained
 
 WARM_STEPS = 3
@@ -89,9 +89,9 @@ class RecordedStep:
         errors, largest_q, doubt = figures[:-2].copy(), figures[-2], figures[-1]
         with np.errstate(over="ignore", invalid="ignore"):
             return StepFigures(
-                loss=weighted_huber(errors, batch.weights),
+                loss=losses.weighted_huber(errors, batch.weights),
                 errors=errors,
-                largest_q=float(unsquash(largest_q)),
+                largest_q=float(losses.unsquash(largest_q)),
                 is_finite=bool(np.isfinite(doubt)),
             )
 
@@ -160,3 +160,35 @@ class RecordedStep:
     def _join(self) -> None:
         if self._side is not None:
             torch.cuda.current_stream(self._device).wait_stream(self._side)
+
+
+def squash(value: torch.Tensor) -> torch.Tensor:
+    """Return h(x) = sign(x) (sqrt(|x| + 1) - 1) + SQUEEZE x."""
+    return torch.copysign((value.abs() + 1).sqrt() - 1, value).add(value, alpha=SQUEEZE)
+
+
+def unsquash(value: torch.Tensor) -> torch.Tensor:
+    """Return the inverse of `squash`."""
+    shifted = value.abs() + (1 + SQUEEZE)
+    root = (1 + (4 * SQUEEZE) * shifted).sqrt()
+    return torch.copysign((2 * shifted / (root + 1)).square() - 1, value)
+
+
+def double_q_errors(
+    q_tm1: torch.Tensor,
+    a_tm1: torch.Tensor,
+    returns: torch.Tensor,
+    discounts: torch.Tensor,
+    q_t_online: torch.Tensor,
+    q_t_target: torch.Tensor,
+) -> torch.Tensor:
+    """Return temporal-difference errors [B]: target minus estimate; q [B, A], int64 a_tm1 [B], the others [B]."""
+    best = q_t_online.argmax(dim=1, keepdim=True)
+    bootstrap = unsquash(q_t_target.gather(1, best).squeeze(1))
+    return squash(returns + discounts * bootstrap) - q_tm1.gather(1, a_tm1[:, None]).squeeze(1)
+
+
+def huber_gradient(errors: torch.Tensor, weights: torch.Tensor, a_tm1: torch.Tensor, n_actions: int) -> torch.Tensor:
+    """Return the gradient [B, A] of the weighted Huber loss with respect to the Q-values whose errors these are."""
+    gradient = errors.new_zeros(len(errors), n_actions)
+    return gradient.scatter_(1, a_tm1[:, None], (errors.clamp(-1, 1) * weights / -len(errors))[:, None])

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from retro_gamer.acting.actor import Weights
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import FlatParameters
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The parameters of one version of the network, as one vector."""
+
+    version: int
+    values: np.ndarray
+    """float32 [n_parameters], in the order of the network's parameters."""
+    characters: tuple[str, ...]
+    """The character set the network is laid out for."""
 
 
 class Evaluator:

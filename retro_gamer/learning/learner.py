@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.acting.actor import Weights
 from retro_gamer.features.extractor import SeenBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.networks.base import QNetwork, grow_tensor
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join

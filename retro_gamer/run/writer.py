@@ -13,7 +13,6 @@ from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
 from retro_gamer.run.toml import update_config
-from retro_gamer.training.loop.progress import Reporter
 
 
 class RunWriter(Protocol):
@@ -278,13 +277,13 @@ def _explain(error: OSError | RetroGamerError) -> str:
 
 
 @contextlib.contextmanager
-def patience(writer: RunWriter, reporter: Reporter) -> Iterator[PatientWriter]:
+def patience(writer: RunWriter, tell: Callable[[str], None]) -> Iterator[PatientWriter]:
     """Let what cannot be written wait, at the latest until the end.
 
     Raises:
         StorageError: if it still cannot be written then.
     """
-    patient = PatientWriter(writer, reporter.note)
+    patient = PatientWriter(writer, tell)
     try:
         yield patient
     except Exception:

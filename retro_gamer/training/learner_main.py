@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from retro_gamer.backends.local import Site
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
@@ -20,7 +19,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.loop.backend import Runtime
+from retro_gamer.training.loop.backend import Runtime, Site
 from retro_gamer.training.loop.checkpointing import LearnerRecorder
 from retro_gamer.training.loop.diagnostics import Watch
 from retro_gamer.training.loop.end_conditions import StopRequest

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import DescriptionNotFoundError
-from retro_gamer.games.description import BUILTIN, GameMetadata, find_description, find_game_problems
+from retro_gamer.games.description import BUILTIN, GameMetadata, find_description
+from retro_gamer.games.game_rules import find_game_problems
 from retro_gamer.games.loading.find import GameSource, find_source
 from retro_gamer.games.loading.launcher import load_factory
 

@@ -9,7 +9,8 @@ import pytest
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import find_game_problems, finite_number, read_board_size
+from retro_gamer.games.game_rules import find_game_problems, read_board_size
+from retro_gamer.games.observation import finite_number
 
 
 def find(state: dict[str, Any], **fields: Any) -> list[Any]:

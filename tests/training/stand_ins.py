@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.acting.actor import Episode, Grant, Report, Weights
+from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.learner import UpdateResult
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import Lost, Reported
@@ -21,7 +22,7 @@ from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
 from retro_gamer.training.planning.allocation import WorkPlan
-from tests.dqn.samples import make_small_spec
+from tests.learning.samples import make_small_spec
 
 BATCH_SIZE = 8
 LEARNING_STARTS = 40

@@ -14,11 +14,12 @@ from typing import IO, Any
 
 import ray
 
-from retro_gamer.acting.actor import Grant, Report, Weights
+from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import is_library
 from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
 from retro_gamer.training.planning.run_spec import Work

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import ray
 
+from retro_gamer.backends.ray.engine import LocalRay
 from retro_gamer.backends.ray.placement import Placement, Resources
 from retro_gamer.backends.ray.worker_pool import RayRuntime
 from retro_gamer.training.loop.backend import Runtime
-from retro_gamer.training.planning.allocation import WorkPlan, make_cluster_plan
-from retro_gamer.training.planning.measurements import measure_service_times
+from retro_gamer.training.planning.allocation import WorkPlan, make_cluster_plan, make_plan, most_learner_threads
+from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
 from retro_gamer.training.planning.run_spec import Work
 
 
@@ -43,3 +44,25 @@ class ClusterSite:
             yield runtime
         finally:
             runtime.stop()
+
+
+class LocalSite:
+    """This machine: actors and replay beside the learner, in a Ray of our own."""
+
+    device = "cpu"
+
+    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+        """Measure turns and updates, and divide the cores."""
+        n_cpus = count_cpus()
+        times = measure_service_times(work, most_learner_threads(n_cpus))
+        return make_plan(work.settings, times, n_cpus, n_actors)
+
+    @contextlib.contextmanager
+    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
+        """Start Ray, replay and the actors."""
+        with LocalRay(n_cpus=plan.n_actors + 1):
+            runtime = RayRuntime(work, plan, seed=seed)
+            try:
+                yield runtime
+            finally:
+                runtime.stop()

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from ray.util.metrics import Gauge
 
-from retro_gamer.backends.local import Site
 from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.learner_main import LearnerTask, run_learner
+from retro_gamer.training.loop.backend import Site
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress, Reporter
 

@@ -61,7 +61,7 @@ class Supervisor:
         part = self._parts.first()
         while True:
             try:
-                with patience(part.writer, self._reporter) as writer:
+                with patience(part.writer, self._reporter.note) as writer:
                     return self._run_learner(dataclasses.replace(part.task, source=self._game), writer)
             except _LearnerLostError as lost:
                 self.restarts += 1

@@ -12,13 +12,14 @@ import numpy as np
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
-from retro_gamer.acting.actor import Grant, Weights
+from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray.actor_process import LastWords, PlayingProcess, clear_away
 from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.replay_service import ReplayProcess
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.snapshot import PIECE_BYTES
 from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Reported
 from retro_gamer.training.planning.allocation import WorkPlan

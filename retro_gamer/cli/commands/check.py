@@ -87,7 +87,8 @@ def check_game(
     from retro_gamer.cli.display.check_text import Check
     from retro_gamer.games.probe.findings import suggest_description
     from retro_gamer.games.probe.key_trial import TrialPlan
-    from retro_gamer.games.probe.workers import estimate_cost, find_game, play_everywhere, play_here
+    from retro_gamer.games.probe.workers import find_game, play_everywhere, play_here
+    from retro_gamer.training.planning.measurements import estimate_cost
 
     started = time.monotonic()
     source, found = find_game(game)
@@ -130,10 +131,10 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
 
     One without actions is taken for the beginning of one: only the fields it has are looked at.
     """
-    from retro_gamer.games.description import GameMetadata, find_problems
+    from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.game_rules import find_problems_against
     from retro_gamer.games.probe.findings import rank_rewards
-    from retro_gamer.games.validation import toml_string
+    from retro_gamer.games.validation import find_problems, toml_string
 
     is_whole = "actions" in described
     values = dict(described) if is_whole else {**suggested, **described}
@@ -149,7 +150,8 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
 
 def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> GameMetadata | None:
     """Return the description as it will be, None if even then no network can be built for it."""
-    from retro_gamer.games.description import GameMetadata, find_problems
+    from retro_gamer.games.description import GameMetadata
+    from retro_gamer.games.validation import find_problems
 
     values = {**suggested, **described}
     if find_problems(values) or not values.get("character_set"):

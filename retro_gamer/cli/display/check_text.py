@@ -12,9 +12,9 @@ from retro_gamer.cli.display.progress_display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.games.probe.findings import Findings, KeyVerdict, StateKey, judge_keys, rank_rewards, view_pays
-from retro_gamer.games.probe.workers import Cost
 from retro_gamer.games.rewards import compared_key
 from retro_gamer.games.validation import SIGNALS
+from retro_gamer.training.planning.measurements import Cost
 
 MOST_LISTED = 12
 ENOUGH_TURNS = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import (
@@ -16,13 +16,18 @@ from retro_gamer.games.loading.importing import (
     is_machinery,
 )
 
-if TYPE_CHECKING:
-    from retro_gamer.games.loading.find import GameSource
-
 _LONGEST_MESSAGE = 300
 
 
-def describe_failure(exception: BaseException, source: GameSource | None = None) -> str:
+class GamePlace(Protocol):
+    """What a failure needs to know of a `GameSource`: the folder below which the game's own code lies."""
+
+    @property
+    def search_path(self) -> str | None:
+        """That folder, None for an installed module."""
+
+
+def describe_failure(exception: BaseException, source: GamePlace | None = None) -> str:
     """Return ``file.py:12: ZeroDivisionError: division by zero``, fit for a terminal.
 
     The place is the innermost line of the game's own code, even if the framework or a library raised.
@@ -53,7 +58,7 @@ def _text(exception: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def failure_place(exception: BaseException, source: GameSource | None = None) -> str:
+def failure_place(exception: BaseException, source: GamePlace | None = None) -> str:
     """Return ``file.py:12: ``, the innermost line of the game's own code, or '' if there is none."""
     if isinstance(exception, SyntaxError) and exception.filename:
         return f"{_short(exception.filename, source)}:{exception.lineno}: "
@@ -71,13 +76,13 @@ def _frames(exception: BaseException) -> list[tuple[str, int]]:
     return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(exception.__traceback__)]
 
 
-def _is_in_source(file: str, source: GameSource | None) -> bool:
+def _is_in_source(file: str, source: GamePlace | None) -> bool:
     if source is None or source.search_path is None:
         return False
     return is_below(file, source.search_path) and not is_library(file)
 
 
-def _short(file: str, source: GameSource | None) -> str:
+def _short(file: str, source: GamePlace | None) -> str:
     for base in (source.search_path if source else None, os.path.dirname(FRAMEWORK_FOLDER)):
         if base and is_below(file, base):
             return os.path.relpath(file, base)

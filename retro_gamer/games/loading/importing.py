@@ -24,7 +24,9 @@ from typing import Any
 
 import retro
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import retro_gamer
+
+_OURS = os.path.dirname(os.path.abspath(retro_gamer.__file__))
 FRAMEWORK_FOLDER = os.path.abspath(next(iter(retro.__path__)))
 _EXAMPLES = os.path.join(FRAMEWORK_FOLDER, "examples")
 _LIBRARIES = tuple(os.path.abspath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from retro_gamer.errors import printable, shown
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
-from retro_gamer.games.game_rules import finite_number
+from retro_gamer.games.observation import finite_number
 from retro_gamer.games.probe.key_scan import ARROWS
 from retro_gamer.games.validation import END, SIGNALS, TURNS
 

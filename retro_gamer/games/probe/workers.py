@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.description import FoundDescription, find_description
@@ -19,14 +19,9 @@ from retro_gamer.games.loading.watchdog import HangWatch, starved_seconds
 from retro_gamer.games.probe.findings import Findings, add_up
 from retro_gamer.games.probe.key_trial import Trial, TrialPlan
 
-if TYPE_CHECKING:
-    from retro_gamer.games.description import GameMetadata
-
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0
 """Waited for a process beyond the time after which it interrupts a game that hangs. Being starved is extra."""
-SLOW_START_SECONDS = 2.0
-"""A game that takes longer to be built is not measured: that builds one for each slot of an actor."""
 REPORT_SECONDS = 0.1
 
 Report = Callable[[int], None]
@@ -152,48 +147,3 @@ def play_here(plan: TrialPlan, report: Report) -> Findings:
     """Return what this process finds by itself."""
     with HangWatch(plan.hang_seconds):
         return Trial(plan, report).run()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What the default training of a game would take. Seconds are for all its episodes on this machine."""
-
-    inputs: int
-    weights: int
-    memory_bytes: int
-    turn_seconds: float
-    update_seconds: float
-    seconds: float
-
-
-def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost | None:
-    """Return the size of the network and what training takes, from a second of measuring; None for a slow start."""
-    if findings.start_seconds > SLOW_START_SECONDS:
-        return None
-    import math
-
-    from retro_gamer.features.spec import make_spec
-    from retro_gamer.hyperparameters import Hyperparameters
-    from retro_gamer.learning.learner import Learner
-    from retro_gamer.training.planning.allocation import most_learner_threads
-    from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
-    from retro_gamer.training.planning.run_spec import Work
-
-    settings = Hyperparameters()
-    spec = make_spec(metadata, settings, findings.player is not None)
-    work = Work(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
-    times = measure_service_times(work, most_learner_threads(count_cpus()))
-    learner = Learner(spec, settings, metadata.character_set or ())
-    lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]
-    mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode
-    turns = mean * settings.training_episodes
-    slowest = max(times.turn / max(1, count_cpus() - 1), times.update / settings.train_every)
-    row = spec.height * spec.width + 4 * spec.n_state + 8
-    return Cost(
-        inputs=spec.height * spec.width * spec.n_characters + spec.n_state,
-        weights=sum(parameter.numel() for parameter in learner.network.parameters()),
-        memory_bytes=settings.memory_capacity * (row + 32),
-        turn_seconds=times.turn if math.isfinite(times.turn) else 0.0,
-        update_seconds=times.update,
-        seconds=turns * slowest if math.isfinite(slowest) else 0.0,
-    )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
 
-from retro_gamer.acting.actor import Grant, Report, Weights
+from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.features.extractor import SeenBatch
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.inference import Weights
+from retro_gamer.training.planning.allocation import WorkPlan
+from retro_gamer.training.planning.run_spec import Work
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,3 +87,17 @@ class Runtime(Protocol):
 
     def stop(self) -> None:
         """End every process that was started."""
+
+
+class Site(Protocol):
+    """What a learner needs to know of the place it works in."""
+
+    @property
+    def device(self) -> str:
+        """Where the network is: ``cpu`` or ``cuda``."""
+
+    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+        """Divide the work among `n_actors`, or as many as are of use here."""
+
+    def running(self, work: Work, plan: WorkPlan, seed: int) -> AbstractContextManager[Runtime]:
+        """Start the actors and replay of the plan, and stop them at the end whatever happens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import time
@@ -11,10 +12,15 @@ import numpy as np
 
 from retro_gamer.acting.actor import Actor, Grant, Report
 from retro_gamer.features.extractor import see
+from retro_gamer.features.spec import make_spec
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.loading.find import GameSource
+from retro_gamer.games.probe.findings import Findings
+from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Batch
-from retro_gamer.training.planning.allocation import ServiceTimes
+from retro_gamer.training.planning.allocation import ServiceTimes, most_learner_threads
 from retro_gamer.training.planning.run_spec import Work
 
 TURN_SECONDS = 0.3
@@ -166,3 +172,43 @@ def foresee_need(work: Work) -> list[str]:
         fitting = max(work.settings.batch_size, int(capacity * ADVISED_SHARE * free / need))
         text += f" Try memory_capacity = {fitting}, or memory may run out."
     return [text]
+
+
+SLOW_START_SECONDS = 2.0
+"""A game that takes longer to be built is not measured: that builds one for each slot of an actor."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the default training of a game would take. Seconds are for all its episodes on this machine."""
+
+    inputs: int
+    weights: int
+    memory_bytes: int
+    turn_seconds: float
+    update_seconds: float
+    seconds: float
+
+
+def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost | None:
+    """Return the size of the network and what training takes, from a second of measuring; None for a slow start."""
+    if findings.start_seconds > SLOW_START_SECONDS:
+        return None
+    settings = Hyperparameters()
+    spec = make_spec(metadata, settings, findings.player is not None)
+    work = Work(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
+    times = measure_service_times(work, most_learner_threads(count_cpus()))
+    learner = Learner(spec, settings, metadata.character_set or ())
+    lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]
+    mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode
+    turns = mean * settings.training_episodes
+    slowest = max(times.turn / max(1, count_cpus() - 1), times.update / settings.train_every)
+    row = spec.height * spec.width + 4 * spec.n_state + 8
+    return Cost(
+        inputs=spec.height * spec.width * spec.n_characters + spec.n_state,
+        weights=sum(parameter.numel() for parameter in learner.network.parameters()),
+        memory_bytes=settings.memory_capacity * (row + 32),
+        turn_seconds=times.turn if math.isfinite(times.turn) else 0.0,
+        update_seconds=times.update,
+        seconds=turns * slowest if math.isfinite(slowest) else 0.0,
+    )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import ray
 
-from retro_gamer.acting.actor import Weights
 from retro_gamer.backends.ray import worker_pool as runtime_module
 from retro_gamer.backends.ray.worker_pool import RayRuntime
 from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.learning.inference import Weights
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.loop.progress import Progress

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.dqn import tensor_loss
+from retro_gamer.learning import cuda_graph_step as tensor_loss
 from retro_gamer.learning import losses as loss
 from retro_gamer.learning.cuda_graph_step import RecordedStep, Staging
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import PlainStep
-from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
-from tests.dqn.test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
+from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.learning.test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
 
 RECORDED = ("player", "player, not dueling", "whole", "linear whole")
 """Kinds of network of which a step can be recorded."""

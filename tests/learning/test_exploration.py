@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.acting.exploration import ALL, Exploration, best_of, is_settled
-from tests.dqn.samples import make_settings
+from tests.learning.samples import make_settings
 
 N = 20_000
 Q = np.array([0.5, 2.0, -1.0, 1.0], dtype=np.float32)

@@ -21,7 +21,7 @@ from retro_gamer.learning.networks.cnn import (
     SceneNetwork,
     make_network,
 )
-from tests.dqn.samples import make_boards, make_small_spec
+from tests.learning.samples import make_boards, make_small_spec
 
 KINDS = {
     "list": {"spatial": False, "has_player": True},

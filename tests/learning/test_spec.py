@@ -6,7 +6,7 @@ import pytest
 
 from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
-from tests.dqn.samples import make_settings
+from tests.learning.samples import make_settings
 
 METADATA = GameMetadata(
     actions=("KEY_UP", "x"), reward="score", character_set=("a", "b"), observe_state=("lives",), board_size=(7, 4)

@@ -14,7 +14,7 @@ from retro_gamer.learning.losses import squash, unsquash
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS
 from retro_gamer.replay.transition import Batch
-from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS = {
     "list": {"spatial": False},

@@ -15,7 +15,7 @@ from retro_gamer.features.extractor import (
     summarise,
     window_places,
 )
-from tests.dqn.samples import make_boards, make_small_spec
+from tests.learning.samples import make_boards, make_small_spec
 
 SHAPES = [(1, 1), (2, 3), (7, 4), (16, 32)]
 

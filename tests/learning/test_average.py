@@ -5,7 +5,7 @@ import torch
 
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.optimizer import WeightAverage
-from tests.dqn.samples import make_batch, make_settings, make_small_spec
+from tests.learning.samples import make_batch, make_settings, make_small_spec
 
 
 def follow(window: int, vectors: list[torch.Tensor]) -> WeightAverage:

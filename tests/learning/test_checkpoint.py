@@ -14,7 +14,7 @@ import torch
 from retro_gamer.errors import CheckpointError
 from retro_gamer.learning.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
 from retro_gamer.learning.learner import Learner
-from tests.dqn.samples import make_batch, make_settings, make_small_spec
+from tests.learning.samples import make_batch, make_settings, make_small_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 

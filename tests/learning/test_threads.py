@@ -20,7 +20,7 @@ def test_set_threads_sets_at_least_one() -> None:
 @pytest.mark.parametrize(("given", "found"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
 def test_threads_wait_without_spinning_unless_the_user_says_otherwise(given: dict[str, str], found: str) -> None:
     code = (
-        "import sys, os, retro_gamer.dqn; assert 'torch' not in sys.modules, 'too late: it is read when torch is "
+        "import sys, os, retro_gamer.learning; assert 'torch' not in sys.modules, 'too late: it is read when torch is "
         "imported'; print(os.environ['OMP_WAIT_POLICY'])"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given

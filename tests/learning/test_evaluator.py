@@ -8,7 +8,7 @@ import torch
 
 from retro_gamer.learning.inference import Evaluator
 from retro_gamer.learning.learner import Learner
-from tests.dqn.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}
 

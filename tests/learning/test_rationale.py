@@ -8,7 +8,7 @@ from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.rationale import describe_network
-from tests.dqn.samples import make_settings
+from tests.learning.samples import make_settings
 
 
 def describe(has_player: bool = True, settings: dict[str, Any] | None = None, **described: Any) -> str:

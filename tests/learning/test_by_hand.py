@@ -13,7 +13,7 @@ from retro_gamer.learning.networks.base import QNetwork
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.networks.manual_gradients import gradient_of_rows, lay_tables, take_tables
 from retro_gamer.learning.optimizer import FlatParameters
-from tests.dqn.samples import make_batch, make_small_spec
+from tests.learning.samples import make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {
     "player": {},
