@@ -68,7 +68,7 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 def put_in_place() -> None:
     """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
     replaced = {"make_network": make_strided_network, "make_look": StridedLook}
-    names = [f"{retro_gamer.learning.__name__}.{found.name}" for found in pkgutil.iter_modules(retro_gamer.learning.__path__)]
+    names = [found.name for found in pkgutil.walk_packages(retro_gamer.learning.__path__, "retro_gamer.learning.")]
     for name in [*names, "retro_gamer.backends.replay_service"]:
         module = importlib.import_module(name)
         vars(module).update({name: made for name, made in replaced.items() if hasattr(module, name)})

@@ -14,10 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import ray
 
 from retro_gamer.backends.inline import InlineSite
-from retro_gamer.backends.ray.engine import JoinedRay
 from retro_gamer.driver.status_publisher import ServingReporter, failures_told, mirrored
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
@@ -181,8 +179,10 @@ def run_job(
     Raises:
         RetroGamerError: see `train`.
     """
+    from retro_gamer.backends.ray.engine import JoinedRay, logs_folder
+
     with JoinedRay(options.address):
-        run_dir = _logs_folder() / FOLDER / name
+        run_dir = logs_folder() / FOLDER / name
         shutil.copytree(RUN, run_dir, dirs_exist_ok=True)
         return train(
             run_dir,
@@ -195,9 +195,3 @@ def run_job(
             packed_game=game,
             job_name=name,
         )
-
-
-def _logs_folder() -> Path:
-    """Return where this node's Ray keeps its logs, which its dashboard serves."""
-    node: Any = ray._private.worker._global_node
-    return Path(node.get_logs_dir_path())

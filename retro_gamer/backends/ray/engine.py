@@ -261,3 +261,9 @@ def _check_reachable(address: str) -> None:
             f"nothing answers at {address} ({error.strerror or error}). Is it the address of the cluster's head, and "
             "may this machine reach it?"
         ) from error
+
+
+def logs_folder() -> Path:
+    """Return where this node's Ray keeps its logs, which its dashboard serves."""
+    node: Any = ray._private.worker._global_node
+    return Path(node.get_logs_dir_path())

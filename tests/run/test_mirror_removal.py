@@ -9,7 +9,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.run.status import STATUS_NAME, FileIndex, RunStatus
-from tests.runs.storages import FailingStorage, S3Server, contents, make_run
+from tests.run.storages import FailingStorage, S3Server, contents, make_run
 
 
 def keep(run: Path, *episodes: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.run import mirror as mirror_module
 from retro_gamer.run.mirror import Mirror, Storage, hide_secrets
-from tests.runs.storages import SECRET, FailingStorage, S3Server, contents, make_run
+from tests.run.storages import SECRET, FailingStorage, S3Server, contents, make_run
 
 
 def test_a_folder_gets_what_is_new_and_the_state_last(tmp_path: Path) -> None:

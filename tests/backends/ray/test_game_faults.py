@@ -11,7 +11,7 @@ import ray
 from retro_gamer.errors import EngineError
 from retro_gamer.training.loop import end_conditions as losses
 from tests.training.corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
-from tests.training.ray.games import line_of, make_faulty_game
+from tests.backends.ray.games import line_of, make_faulty_game
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.runs.storages import SECRET, S3Server
+from tests.run.storages import SECRET, S3Server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import SETTINGS
 from retro_gamer.run.config import make_config_text
-from tests.runs.test_config import METADATA, make_config
+from tests.run.test_config import METADATA, make_config
 
 
 def _comment_above(lines: list[str], name: str) -> str:

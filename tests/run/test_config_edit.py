@@ -10,7 +10,7 @@ import pytest
 
 from retro_gamer.errors import ConfigurationError, RunNotFoundError
 from retro_gamer.run.config import load_config, update_config, write_config
-from tests.runs.test_config import make_config
+from tests.run.test_config import make_config
 
 HAND_EDITED = """\
 # my run, do not touch

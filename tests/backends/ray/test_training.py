@@ -17,7 +17,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
-from tests.training.ray.games import make_killing_game
+from tests.backends.ray.games import make_killing_game
 from tests.training.stand_ins import ListReporter
 
 pytestmark = pytest.mark.usefixtures("local_ray")
