@@ -25,7 +25,7 @@ from retro_gamer.run.log import TrainingLog
 
 KILL_SECONDS = 10.0
 LOOK_SECONDS = 1.0
-ROLES = ("ray::PlayingProcess", "ray::ReplayProcess", "retro_gamer train")
+ROLES = ("ray::ActorProcess", "ray::ReplayService", "retro_gamer train")
 LARGEST_GROWTH = 1.3
 """Memory of a role in the last third of a sitting over that in its middle third."""
 

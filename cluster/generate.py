@@ -32,7 +32,7 @@ PANELS = (
 )
 
 
-def make_plan() -> JobPlan:
+def allocate() -> JobPlan:
     """Return the job of the examples: Snake, six actors."""
     options = ClusterOptions(address="auto")
     game = GameSource(module="retro.examples.snake")
@@ -92,7 +92,7 @@ def make_dashboard() -> str:
 
 def make_files() -> dict[str, str]:
     """Return the generated files by name."""
-    plan = make_plan()
+    plan = allocate()
     return {
         "rayjob.yaml": make_rayjob(plan),
         "slurm.sh": make_slurm_script(plan),

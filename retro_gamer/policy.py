@@ -20,7 +20,7 @@ from retro_gamer.games.observation import Observer
 from retro_gamer.games.session import GameSession, seed_generators, unseed_generators
 from retro_gamer.games.validation import is_board_size
 from retro_gamer.learning.checkpoint import MISFITS, load_checkpoint, make_damaged, read_trained_shape
-from retro_gamer.learning.inference import Evaluator
+from retro_gamer.learning.inference import InferenceNetwork
 from retro_gamer.learning.losses import unsquash
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
@@ -53,7 +53,7 @@ class TrainedPolicy:
         present = _with_board(config.metadata, state["must_match"])
         _check_fit(present, state["must_match"], name)
         self.metadata, spec = read_trained_shape(present, state, name)
-        self._evaluator = Evaluator(spec)
+        self._evaluator = InferenceNetwork(spec)
         try:
             self._evaluator.load(state["model_state_dict"])
         except MISFITS as error:

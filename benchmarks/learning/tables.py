@@ -14,7 +14,7 @@ from benchmarks.records import Record, format_number, format_table
 from retro_gamer.evaluation.statistics import half_interval_95
 
 Records = Mapping[str, Record]
-Figures = Mapping[str, Any]
+ProgressMeter = Mapping[str, Any]
 TO_REACH = {
     "snake-reward": "2,500 (must 1,500) at 10",
     "snake-score": "1,000 (must 250) at 10",
@@ -34,7 +34,7 @@ def _words(task: str) -> str:
     return f"{game.capitalize()}, `{reward}`"
 
 
-def _with_interval(figures: Figures | None) -> str:
+def _with_interval(figures: ProgressMeter | None) -> str:
     if figures is None:
         return "—"
     return f"{format_number(figures['mean'])} ± {format_number(figures['interval'], 2)}"

@@ -28,12 +28,12 @@ from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
 from retro_gamer.features.extractor import see
-from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.learner import Learner
-from retro_gamer.learning.step import PlainStep
+from retro_gamer.learning.step import EagerStep
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.planning.measurements import count_cpus
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 WARM_UPDATES = 50
 SIZES = (64, 512)
@@ -43,14 +43,14 @@ BATCHES = 16
 STARTED = "Ray runtime started"
 
 
-def time_updates(work: Work, device: str, n_updates: int, *, plain: bool = False) -> float:
+def time_updates(work: RunSpec, device: str, n_updates: int, *, plain: bool = False) -> float:
     """Return the median seconds of an update of batches that replay has looked at, in turn.
 
     With `plain` every operation is started on its own, as on the CPU.
     """
     learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
     if plain:
-        learner._step = PlainStep(learner._step.trained)
+        learner._step = EagerStep(learner._step.trained)
     size = work.settings.batch_size
     batches = [see(make_random_batch(work.spec, size, seed), learner.network.look) for seed in range(BATCHES)]
     seconds = np.zeros(WARM_UPDATES + n_updates)
@@ -61,12 +61,12 @@ def time_updates(work: Work, device: str, n_updates: int, *, plain: bool = False
     return float(np.median(seconds[WARM_UPDATES:]))
 
 
-def time_on_device(work: Work, n_updates: int) -> float:
+def time_on_device(work: RunSpec, n_updates: int) -> float:
     """Return the seconds an update takes on the GPU itself: many recorded steps, started one after the other."""
     learner = Learner(work.spec, work.settings, work.metadata.character_set or (), "cuda")
     learner.update(see(make_random_batch(work.spec, work.settings.batch_size), learner.network.look))
     step = learner._step
-    assert isinstance(step, RecordedStep)
+    assert isinstance(step, CudaGraphStep)
     assert step._graph is not None
     began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize()

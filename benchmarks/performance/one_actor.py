@@ -19,8 +19,8 @@ from benchmarks.performance.work import SNAKE, make_learner, making_work
 from retro_gamer.acting.actor import Grant
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.allocation import ServiceTimes, allocate
+from retro_gamer.training.planning.run_spec import RunSpec
 
 VARIANTS = {"greedy": (0.0, False), "random_uniform": (1.0, False), "random_prioritized": (1.0, True)}
 """Each variant's epsilon, and whether replay is prioritized."""
@@ -35,9 +35,9 @@ def stay_on_one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def measure_actor(work: Work, epsilon: float, seconds: float) -> dict[str, Any]:
+def measure_actor(work: RunSpec, epsilon: float, seconds: float) -> dict[str, Any]:
     """Return the turns a second of one actor that plays and pushes as it does in a training with one actor."""
-    plan = make_plan(work.settings, PLAUSIBLE, 2, 1)
+    plan = allocate(work.settings, PLAUSIBLE, 2, 1)
     replay = work.make_replay(0)
     actor = work.make_actor(n_games=plan.games_per_actor, block_turns=plan.block_turns, seed=1)
     weights = make_learner(work).publish()

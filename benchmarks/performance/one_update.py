@@ -20,13 +20,13 @@ from benchmarks.performance.work import SNAKE, make_learner, making_work, play_b
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.planning.allocation import most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 TURNS = 20_000
 WARM_UPDATES = 20
 
 
-def measure_update(work: Work, *, n_updates: int, n_threads: int, turns: int = TURNS) -> dict[str, Any]:
+def measure_update(work: RunSpec, *, n_updates: int, n_threads: int, turns: int = TURNS) -> dict[str, Any]:
     """Return medians in seconds of whole updates and of their parts, and the floor that arithmetic sets."""
     set_threads(1)
     replay = work.make_replay(0)

@@ -17,13 +17,13 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.work import SNAKE, making_work, play_blocks
 from retro_gamer.learning.threads import set_threads
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 BATCH_SIZE = 256
 BLOCKS_TURNS = 20_480
 
 
-def measure_replay(work: Work, *, repetitions: int, turns: int = BLOCKS_TURNS) -> dict[str, Any]:
+def measure_replay(work: RunSpec, *, repetitions: int, turns: int = BLOCKS_TURNS) -> dict[str, Any]:
     """Return medians in seconds for batches out of a full memory, and bytes a transition, counted and resident."""
     capacity = work.settings.memory_capacity
     blocks = play_blocks(work, turns)

@@ -18,10 +18,10 @@ from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, SNAKE, making_work, play_blocks
 from retro_gamer.backends.ray.engine import LocalRay
-from retro_gamer.backends.replay_service import ReplayProcess
+from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.training.planning.allocation import most_learner_threads, useful_actors
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 SLOW: dict[str, dict[str, Any]] = {"labyrinth": {"games_per_actor": 1, "exploration_turns": 10}}
 """A labyrinth takes ten seconds to build, so that an actor is measured with one."""
@@ -51,7 +51,7 @@ def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any
     return found
 
 
-def measure_replay_process(work: Work, seconds: float) -> dict[str, float]:
+def measure_replay_process(work: RunSpec, seconds: float) -> dict[str, float]:
     """Return the seconds that the replay process needs for a turn taken and for a batch given, messages included.
 
     Measured at its limit: several pushes, then several requests, are always waiting.
@@ -59,7 +59,7 @@ def measure_replay_process(work: Work, seconds: float) -> dict[str, float]:
     blocks = play_blocks(work, 10 * BLOCK_TURNS, block_turns=BLOCK_TURNS)
     block = max(blocks, key=lambda b: b.turns)
     with LocalRay(n_cpus=2):
-        replay: Any = ray.remote(ReplayProcess).options(num_cpus=0).remote(work, seed=0)
+        replay: Any = ray.remote(ReplayService).options(num_cpus=0).remote(work, seed=0)
         pushes = _count_calls(lambda: replay.push.remote(block), seconds)
         size = work.settings.batch_size
         requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size, work.spec), seconds)

@@ -11,12 +11,12 @@ import pkgutil
 from typing import Any
 
 import numpy as np
-import retro_gamer.learning
 import torch
 from retro.examples.snake import create_game as create_snake
 from torch import nn
 
-from retro_gamer.features.extractor import Look, Looked
+import retro_gamer.learning
+from retro_gamer.features.extractor import FeatureExtractor, Features
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.base import CharacterAxis, QNetwork
 
@@ -24,10 +24,10 @@ N_PARAMETERS = 299_685
 """Of this network on Snake, and of stable-baselines3's."""
 
 
-class StridedLook(Look):
+class StridedExtractor(FeatureExtractor):
     """The codes of the board, nothing else."""
 
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         return (codes,)
 
 
@@ -36,7 +36,7 @@ class StridedNetwork(QNetwork):
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
-        self.look = StridedLook(spec)
+        self.look = StridedExtractor(spec)
         height, width = -(-spec.height // 4), -(-spec.width // 4)
         self.table: torch.Tensor
         eye = torch.cat([torch.zeros(1, spec.n_characters), torch.eye(spec.n_characters)])
@@ -67,7 +67,7 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 
 def put_in_place() -> None:
     """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
-    replaced = {"make_network": make_strided_network, "make_look": StridedLook}
+    replaced = {"make_network": make_strided_network, "make_look": StridedExtractor}
     names = [found.name for found in pkgutil.walk_packages(retro_gamer.learning.__path__, "retro_gamer.learning.")]
     for name in [*names, "retro_gamer.backends.replay_service"]:
         module = importlib.import_module(name)

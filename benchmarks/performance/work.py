@@ -17,7 +17,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Batch, Block
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.toml import update_config
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 from retro_gamer.training.preparation import prepare_run
 
 SNAKE = "retro.examples.snake"
@@ -37,10 +37,10 @@ def make_run(
     return path
 
 
-def prepare_work(run_dir: Path) -> Work:
+def prepare_work(run_dir: Path) -> RunSpec:
     """Return the work of a run, its game opened as `train` does."""
     prepared = prepare_run(RunDirectory.open(run_dir))
-    return Work(
+    return RunSpec(
         source=prepared.source,
         factory=None,
         metadata=prepared.metadata,
@@ -50,18 +50,18 @@ def prepare_work(run_dir: Path) -> Work:
 
 
 @contextlib.contextmanager
-def making_work(game: str, description: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[Work]:
+def making_work(game: str, description: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[RunSpec]:
     """Yield the work of a run made for the moment."""
     with tempfile.TemporaryDirectory() as name:
         yield prepare_work(make_run(Path(name), game, settings, description))
 
 
-def make_learner(work: Work) -> Learner:
+def make_learner(work: RunSpec) -> Learner:
     """Return a fresh learner of a run."""
     return Learner(work.spec, work.settings, work.metadata.character_set or ())
 
 
-def play_blocks(work: Work, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
+def play_blocks(work: RunSpec, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
     """Return the blocks of so many real turns of the run's game."""
     blocks: list[Block] = []
 

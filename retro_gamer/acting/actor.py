@@ -15,14 +15,14 @@ from collections.abc import Callable
 import numpy as np
 
 from retro_gamer.acting.exploration import ALL, Exploration, best_of, is_settled
-from retro_gamer.acting.rollout import ExperienceBuilder
+from retro_gamer.acting.rollout import RolloutBuilder
 from retro_gamer.errors import GameFailedError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.inference import Evaluator, Weights
+from retro_gamer.learning.inference import InferenceNetwork, Weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,9 +115,9 @@ class Actor:
         self._settings = settings
         self._seed = seed
         self._observer = Observer(metadata)
-        self._evaluator = Evaluator(spec)
+        self._evaluator = InferenceNetwork(spec)
         self._prioritized = settings.prioritize_experiences
-        self._builder = ExperienceBuilder(
+        self._builder = RolloutBuilder(
             n_games=n_games,
             block_turns=block_turns,
             shape=(spec.height, spec.width, spec.n_state),

@@ -40,7 +40,7 @@ class _Piece:
     discounts: np.ndarray
 
 
-class ExperienceBuilder:
+class RolloutBuilder:
     """Collects the rows of several games and turns them into blocks.
 
     Rows are written in place: `codes` uint8 [R, H, W], `player` int16 [R, 2], `state` float32 [R, S]. With

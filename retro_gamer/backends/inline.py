@@ -9,27 +9,27 @@ from collections.abc import Iterator
 import numpy as np
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.replay_service import Memory
-from retro_gamer.features.extractor import SeenBatch
+from retro_gamer.backends.replay_service import ReplayService
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
-from retro_gamer.training.loop.backend import Event, Reported
-from retro_gamer.training.planning.allocation import ServiceTimes, WorkPlan, make_plan
+from retro_gamer.training.loop.backend import Event, GrantReported
+from retro_gamer.training.planning.allocation import Allocation, ServiceTimes, allocate
 from retro_gamer.training.planning.measurements import count_cpus
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 ACTOR = 0
 UNMEASURED = ServiceTimes(turn=math.nan, update=math.nan)
 
 
-class InlineRuntime:
+class InlineWorkerPool:
     """Plays each grant when it is asked what happened. One game at a time."""
 
     n_actors = 1
 
-    def __init__(self, work: Work, *, block_turns: int, seed: int) -> None:
+    def __init__(self, work: RunSpec, *, block_turns: int, seed: int) -> None:
         self._actor = work.make_actor(n_games=1, block_turns=block_turns, seed=seed)
-        self._replay = Memory(work, seed=seed)
+        self._replay = ReplayService(work, seed=seed)
         self._batch_size = work.settings.batch_size
         self._weights: Weights | None = None
         self._grant: Grant | None = None
@@ -53,9 +53,9 @@ class InlineRuntime:
         if self._grant is None:
             return []
         grant, self._grant = self._grant, None
-        return [Reported(actor=ACTOR, report=self._actor.play(grant, self._weights, self._replay.push))]
+        return [GrantReported(actor=ACTOR, report=self._actor.play(grant, self._weights, self._replay.push))]
 
-    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch:
         """Return a batch sampled now."""
         return self._replay.sample(1, self._batch_size, spec)[0]
 
@@ -80,16 +80,16 @@ class InlineRuntime:
         """Do nothing: no process was started."""
 
 
-class InlineSite:
+class InlineBackend:
     """This very process: nothing is measured, and nothing is started."""
 
     device = "cpu"
 
-    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
         """Return the plan for one game at a time in this process."""
-        return make_plan(work.settings, UNMEASURED, count_cpus(), 0)
+        return allocate(work.settings, UNMEASURED, count_cpus(), 0)
 
     @contextlib.contextmanager
-    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[InlineRuntime]:
+    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[InlineWorkerPool]:
         """Make the runtime. Here every episode has a seed of its own: going on must not change those to come."""
-        yield InlineRuntime(work, block_turns=plan.block_turns, seed=work.settings.seed)
+        yield InlineWorkerPool(work, block_turns=plan.block_turns, seed=work.settings.seed)

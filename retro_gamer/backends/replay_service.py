@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.features.extractor import SeenBatch, make_look, see
+from retro_gamer.features.extractor import FeatureBatch, make_extractor, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 OVERHEAD_BYTES = 1024 * 1024
 """What a snapshot may hold besides its arrays of experiences."""
 
 
-class Memory:
+class ReplayService:
     """The replay buffer of one run. It can be copied out piece by piece while it goes on, and put back."""
 
-    def __init__(self, work: Work, *, seed: int) -> None:
+    def __init__(self, work: RunSpec, *, seed: int) -> None:
         self._work = work
         self._buffer = work.make_replay(seed)
-        self._look = make_look(work.spec)
+        self._look = make_extractor(work.spec)
         self._stream: SnapshotStream | None = None
         self._pieces: list[bytes] = []
 
@@ -29,10 +29,10 @@ class Memory:
         """Take a block; return the turns received in all."""
         return self._buffer.push(block)
 
-    def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[SeenBatch]:
+    def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[FeatureBatch]:
         """Return that many batches, looked at for a network of `spec`."""
         if spec != self._look.spec:
-            self._look = make_look(spec)
+            self._look = make_extractor(spec)
         return [see(batch, self._look) for batch in self._buffer.sample_many(n_batches, batch_size)]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
@@ -79,7 +79,7 @@ class Memory:
         return len(self._buffer)
 
 
-def load_snapshot(buffer: ReplayBuffer, data: bytes, work: Work) -> None:
+def load_snapshot(buffer: ReplayBuffer, data: bytes, work: RunSpec) -> None:
     """Let `buffer` go on from a snapshot, whose values are checked against the network that will meet them.
 
     Raises:
@@ -96,7 +96,3 @@ def load_snapshot(buffer: ReplayBuffer, data: bytes, work: Work) -> None:
                 f"its {name} reach from {values.min()} to {values.max()}, and 0 to {largest} is known here"
             )
     buffer.set_state(state)
-
-
-class ReplayProcess(Memory):
-    """The replay memory in a process of its own."""

@@ -18,7 +18,7 @@ from retro_gamer.training.loop.progress import Progress, Reporter
 WRITE_SECONDS = 1.0
 
 
-class ServingReporter:
+class StatusReporter:
     """Writes status.json into the run directory about once a second, and passes everything on."""
 
     def __init__(self, reporter: Reporter, directory: RunDirectory, job_name: str | None = None) -> None:
@@ -76,7 +76,7 @@ class ServingReporter:
 
 
 @contextlib.contextmanager
-def mirrored(served: ServingReporter, directory: RunDirectory, storage_uri: str | None) -> Iterator[None]:
+def mirrored(served: StatusReporter, directory: RunDirectory, storage_uri: str | None) -> Iterator[None]:
     """Keep a copy of the run in the storage, if one is named, until the end of the block and of what it left.
 
     Raises:
@@ -91,7 +91,7 @@ def mirrored(served: ServingReporter, directory: RunDirectory, storage_uri: str 
 
 
 @contextlib.contextmanager
-def failures_told(served: ServingReporter) -> Iterator[None]:
+def failures_told(served: StatusReporter) -> Iterator[None]:
     """Write into the state why a training failed, for those who only see that."""
     try:
         yield

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-
-from retro_gamer.backends.inline import InlineSite
-from retro_gamer.driver.status_publisher import ServingReporter, failures_told, mirrored
+from retro_gamer.backends.inline import InlineBackend
+from retro_gamer.driver.status_publisher import StatusReporter, failures_told, mirrored
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.jobs.following import FOLDER
 from retro_gamer.jobs.package import RUN, plan_package
 from retro_gamer.run.config import load_config
@@ -27,11 +26,11 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.writer import patience
 from retro_gamer.training.learner_main import TrainingOutcome, run_learner
-from retro_gamer.training.loop.backend import Site
+from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.preparation import Parts
+from retro_gamer.training.preparation import Attempts
 
 __all__ = ["TrainingOutcome", "train"]
 
@@ -66,11 +65,11 @@ def train(
     with (
         RunLock(directory.path),
         StopRequest() as stop,
-        HangWatch(hang_seconds),
+        Watchdog(hang_seconds),
         _serving(reporter, directory, storage, job_name) as served,
     ):
         reporter = served or reporter
-        parts = Parts(
+        parts = Attempts(
             directory,
             resume=resume,
             n_actors=n_actors,
@@ -89,12 +88,12 @@ def train(
 @contextlib.contextmanager
 def _serving(
     reporter: Reporter, directory: RunDirectory, storage: str | None, job_name: str | None
-) -> Iterator[ServingReporter | None]:
+) -> Iterator[StatusReporter | None]:
     """Keep a copy of the run, and tell those who follow it of its failures; None where nobody asked for either."""
     if storage is None and job_name is None:
         yield None
         return
-    served = ServingReporter(reporter, directory, job_name)
+    served = StatusReporter(reporter, directory, job_name)
     with mirrored(served, directory, storage), failures_told(served):
         yield served
 
@@ -109,31 +108,35 @@ def _check_options(n_actors: int | None, minutes: float | None, cluster: Cluster
 
 
 def _train_parts(
-    parts: Parts, cluster: ClusterOptions | None, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+    parts: Attempts,
+    cluster: ClusterOptions | None,
+    packed_game: GameSource | None,
+    reporter: Reporter,
+    stop: StopRequest,
 ) -> TrainingOutcome:
     if cluster is None:
         return _train_here(parts, reporter, stop)
     return _train_on_cluster(parts, cluster, packed_game, reporter, stop)
 
 
-def _train_here(parts: Parts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+def _train_here(parts: Attempts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
     part = parts.first()
     site = _local_site(part.task.n_actors)
     with patience(part.writer, reporter.note) as writer:
         return run_learner(part.task, writer, reporter, stop, site)
 
 
-def _local_site(n_actors: int | None) -> Site:
+def _local_site(n_actors: int | None) -> Backend:
     if n_actors == 0:
-        return InlineSite()
+        return InlineBackend()
     # Ray takes most of a second to import, and training in this process does not need it.
-    from retro_gamer.backends.ray.backends import LocalSite
+    from retro_gamer.backends.ray.backends import LocalRayBackend
 
-    return LocalSite()
+    return LocalRayBackend()
 
 
 def _train_on_cluster(
-    parts: Parts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+    parts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
 ) -> TrainingOutcome:
     # Ray takes most of a second to import, and training in this process does not need it.
     from retro_gamer.backends.ray.engine import JoinedRay

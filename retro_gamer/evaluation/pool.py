@@ -13,9 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
-from retro_gamer.evaluation.statistics import Evaluation, GameResult, find_telling_keys, summarise
+from retro_gamer.evaluation.statistics import Evaluation, GameResult, character_statistics, find_telling_keys
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.policy import TrainedPolicy
@@ -77,7 +77,7 @@ def evaluate_checkpoints(
     reward = load_config(run_dir).metadata.reward
     keys = find_telling_keys((result for results in played.values() for result in results), reward)
     return {
-        player: summarise(sorted(played[player], key=lambda result: result.seed), keys)
+        player: character_statistics(sorted(played[player], key=lambda result: result.seed), keys)
         for player in players
         if player not in left_out
     }
@@ -144,7 +144,7 @@ def play_share(share: Share) -> list[GameResult]:
         return GameSession(load_factory(source), config.metadata, source)
 
     policy = TrainedPolicy(share.run_dir, share.checkpoint) if share.checkpoint is not None else None
-    with HangWatch(config.hyperparameters.hang_seconds):
+    with Watchdog(config.hyperparameters.hang_seconds):
         if policy is not None and share.checks_board:
             policy.check_game(make_session)
         choose = choose_randomly if policy is None else _greedily(policy)

@@ -57,7 +57,7 @@ class Evaluation:
     first_fault: str | None
 
 
-def summarise(results: Sequence[GameResult], keys: Iterable[str]) -> Evaluation:
+def character_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> Evaluation:
     """Return the figures of some games (at least one), with the means of the state's `keys`.
 
     Raises:

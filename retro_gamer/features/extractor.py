@@ -18,7 +18,7 @@ import numpy.typing as npt
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.transition import Batch
 
-SUMMARY_FEATURES = 4
+CHARACTER_STATISTICS = 4
 """Per character: present or not, how many (log), and the mean offset (x, y) from the player or the centre."""
 
 LOCATION_FEATURES = 3
@@ -81,7 +81,7 @@ def central_places(radius: int, near: int) -> np.ndarray:
     return numbers[radius - near : radius + near + 1, radius - near : radius + near + 1].reshape(-1)
 
 
-def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:
+def character_statistics(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.ndarray:
     """Return float32 [B, C, SUMMARY_FEATURES]: what is on the whole board, seen from `centre` [B, 2] (x, y).
 
     Where the centre is (-1, -1) offsets are taken from the middle of the board. Offsets are in boards: -1..1.
@@ -97,7 +97,7 @@ def summarise(codes: np.ndarray, centre: np.ndarray, n_characters: int) -> np.nd
     known = ((centre[:, 0] >= 0) & (centre[:, 1] >= 0))[:, None]
     origin = np.where(known, centre, ((width - 1) / 2, (height - 1) / 2))
     some = np.maximum(count, 1)
-    features = np.empty((*shape, SUMMARY_FEATURES), np.float32)
+    features = np.empty((*shape, CHARACTER_STATISTICS), np.float32)
     present = features[:, :, 0] = np.minimum(count, 1)
     features[:, :, 1] = np.log1p(count) / 4
     features[:, :, 2] = (total_x / some - origin[:, :1]) * present / width
@@ -141,25 +141,25 @@ def compress(state: np.ndarray) -> np.ndarray:
 
 KERNEL = 3
 BLOCK = 2
-NEAR_RADIUS = 2
-LARGEST_SCENE = 48
-LARGEST_SURVEY = 8192
+ADJACENT_RADIUS = 2
+LARGEST_SIDE = 48
+LARGEST_STATISTICS_BOARD = 8192
 """Cells of the largest board that is summed up whole where there is a player."""
-SURVEY_RADIUS = 32
+STATISTICS_RADIUS = 32
 """Of a larger one, what is summed up is this far from the player: the work of an update is bounded so."""
 
-Looked = tuple[np.ndarray, ...]
+Features = tuple[np.ndarray, ...]
 """The same for every network of one spec."""
 
 
-def make_look(spec: NetworkSpec) -> Look:
+def make_extractor(spec: NetworkSpec) -> FeatureExtractor:
     """Return the look of the network for `spec`."""
     if not spec.spatial:
-        return ListLook(spec)
-    return PlayerLook(spec) if spec.has_player else BoardLook(spec)
+        return FlatExtractor(spec)
+    return EgocentricExtractor(spec) if spec.has_player else BoardExtractor(spec)
 
 
-class Look(abc.ABC):
+class FeatureExtractor(abc.ABC):
     """Base of the looks, each made for one spec."""
 
     is_bounded = False
@@ -169,7 +169,7 @@ class Look(abc.ABC):
         self.spec = spec
 
     @abc.abstractmethod
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         """Return all that the network takes of the boards."""
 
     def _look_aside(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
@@ -183,13 +183,13 @@ class Look(abc.ABC):
 
     def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
         """Return float32 [B, C * SUMMARY_FEATURES]: the summary of the board."""
-        return summarise(codes, player, self.spec.n_characters).reshape(len(codes), -1)
+        return character_statistics(codes, player, self.spec.n_characters).reshape(len(codes), -1)
 
 
-class ListLook(Look):
+class FlatExtractor(FeatureExtractor):
     """The board as a list of numbers of which nearly all are zero, and the state values."""
 
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         """Return the rows of the first layer that count, where each board's begin, and the state values.
 
         The player's position is not used.
@@ -200,7 +200,7 @@ class ListLook(Look):
         return rows, starts, compress(state)
 
 
-class PlayerLook(Look):
+class EgocentricExtractor(FeatureExtractor):
     """The surroundings of the player, and beside them the summary of the board and the state values.
 
     Cells that lie outside the board have the code n_characters + 1.
@@ -212,15 +212,15 @@ class PlayerLook(Look):
         """Cells seen in every direction: `crop_radius`, rounded up to whole blocks."""
         windows = window_places(self.radius, BLOCK)
         self._n_windowed = len(windows)
-        places = np.concatenate([windows, central_places(self.radius, NEAR_RADIUS)])
+        places = np.concatenate([windows, central_places(self.radius, ADJACENT_RADIUS)])
         self._surroundings = Surroundings(spec.height, spec.width, self.radius, places, spec.n_characters + 1)
         self._region: Surroundings | None = None
-        self.is_bounded = spec.height * spec.width > LARGEST_SURVEY
+        self.is_bounded = spec.height * spec.width > LARGEST_STATISTICS_BOARD
         if self.is_bounded:
-            cells = np.arange((2 * SURVEY_RADIUS + 1) ** 2)
-            self._region = Surroundings(spec.height, spec.width, SURVEY_RADIUS, cells, outside=0)
+            cells = np.arange((2 * STATISTICS_RADIUS + 1) ** 2)
+            self._region = Surroundings(spec.height, spec.width, STATISTICS_RADIUS, cells, outside=0)
 
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         """Return the codes in each window of the first layer, those near the player, and what is aside.
 
         Windows are uint8 [B * P, KERNEL**2], near uint8 [B, N], aside float32 [B, F].
@@ -232,31 +232,31 @@ class PlayerLook(Look):
     def _survey(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
         if self._region is None:
             return super()._survey(codes, player)
-        side = 2 * SURVEY_RADIUS + 1
+        side = 2 * STATISTICS_RADIUS + 1
         region = self._region.look_up(codes, player).reshape(-1, side, side)
-        return super()._survey(region, np.full_like(player, SURVEY_RADIUS))
+        return super()._survey(region, np.full_like(player, STATISTICS_RADIUS))
 
 
-class BoardLook(Look):
+class BoardExtractor(FeatureExtractor):
     """The whole board, reduced to at most LARGEST_SCENE cells a side, its summary and the state values."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
-        self.reduction = math.ceil(max(spec.height, spec.width) / LARGEST_SCENE)
+        self.reduction = math.ceil(max(spec.height, spec.width) / LARGEST_SIDE)
 
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Looked:
+    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         """Return the board one-hot, [B, C + 1, rows, columns], each cell a mean where it is reduced, and the rest."""
         return pool(codes, self.spec.n_characters, self.reduction), self._look_aside(codes, player, state)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SeenBatch:
+class FeatureBatch:
     """B transitions; `looked` is of 2 B boards, first those at the start of each, then those at its end.
 
     The other fields are those of `retro_gamer.replay.transition.Batch`.
     """
 
-    looked: Looked
+    looked: Features
     action: npt.NDArray[np.int64]
     returns: npt.NDArray[np.float32]
     discounts: npt.NDArray[np.float32]
@@ -268,9 +268,9 @@ class SeenBatch:
         return len(self.ids)
 
 
-def see(batch: Batch, look: Look) -> SeenBatch:
+def see(batch: Batch, look: FeatureExtractor) -> FeatureBatch:
     """Return the batch looked at. Looked at in one go, both ends cost less than two looks."""
-    return SeenBatch(
+    return FeatureBatch(
         looked=look(
             np.concatenate([batch.codes, batch.next_codes]),
             np.concatenate([batch.player, batch.next_player]),

@@ -21,7 +21,7 @@ from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.preparation import Parts, ResumePoint
+from retro_gamer.training.preparation import Attempts, ResumePoint
 
 NAME = ".job.json"
 
@@ -117,7 +117,7 @@ def plan_job(
             "the job. Give the cluster's nodes the right to it instead (for S3: AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
         )
-    parts = Parts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
+    parts = Attempts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
     package = plan_package(parts.prepared.source, directory, parts.point)
     assert package.source is not None
     name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]

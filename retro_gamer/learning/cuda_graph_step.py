@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from retro_gamer.features.extractor import SeenBatch
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.learning import losses
 from retro_gamer.learning.losses import SQUEEZE
-from retro_gamer.learning.step import StepFigures, Trained
+from retro_gamer.learning.step import StepFigures, UpdateContext
 
 WARM_STEPS = 3
 """Before recording: what is loaded or tuned at an operation's first use must not be recorded."""
@@ -58,13 +58,13 @@ def _layout_of(arrays: Sequence[np.ndarray]) -> list[tuple[np.dtype, tuple[int, 
     return [(array.dtype, array.shape) for array in arrays]
 
 
-class RecordedStep:
-    """Does what `PlainStep` does, and asks the device for its figures once, at the end.
+class CudaGraphStep:
+    """Does what `EagerStep` does, and asks the device for its figures once, at the end.
 
-    On the CPU, which has no graphs, the operations are done one by one: so tests can hold it against `PlainStep`.
+    On the CPU, which has no graphs, the operations are done one by one: so tests can hold it against `EagerStep`.
     """
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: UpdateContext) -> None:
         self.trained = trained
         self._device = trained.online.vector.device
         self._staging: Staging | None = None
@@ -72,7 +72,7 @@ class RecordedStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._side = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
 
-    def __call__(self, batch: SeenBatch) -> StepFigures:
+    def __call__(self, batch: FeatureBatch) -> StepFigures:
         """Do one step on a batch. The first of a size takes a second, for it is recorded."""
         arrays = (*batch.looked, batch.action, batch.returns, batch.discounts, batch.weights)
         if self._staging is None or not self._staging.fits(arrays):

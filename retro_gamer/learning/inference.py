@@ -24,7 +24,7 @@ class Weights:
     """The character set the network is laid out for."""
 
 
-class Evaluator:
+class InferenceNetwork:
     """A network whose weights are set from published ones."""
 
     def __init__(self, spec: NetworkSpec) -> None:

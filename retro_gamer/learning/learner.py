@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_gamer.features.extractor import SeenBatch, see
+from retro_gamer.features.extractor import FeatureBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.cuda_graph_step import RecordedStep
+from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.networks.base import QNetwork, grow_tensor
 from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
-from retro_gamer.learning.step import PlainStep, Step, Trained
+from retro_gamer.learning.step import EagerStep, Step, UpdateContext
 from retro_gamer.learning.threads import tiny_numbers_are_zero
 from retro_gamer.replay.transition import Batch
 
@@ -66,7 +66,7 @@ class Learner:
         self._step = self._make_step()
 
     def _make_step(self) -> Step:
-        trained = Trained(
+        trained = UpdateContext(
             network=self.network,
             target_network=self.target_network,
             online=self._online,
@@ -74,7 +74,7 @@ class Learner:
             max_gradient_norm=self._settings.max_gradient_norm,
         )
         is_recorded = self._device.type == "cuda" and self.network.has_fixed_shapes
-        return RecordedStep(trained) if is_recorded else PlainStep(trained)
+        return CudaGraphStep(trained) if is_recorded else EagerStep(trained)
 
     @property
     def n_parameters(self) -> int:
@@ -91,12 +91,12 @@ class Learner:
         self._optimizer.learning_rate = learning_rate
 
     @tiny_numbers_are_zero()
-    def update(self, batch: Batch | SeenBatch) -> UpdateResult:
+    def update(self, batch: Batch | FeatureBatch) -> UpdateResult:
         """Do one gradient step on `batch` and, when it is due, copy the network into the target network.
 
         A batch that was not looked at yet is looked at here.
         """
-        seen = batch if isinstance(batch, SeenBatch) else see(batch, self.network.look)
+        seen = batch if isinstance(batch, FeatureBatch) else see(batch, self.network.look)
         found = self._step(seen)
         if not found.is_finite:
             self.skipped_updates += 1

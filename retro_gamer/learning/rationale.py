@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retro_gamer.errors import shown
-from retro_gamer.features.extractor import LOCATION_FEATURES, NEAR_RADIUS, SUMMARY_FEATURES, SURVEY_RADIUS
+from retro_gamer.features.extractor import ADJACENT_RADIUS, CHARACTER_STATISTICS, LOCATION_FEATURES, STATISTICS_RADIUS
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.networks.base import QNetwork
-from retro_gamer.learning.networks.cnn import BoardNetwork, PlayerNetwork, SceneNetwork
+from retro_gamer.learning.networks.cnn import BoardCNN, EgocentricCNN, SpatialNetwork
 
 
 def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:
@@ -23,7 +23,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
         "Architecture",
         f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
         f"  Actions: {say_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
-        *(_describe_scene(network) if isinstance(network, SceneNetwork) else _describe_list(network)),
+        *(_describe_scene(network) if isinstance(network, SpatialNetwork) else _describe_list(network)),
         *_describe_state(metadata),
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",
         f"  {n_weights:,} weights in all.",
@@ -50,9 +50,9 @@ def _describe_learning(settings: Hyperparameters) -> Iterator[str]:
         )
 
 
-def _describe_scene(network: SceneNetwork) -> list[str]:
-    if isinstance(network, PlayerNetwork):
-        side, nearest = 2 * network.look.radius + 1, 2 * NEAR_RADIUS + 1
+def _describe_scene(network: SpatialNetwork) -> list[str]:
+    if isinstance(network, EgocentricCNN):
+        side, nearest = 2 * network.look.radius + 1, 2 * ADJACENT_RADIUS + 1
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
             "board marked as such. What is learned in one place then holds in every other, which is worth far more "
@@ -61,7 +61,7 @@ def _describe_scene(network: SceneNetwork) -> list[str]:
             "decides.",
         ]
     else:
-        assert isinstance(network, BoardNetwork)
+        assert isinstance(network, BoardCNN)
         side = network.look.reduction
         seen = [
             "  Spatial, without a player among the agents shown: a CNN sees the whole board"
@@ -70,11 +70,11 @@ def _describe_scene(network: SceneNetwork) -> list[str]:
             '  If the keys move an agent, name it in the description (player = "name or class"): seeing the board '
             "from where the player stands learns much faster.",
         ]
-    reach = 2 * SURVEY_RADIUS + 1
+    reach = 2 * STATISTICS_RADIUS + 1
     region = f"the {reach} x {reach} cells around the player" if network.look.is_bounded else "the whole board"
     return [
         *seen,
-        f"  The CNN gives {network.n_scene} features. Beside it stand {SUMMARY_FEATURES} numbers a character that sum "
+        f"  The CNN gives {network.n_scene} features. Beside it stand {CHARACTER_STATISTICS} numbers a character that sum "
         f"up {region} (present, how many, mean distance from the player across and down) and "
         f"{LOCATION_FEATURES} that tell where the player is, so that little of what is far away is out of sight.",
     ]

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from retro_gamer.features.extractor import SeenBatch
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.learning.losses import double_q_errors, huber_gradient, unsquash, weighted_huber
 from retro_gamer.learning.networks.base import QNetwork, to_numpy
 from retro_gamer.learning.optimizer import FlatAdam, FlatParameters
@@ -27,7 +27,7 @@ class StepFigures:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trained:
+class UpdateContext:
     """What a step works on: the network that learns, the one it bootstraps from, and what moves the weights."""
 
     network: QNetwork
@@ -40,19 +40,19 @@ class Trained:
 class Step(Protocol):
     """Moves the weights by one batch."""
 
-    trained: Trained
+    trained: UpdateContext
 
-    def __call__(self, batch: SeenBatch) -> StepFigures:
+    def __call__(self, batch: FeatureBatch) -> StepFigures:
         """Do one step on a batch."""
 
 
-class PlainStep:
+class EagerStep:
     """Operation by operation; loss and gradient are numpy's work, on a few numbers, wherever the network is."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: UpdateContext) -> None:
         self.trained = trained
 
-    def __call__(self, batch: SeenBatch) -> StepFigures:
+    def __call__(self, batch: FeatureBatch) -> StepFigures:
         """Do one step on a batch."""
         network, online, action = self.trained.network, self.trained.online, batch.action
         prepared = network.prepare(batch.looked)

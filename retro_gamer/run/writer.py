@@ -140,7 +140,7 @@ MOST_WAITING = 1_000_000
 """Lines that are kept in memory at most, some hundred megabytes; training ends when they are more."""
 
 
-class PatientWriter:
+class RetryingWriter:
     """Hands everything on to another writer, in order; what that cannot write waits and is tried again.
 
     Of checkpoints only the newest waits, and not for a character set: config.toml may be half-edited. A copy of the
@@ -277,13 +277,13 @@ def _explain(error: OSError | RetroGamerError) -> str:
 
 
 @contextlib.contextmanager
-def patience(writer: RunWriter, tell: Callable[[str], None]) -> Iterator[PatientWriter]:
+def patience(writer: RunWriter, tell: Callable[[str], None]) -> Iterator[RetryingWriter]:
     """Let what cannot be written wait, at the latest until the end.
 
     Raises:
         StorageError: if it still cannot be written then.
     """
-    patient = PatientWriter(writer, tell)
+    patient = RetryingWriter(writer, tell)
     try:
         yield patient
     except Exception:

@@ -19,15 +19,15 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.loop.backend import Runtime, Site
+from retro_gamer.training.loop.backend import Backend, WorkerPool
 from retro_gamer.training.loop.checkpointing import LearnerRecorder
-from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
-from retro_gamer.training.planning.allocation import WorkPlan
-from retro_gamer.training.planning.measurements import foresee_need
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.allocation import Allocation
+from retro_gamer.training.planning.measurements import warn_about_memory
+from retro_gamer.training.planning.run_spec import RunSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class TrainingOutcome:
 
 
 def run_learner(
-    task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest, site: Site
+    task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest, site: Backend
 ) -> TrainingOutcome:
     """Train from `task.start` on, handing all there is to keep to `writer`, and return how it ended.
 
@@ -90,10 +90,10 @@ def run_learner(
     """
     started = time.monotonic()
     learner = _make_learner(task, site.device)
-    work = Work(
+    work = RunSpec(
         source=task.source, factory=task.factory, metadata=task.metadata, settings=task.settings, spec=learner.spec
     )
-    plan = site.make_plan(work, task.n_actors)
+    plan = site.allocate(work, task.n_actors)
     text = _describe(learner, task, plan)
     reporter.begin(text)
     with site.running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
@@ -101,7 +101,7 @@ def run_learner(
         # Nothing that was there is touched before everything else has started.
         writer.begin(text)
         start, remembered = restore_memory(runtime, task)
-        for remark in (*task.remarks, *foresee_need(work), *remembered):
+        for remark in (*task.remarks, *warn_about_memory(work), *remembered):
             writer.write_note(remark)
             reporter.note(remark)
         recorder = LearnerRecorder(writer, learner, task.metadata, task.settings)
@@ -130,9 +130,9 @@ def run_learner(
     )
 
 
-def _make_watch(task: LearnerTask) -> Watch:
+def _make_watch(task: LearnerTask) -> Diagnostics:
     start = task.start
-    return Watch(
+    return Diagnostics(
         task.settings,
         task.metadata.actions,
         first_episode=start.episodes,
@@ -141,7 +141,7 @@ def _make_watch(task: LearnerTask) -> Watch:
     )
 
 
-def restore_memory(runtime: Runtime, task: LearnerTask) -> tuple[Start, list[str]]:
+def restore_memory(runtime: WorkerPool, task: LearnerTask) -> tuple[Start, list[str]]:
     """Put back the memory of the checkpoint, if there is a copy; return where to start, and what to say of it."""
     start, state = task.start, task.state
     if state is None:
@@ -187,6 +187,6 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
     return learner
 
 
-def _describe(learner: Learner, task: LearnerTask, plan: WorkPlan) -> str:
+def _describe(learner: Learner, task: LearnerTask, plan: Allocation) -> str:
     lines = [describe_network(learner.network, task.metadata, task.settings), "Division of work"]
     return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])

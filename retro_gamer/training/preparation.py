@@ -236,14 +236,14 @@ LEAST_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
+class Attempt:
     """The learner's task and the writer for what it sends."""
 
     task: LearnerTask
     writer: DirectoryWriter
 
 
-class Parts:
+class Attempts:
     """Prepares a run once, its game opened, and hands out the first part and those after a learner was lost.
 
     prepared: the run
@@ -288,12 +288,12 @@ class Parts:
             fit_to_checkpoint(self.prepared, self.point)
         write_down(self.prepared)
 
-    def first(self) -> Part:
+    def first(self) -> Attempt:
         """Return the part that this sitting begins with; its time runs from now on."""
         self._began = time.monotonic()
         return self._make(self.prepared, self.point, self._seconds)
 
-    def after_loss(self) -> Part:
+    def after_loss(self) -> Attempt:
         """Return the part that goes on from the last checkpoint of this sitting, or from where the first part did.
 
         Until one is written the run may hold none, or newer ones than that which was asked for.
@@ -308,7 +308,7 @@ class Parts:
         prepared = dataclasses.replace(self.prepared, metadata=metadata)
         return self._make(prepared, find_resume_point(self._directory, LATEST), seconds)
 
-    def _make(self, prepared: PreparedRun, point: ResumePoint | None, seconds: float) -> Part:
+    def _make(self, prepared: PreparedRun, point: ResumePoint | None, seconds: float) -> Attempt:
         self._writer = DirectoryWriter(self._directory)
         if point is not None:
             prepared = fit_to_checkpoint(prepared, point)
@@ -325,7 +325,7 @@ class Parts:
             n_actors=self._n_actors,
             seconds=seconds,
         )
-        return Part(task=task, writer=self._writer)
+        return Attempt(task=task, writer=self._writer)
 
 
 def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:

@@ -13,18 +13,18 @@ from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work
 from retro_gamer.games.loading.launcher import find_source, load_factory
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def work() -> Iterator[Work]:
+def work() -> Iterator[RunSpec]:
     with making_work(SNAKE, prioritize_experiences=True, memory_capacity=2000, batch_size=16) as made:
         yield made
 
 
-def test_update_is_measured_with_all_its_parts(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_is_measured_with_all_its_parts(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_update, "WARM_UPDATES", 1)
     found = one_update.measure_update(work, n_updates=2, n_threads=1, turns=600)
     assert found["floor_seconds"] == pytest.approx(found["flops"] / found["gflops"] / 1e9)
@@ -34,20 +34,20 @@ def test_update_is_measured_with_all_its_parts(work: Work, monkeypatch: pytest.M
     assert found["batch_size"] == 16
 
 
-def test_actor_pushes_what_it_plays(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actor_pushes_what_it_plays(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_actor, "WARM_TURNS", 64)
     assert one_actor.measure_actor(work, epsilon=1.0, seconds=0.05)["turns_per_second"] > 0
     create_game = load_factory(find_source(SNAKE))
     assert one_actor.measure_bare_game(create_game, work.metadata.actions, 0.05) > 0
 
 
-def test_replay_is_measured_when_it_is_full(work: Work) -> None:
+def test_replay_is_measured_when_it_is_full(work: RunSpec) -> None:
     found = replay_memory.measure_replay(work, repetitions=3, turns=1200)
     assert found["records"] == work.settings.memory_capacity
     assert found["bytes_per_transition"] > work.spec.height * work.spec.width
 
 
-def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(work: Work) -> None:
+def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(work: RunSpec) -> None:
     learner = make_learner(work)
     small, large = make_random_batch(work.spec, 8), make_random_batch(work.spec, 16)
     forward = count_forward_flops(learner.network, small)

@@ -16,8 +16,8 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.probe import workers as checking
-from retro_gamer.games.probe.findings import Findings, KeyTrials, StateKey
-from retro_gamer.games.probe.key_trial import TrialPlan
+from retro_gamer.games.probe.findings import KeyTrials, ProbeFindings, StateKey
+from retro_gamer.games.probe.key_trial import ProbePlan
 from retro_gamer.games.probe.workers import play_everywhere
 
 GAMES = Path(__file__).parents[1] / "games"
@@ -107,7 +107,7 @@ def test_a_game_that_takes_its_process_along_is_told_of(
 
 def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
     (tmp_path / "game.py").write_text("while True:\n    pass\n")
-    plan = TrialPlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
+    plan = ProbePlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
     with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not come back"):
         play_everywhere(plan, 1, lambda turns: None)
 
@@ -119,7 +119,7 @@ def test_create_points_to_check(game: Path, tmp_path: Path, capsys: pytest.Captu
 
 def make_check(described: dict[str, Any] | None = None, **values: Any) -> Check:
     values = {"repeats": True, **values}
-    findings = Findings(how="main()", turns=100, seconds=0.1, board_size=(9, 9), view_size=(9, 9), **values)
+    findings = ProbeFindings(how="main()", turns=100, seconds=0.1, board_size=(9, 9), view_size=(9, 9), **values)
     return Check(
         game="game.py",
         findings=findings,

@@ -28,7 +28,7 @@ FIGURES = Evaluation(
 )
 
 
-class Evaluator:
+class InferenceNetwork:
     """Stands in for the processes that play."""
 
     def __init__(self, **changes: Any) -> None:
@@ -45,8 +45,8 @@ class Evaluator:
 
 
 @pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    evaluator = Evaluator()
+def evaluator(monkeypatch: pytest.MonkeyPatch) -> InferenceNetwork:
+    evaluator = InferenceNetwork()
     monkeypatch.setattr(shares, "evaluate_checkpoints", evaluator)
     return evaluator
 
@@ -67,7 +67,7 @@ def run_dir(tmp_path: Path) -> Path:
     ],
 )
 def test_the_checkpoint_asked_for_is_evaluated(
-    typed: list[str], checkpoints: list[str], run_dir: Path, evaluator: Evaluator
+    typed: list[str], checkpoints: list[str], run_dir: Path, evaluator: InferenceNetwork
 ) -> None:
     aside = run_dir / "checkpoints" / "abandoned-1"
     aside.mkdir()
@@ -81,7 +81,7 @@ def test_the_checkpoint_asked_for_is_evaluated(
 
 
 def test_the_table_shows_the_players_one_below_the_other(
-    run_dir: Path, evaluator: Evaluator, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", str(run_dir), "--episodes", "20", "--seed", "5"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -100,7 +100,7 @@ def test_the_table_shows_the_players_one_below_the_other(
 
 
 def test_programs_get_json_and_nothing_else(
-    run_dir: Path, evaluator: Evaluator, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluator.figures = Evaluation(**{**vars(FIGURES), "interval": math.nan})
     (run_dir / "checkpoints" / "final.pt").unlink()
@@ -116,7 +116,7 @@ def test_programs_get_json_and_nothing_else(
 
 
 def test_a_checkpoint_that_is_left_out_is_told(
-    run_dir: Path, evaluator: Evaluator, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluator.torn = ["ep_0200"]
     assert run(["evaluate", str(run_dir), "--all-checkpoints", "--json"]) == 0
@@ -125,7 +125,7 @@ def test_a_checkpoint_that_is_left_out_is_told(
     assert "Note: one checkpoint is left out: ep_0200 is torn" in output.err
 
 
-def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Path, evaluator: Evaluator) -> None:
+def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Path, evaluator: InferenceNetwork) -> None:
     checkpoints = run_dir / "checkpoints"
     (checkpoints / "abandoned-1").mkdir()
     (checkpoints / "final.pt").rename(checkpoints / "abandoned-1" / "final.pt")
@@ -161,7 +161,7 @@ def test_numbers_a_player_never_met_are_a_dash() -> None:
     ],
 )
 def test_wrong_usage_plays_nothing(
-    typed: list[str], run_dir: Path, evaluator: Evaluator, capfd: pytest.CaptureFixture[str]
+    typed: list[str], run_dir: Path, evaluator: InferenceNetwork, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", str(run_dir), *typed]) == 2
     assert "Traceback" not in capfd.readouterr().err
@@ -169,7 +169,7 @@ def test_wrong_usage_plays_nothing(
 
 
 def test_a_run_without_checkpoints_says_how_to_train_it(
-    tmp_path: Path, evaluator: Evaluator, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = make_run(tmp_path)
     assert run(["evaluate", str(run_dir)]) == 2

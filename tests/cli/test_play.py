@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.commands.play import summarise
+from retro_gamer.cli.commands.play import character_statistics
 from retro_gamer.cli.display.play_screen import Ending
 from tests.cli.shows import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
@@ -193,7 +193,7 @@ def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
         Ending(turns=1, score=1.5, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
         Ending(turns=20, score="lost", state={"score": "lost"}, is_over=True),
     ]
-    assert summarise(endings, "score", Path("a b"), "ep_0100").splitlines() == [
+    assert character_statistics(endings, "score", Path("a b"), "ep_0100").splitlines() == [
         "Left the game after 1 turn: score 1.5 (lives 2)",
         "Game over after 20 turns: score 'lost'",
         "Watch another: retro-gamer play 'a b' --checkpoint ep_0100",
@@ -202,7 +202,7 @@ def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
 
 def test_many_games_are_not_all_listed() -> None:
     endings = [Ending(turns=turns, score=0, state={"score": 0}, is_over=True) for turns in range(50)]
-    lines = summarise(endings, "score", Path("run"), None).splitlines()
+    lines = character_statistics(endings, "score", Path("run"), None).splitlines()
     assert len(lines) == 11
     assert "49 turns" in lines[-2]
 

@@ -37,9 +37,9 @@ def test_a_run_outlives_its_submitter_its_actors_node_and_its_learners_node(clus
     assert "1 CPU for the learner, 1 CPU for replay" in said
     attached = cluster.start("attach", str(run.path))
     try:
-        of_actors = cluster.node_of("PlayingProcess")
+        of_actors = cluster.node_of("ActorProcess")
         assert of_actors is not None
-        assert of_actors != cluster.node_of("LearnerProcess") == cluster.node_of("ReplayProcess")
+        assert of_actors != cluster.node_of("LearnerProcess") == cluster.node_of("ReplayService")
         cluster.kill_node(of_actors)
         cluster.start_worker("three", n_cpus=2)
         cluster.wait_for_nodes(3)

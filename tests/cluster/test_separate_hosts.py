@@ -47,7 +47,7 @@ def both_play(hosts: TwoHosts, run: RunDirectory, training: subprocess.Popen[str
 
     def look() -> bool:
         assert training.poll() is None, training.communicate()[0]
-        return count_episodes(run) >= 5 and hosts.nodes_of("PlayingProcess") == ["far", "head"]
+        return count_episodes(run) >= 5 and hosts.nodes_of("ActorProcess") == ["far", "head"]
 
     return look
 

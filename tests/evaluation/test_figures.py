@@ -7,10 +7,10 @@ import pytest
 from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.statistics import (
     GameResult,
+    character_statistics,
     find_telling_keys,
     half_interval_95,
     students_t_95,
-    summarise,
 )
 
 TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 20: 2.086, 30: 2.042}
@@ -36,7 +36,7 @@ def test_the_interval_by_hand() -> None:
 
 def test_the_figures_of_some_games() -> None:
     games = [game(1, 10, turns=4, lives=1), game(2, -2, turns=8, lives=3), game(3, 1, turns=9)]
-    figures = summarise(games, ["lives", "level"])
+    figures = character_statistics(games, ["lives", "level"])
     assert figures.episodes == 3
     assert (figures.mean, figures.median, figures.best, figures.worst) == (3, 1, 10, -2)
     assert figures.mean_turns == 7
@@ -46,18 +46,18 @@ def test_the_figures_of_some_games() -> None:
 
 def test_games_that_failed_are_counted_and_those_never_started_left_out() -> None:
     games = [game(1, 0, turns=0, fault="not built"), game(2, 4), game(3, 6, turns=2, fault="broke at turn 3")]
-    figures = summarise(games, [])
+    figures = character_statistics(games, [])
     assert (figures.episodes, figures.mean) == (2, 5)
     assert (figures.faults, figures.first_fault) == (2, "not built")
 
 
 def test_a_game_over_before_its_first_turn_is_a_game() -> None:
-    assert summarise([game(1, 0, turns=0)], []).episodes == 1
+    assert character_statistics([game(1, 0, turns=0)], []).episodes == 1
 
 
 def test_not_one_game_is_an_error() -> None:
     with pytest.raises(GameFailedError, match="not built"):
-        summarise([game(1, 0, turns=0, fault="not built")], [])
+        character_statistics([game(1, 0, turns=0, fault="not built")], [])
 
 
 def test_keys_that_differ_between_games_are_telling_and_the_reward_is_not() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.games.probe.findings import Failure, Findings, KeyTrials, StateKey, add_up
+from retro_gamer.games.probe.findings import Failure, KeyTrials, ProbeFindings, StateKey, add_up
 
 
 def met(*values: Any) -> StateKey:
@@ -50,7 +50,7 @@ def test_two_halves_make_the_whole() -> None:
 
 def test_findings_add_up() -> None:
     parts = [
-        Findings(
+        ProbeFindings(
             how="main()",
             turns=10,
             seconds=2.0,

@@ -15,7 +15,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading import watchdog as hanging
 from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.launcher import find_source, load_factory
-from retro_gamer.games.loading.watchdog import HangWatch, HungGameError
+from retro_gamer.games.loading.watchdog import HungGameError, Watchdog
 from retro_gamer.games.session import GameSession
 from tests.games_room.test_session import METADATA, NOTHING, scripted
 
@@ -47,7 +47,7 @@ def swallow(game: Game) -> None:
 @pytest.mark.parametrize("hang", [loop, sleep, wait, swallow])
 def test_a_turn_that_does_not_end_is_a_failure_of_the_game_with_its_line(hang: Callable[[Game], None]) -> None:
     session = scripted(lambda game: None, hang)
-    with HangWatch(DEADLINE_SECONDS):
+    with Watchdog(DEADLINE_SECONDS):
         session.step(NOTHING)
         with pytest.raises(GameFailedError, match=r"test_hanging\.py:\d+: HungGameError: did not come back"):
             session.step(NOTHING)
@@ -62,14 +62,14 @@ def test_a_game_that_is_never_built_is_a_failure() -> None:
             pass
 
     session = GameSession(create_game, METADATA)
-    with HangWatch(DEADLINE_SECONDS), pytest.raises(GameFailedError, match="while it was being built"):
+    with Watchdog(DEADLINE_SECONDS), pytest.raises(GameFailedError, match="while it was being built"):
         session.start()
 
 
 def test_a_game_that_is_never_imported_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text("import select\nselect.select([], [], [], 10_000)\n")
     source = find_source(str(tmp_path / "endless.py"))
-    with HangWatch(DEADLINE_SECONDS), pytest.raises(GameFailedError, match=r"endless\.py:2: HungGameError"):
+    with Watchdog(DEADLINE_SECONDS), pytest.raises(GameFailedError, match=r"endless\.py:2: HungGameError"):
         load_factory(source)
 
 
@@ -83,7 +83,7 @@ def test_what_a_busy_machine_keeps_from_a_game_does_not_count(monkeypatch: pytes
 
     monkeypatch.setattr(hanging, "starved_seconds", starve)
     session = scripted(sleep)
-    with HangWatch(DEADLINE_SECONDS), pytest.raises(GameFailedError, match="HungGameError"):
+    with Watchdog(DEADLINE_SECONDS), pytest.raises(GameFailedError, match="HungGameError"):
         session.step(NOTHING)
     assert len(excused) > 6  # it was excused as long as that grew, and then no more
 
@@ -93,7 +93,7 @@ def test_a_slow_game_and_what_is_no_game_are_let_be() -> None:
         threading.Event().wait(DEADLINE_SECONDS / 2)
 
     session = scripted(*[slow] * 6)
-    with HangWatch(DEADLINE_SECONDS):
+    with Watchdog(DEADLINE_SECONDS):
         for _ in range(6):  # longer in all than the deadline of one turn
             session.step(NOTHING)
         threading.Event().wait(3 * DEADLINE_SECONDS)
@@ -102,14 +102,14 @@ def test_a_slow_game_and_what_is_no_game_are_let_be() -> None:
 
 def test_everything_is_as_it_was_afterwards() -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with HangWatch(DEADLINE_SECONDS):
+    with Watchdog(DEADLINE_SECONDS):
         assert signal.getsignal(signal.SIGALRM) != before
     assert signal.getsignal(signal.SIGALRM) == before
     assert not [thread for thread in threading.enumerate() if thread.name == "hang watch"]
 
 
 def test_an_alarm_that_comes_late_is_left_alone() -> None:
-    watch = HangWatch(DEADLINE_SECONDS)
+    watch = Watchdog(DEADLINE_SECONDS)
     watch._hung_at = interception.beats - 2
     watch._interrupt(signal.SIGALRM, None)
     watch._hung_at = interception.beats

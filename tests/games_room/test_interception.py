@@ -12,7 +12,7 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.loading.capture import Interception, LeavingGameError, interception
+from retro_gamer.games.loading.capture import Capture, LeavingGameError, interception
 
 after: list[str] = []
 
@@ -128,7 +128,7 @@ def test_a_step_of_the_games_own_is_kept() -> None:
 
 
 def test_beats_are_odd_while_a_game_plays_and_never_the_same_again() -> None:
-    watched = Interception()
+    watched = Capture()
     seen = [watched.beats]
     for _ in range(3):
         watched.enter()

@@ -7,8 +7,8 @@ import pytest
 
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.probe.findings import (
-    Findings,
     KeyTrials,
+    ProbeFindings,
     StateKey,
     judge_keys,
     rank_rewards,
@@ -32,8 +32,8 @@ def tried(changed: int = 5, ended: int = 0, same_as: str = "") -> KeyTrials:
     return KeyTrials(trials=10, changed=changed, ended=ended, outcomes=outcomes)
 
 
-def findings(**values: Any) -> Findings:
-    return Findings(turns=TURNS, board_size=(10, 8), view_size=(10, 8), **values)
+def findings(**values: Any) -> ProbeFindings:
+    return ProbeFindings(turns=TURNS, board_size=(10, 8), view_size=(10, 8), **values)
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import pytest
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.sandbox import scratch_of
-from retro_gamer.games.probe.key_trial import Trial, TrialPlan, fingerprint
+from retro_gamer.games.probe.key_trial import Probe, ProbePlan, fingerprint
 
 Project = Callable[[dict[str, str]], Path]
 GAMES = Path(__file__).parents[1] / "games"
 
 
-def find_out(game: str, **plan: object) -> Trial:
+def find_out(game: str, **plan: object) -> Probe:
     values = {"turns": 300, "play_seconds": 5.0, "key_seconds": 1.5, **plan}
-    return Trial(TrialPlan(source=find_source(game), **values))  # type: ignore[arg-type]
+    return Probe(ProbePlan(source=find_source(game), **values))  # type: ignore[arg-type]
 
 
 def test_what_snake_is_like() -> None:
@@ -79,8 +79,8 @@ def test_a_game_slow_to_be_built_is_built_once_and_played_as_long_as_that_took(m
         "    return Game([ArrowKeyAgent()], {'score': 0})\n"
     )
     source = find_source(str(make_project({"game.py": text})))
-    plan = TrialPlan(source=source, turns=10**6, most_turns_per_episode=10**6, play_seconds=0.0, key_seconds=0.0)
-    trial = Trial(plan)
+    plan = ProbePlan(source=source, turns=10**6, most_turns_per_episode=10**6, play_seconds=0.0, key_seconds=0.0)
+    trial = Probe(plan)
     trial.findings.start_seconds = 0.05
     found = trial.run()
     assert found.turns > 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.driver.status_publisher import ServingReporter
+from retro_gamer.driver.status_publisher import StatusReporter
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.jobs import following as attachment
 from retro_gamer.jobs.client import JobInfo, UnreachableError
@@ -55,7 +55,7 @@ class FolderSource:
 class Pair:
     home: RunDirectory
     away: RunDirectory
-    served: ServingReporter
+    served: StatusReporter
     source: FolderSource
     reporter: ListReporter
     follower: Follower
@@ -66,7 +66,7 @@ def pair(tmp_path: Path) -> Pair:
     home, away = (make_corridor_run(tmp_path, run_name=name) for name in ("home", "away"))
     (away.path / "config.toml").write_bytes(home.config_path.read_bytes())
     source, reporter = FolderSource(away.path), ListReporter()
-    served = ServingReporter(ListReporter(), away, RECORD.submission_id)
+    served = StatusReporter(ListReporter(), away, RECORD.submission_id)
     return Pair(home, away, served, source, reporter, Follower(home, RECORD, source, reporter))
 
 
@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pair) -> None:
-    ServingReporter(ListReporter(), pair.away, "the job before").write("ended", OUTCOME)
+    StatusReporter(ListReporter(), pair.away, "the job before").write("ended", OUTCOME)
     assert pair.follower.step(whole=True) is None
     pair.served.write("running")
     status = pair.follower.step()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.driver.status_publisher import ServingReporter
+from retro_gamer.driver.status_publisher import StatusReporter
 from retro_gamer.jobs.following import Follower, StorageSource
 from retro_gamer.jobs.submission import JobRecord
 from retro_gamer.run.mirror import Mirror, Storage
@@ -48,7 +48,7 @@ class Far:
         self.away.config_path.write_bytes(self.home.config_path.read_bytes())
         self.copy = folder / "copy"
         self.writer = DirectoryWriter(self.away)
-        self.served = ServingReporter(ListReporter(), self.away, RECORD.submission_id)
+        self.served = StatusReporter(ListReporter(), self.away, RECORD.submission_id)
         self.mirror = Mirror(self.away.path, Storage(str(self.copy)), lambda text: None)
         self.source = LateSource(Storage(str(self.copy)))
         self.writer.begin("text")
@@ -159,7 +159,7 @@ def test_nothing_goes_here_before_the_job_has_begun(tmp_path: Path) -> None:
     for episode in (130, 149, 157):
         far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     far.away.write_checkpoint("ep_0130", b"old")
-    unbegun = ServingReporter(ListReporter(), far.away, RECORD.submission_id)
+    unbegun = StatusReporter(ListReporter(), far.away, RECORD.submission_id)
     unbegun.write("running")
     far.mirror.copy_new()
     record = dataclasses.replace(RECORD, resumed_from="ep_0130", episodes=130)

@@ -8,11 +8,11 @@ import torch
 
 from retro_gamer.features.extractor import (
     Surroundings,
+    character_statistics,
     compress,
     find_cells,
     locate,
     pool,
-    summarise,
     window_places,
 )
 from tests.learning.samples import make_boards, make_small_spec
@@ -89,7 +89,7 @@ def summarise_by_hand(board: np.ndarray, x: int, y: int, n_characters: int) -> l
 @pytest.mark.parametrize(("height", "width"), SHAPES)
 def test_summarise_counts_and_averages_every_character(height: int, width: int) -> None:
     codes, player = boards_of(height, width)
-    found = summarise(codes, player, 4)
+    found = character_statistics(codes, player, 4)
     expected = [summarise_by_hand(board, x, y, 4) for board, (x, y) in zip(codes, player.tolist(), strict=True)]
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -97,12 +97,12 @@ def test_summarise_counts_and_averages_every_character(height: int, width: int) 
 def test_summarise_of_an_empty_board_is_zero() -> None:
     codes = np.zeros((2, 3, 3), np.uint8)
     player = np.array([[1, 2], [-1, -1]], np.int16)
-    assert not summarise(codes, player, 5).any()
+    assert not character_statistics(codes, player, 5).any()
 
 
 def test_summarise_takes_254_characters() -> None:
     codes = np.array([[[254, 1]]], np.uint8)
-    found = summarise(codes, np.array([[0, 0]], np.int16), 254)
+    found = character_statistics(codes, np.array([[0, 0]], np.int16), 254)
     assert np.flatnonzero(found[0, :, 0]).tolist() == [0, 253]
     assert found[0, 253, 2:].tolist() == [0.0, 0.0]
     assert found[0, 0, 2:].tolist() == [0.5, 0.0]

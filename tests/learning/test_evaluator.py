@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.learning.inference import Evaluator
+from retro_gamer.learning.inference import InferenceNetwork
 from retro_gamer.learning.learner import Learner
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 
@@ -25,7 +25,7 @@ def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarr
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
     learner = make_learner(kind)
-    evaluator = Evaluator(learner.spec)
+    evaluator = InferenceNetwork(learner.spec)
     assert evaluator.version == -1
     boards = make_boards(learner.spec, 10)
     for i in range(3):
@@ -38,7 +38,7 @@ def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluator_grows_with_the_character_set(kind: str) -> None:
     learner = make_learner(kind)
-    evaluator = Evaluator(learner.spec)
+    evaluator = InferenceNetwork(learner.spec)
     evaluator.follow(learner.publish())
     learner.extend(("a", "b", "c", "d", "e"))
     learner.update(make_batch(learner.spec, largest_code=5))
@@ -50,7 +50,7 @@ def test_an_evaluator_grows_with_the_character_set(kind: str) -> None:
 
 def test_an_evaluator_is_a_copy() -> None:
     learner = make_learner("player")
-    evaluator = Evaluator(learner.spec)
+    evaluator = InferenceNetwork(learner.spec)
     weights = learner.publish()
     evaluator.follow(weights)
     boards = make_boards(learner.spec, 10)
@@ -62,14 +62,14 @@ def test_an_evaluator_is_a_copy() -> None:
 
 def test_making_an_evaluator_draws_nothing_from_the_generator() -> None:
     state = torch.get_rng_state()
-    Evaluator(make_small_spec())
+    InferenceNetwork(make_small_spec())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_loaded_state_dict_gives_the_learners_values() -> None:
     learner = make_learner("player")
     learner.update(make_batch(learner.spec))
-    evaluator = Evaluator(learner.spec)
+    evaluator = InferenceNetwork(learner.spec)
     evaluator.load(learner.get_state()["model_state_dict"])
     boards = make_boards(learner.spec, 10)
     np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from retro_gamer.acting.rollout import ExperienceBuilder
+from retro_gamer.acting.rollout import RolloutBuilder
 from retro_gamer.learning.losses import squash, unsquash
 from retro_gamer.replay.transition import Block
 
@@ -48,7 +48,7 @@ class LockStep:
         self.random = np.random.default_rng(seed)
         self.n_step = n_step
         self.with_priorities = with_priorities
-        self.builder = ExperienceBuilder(
+        self.builder = RolloutBuilder(
             n_games=n_games,
             block_turns=block_turns,
             shape=SHAPE,

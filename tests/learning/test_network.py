@@ -10,15 +10,22 @@ import pytest
 import torch
 from torch.nn import functional
 
-from retro_gamer.features.extractor import BLOCK, KERNEL, LARGEST_SCENE, NEAR_RADIUS, SURVEY_RADIUS, summarise
+from retro_gamer.features.extractor import (
+    ADJACENT_RADIUS,
+    BLOCK,
+    KERNEL,
+    LARGEST_SIDE,
+    STATISTICS_RADIUS,
+    character_statistics,
+)
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import ListNetwork
+from retro_gamer.learning.networks.base import FlatMLP
 from retro_gamer.learning.networks.cnn import (
     CHANNELS,
     FIRST_CHANNELS,
-    BoardNetwork,
-    PlayerNetwork,
-    SceneNetwork,
+    BoardCNN,
+    EgocentricCNN,
+    SpatialNetwork,
     make_network,
 )
 from tests.learning.samples import make_boards, make_small_spec
@@ -75,8 +82,8 @@ def test_n_layers_hidden_layers_of_layer_size(n_layers: int) -> None:
         network = make_network(make_small_spec(n_layers=n_layers, layer_size=11, **kind))
         named = [*network.named_parameters()]
         biases = [p for name, p in named if name.endswith("bias") and name.startswith(("head", "rest"))]
-        biases = [named[2][1], *biases] if isinstance(network, ListNetwork) else biases
-        n_outputs = 3 if isinstance(network, ListNetwork) else 4
+        biases = [named[2][1], *biases] if isinstance(network, FlatMLP) else biases
+        n_outputs = 3 if isinstance(network, FlatMLP) else 4
         assert [len(bias) for bias in biases] == [11] * n_layers + [n_outputs]
 
 
@@ -112,7 +119,7 @@ def test_a_dueling_head_adds_to_what_a_board_is_worth_how_far_an_action_is_above
 def test_list_network_equals_a_dense_product(height: int, width: int, n_state: int, n_layers: int) -> None:
     spec = make_small_spec(height=height, width=width, n_state=n_state, n_layers=n_layers, spatial=False)
     network = make_network(spec)
-    assert isinstance(network, ListNetwork)
+    assert isinstance(network, FlatMLP)
     codes, player, state = make_boards(spec, 20)
     codes[[0, 7, 19]] = 0  # an empty board first, within and last
     compressed = np.sign(state) * np.log1p(np.abs(state))
@@ -139,7 +146,7 @@ def test_the_halves_of_what_was_prepared_have_the_values_of_their_boards(shape: 
 def test_list_network_of_empty_boards_only() -> None:
     spec = make_small_spec(spatial=False, n_layers=0, n_state=0)
     network = make_network(spec)
-    assert isinstance(network, ListNetwork)
+    assert isinstance(network, FlatMLP)
     codes, player, state = make_boards(spec, 3)
     q = q_values(network, (np.zeros_like(codes), player, state))
     torch.testing.assert_close(q, network.bias.detach().expand(3, -1))
@@ -148,19 +155,19 @@ def test_list_network_of_empty_boards_only() -> None:
 def test_list_network_gradient_equals_a_dense_one() -> None:
     spec = make_small_spec(spatial=False, n_layers=0)
     network = make_network(spec)
-    assert isinstance(network, ListNetwork)
+    assert isinstance(network, FlatMLP)
     codes, player, state = make_boards(spec, 20)
     network(codes, player, state).sum().backward()
     counts = torch.from_numpy(one_hot_board(codes, spec.n_characters).sum(axis=0))
     torch.testing.assert_close(network.cells.grad, counts[:, None].expand(-1, spec.n_actions))
 
 
-def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor:
+def convolve_by_hand(one_hot: np.ndarray, network: SpatialNetwork) -> torch.Tensor:
     """Return the features of boards [B, rows, columns, C + 1] by torch's own convolutions."""
     board = torch.from_numpy(one_hot.transpose(0, 3, 1, 2)).float()
-    if isinstance(network, BoardNetwork):
+    if isinstance(network, BoardCNN):
         return network.scene(board).flatten(1)
-    assert isinstance(network, PlayerNetwork)
+    assert isinstance(network, EgocentricCNN)
     kernel = network.kernel.unflatten(0, (KERNEL, KERNEL)).permute(3, 2, 0, 1)
     first = functional.conv2d(board, kernel, network.bias, stride=2).relu()
     second = network.second.weight.view(-1, BLOCK, BLOCK, FIRST_CHANNELS).permute(0, 3, 1, 2)
@@ -168,9 +175,9 @@ def convolve_by_hand(one_hot: np.ndarray, network: SceneNetwork) -> torch.Tensor
     return seen.permute(0, 2, 3, 1).flatten(1)
 
 
-def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
+def scene_features(network: SpatialNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     """Return the inputs of the head that come from the CNN."""
-    if isinstance(network, PlayerNetwork):
+    if isinstance(network, EgocentricCNN):
         with torch.no_grad():
             return network._see(*network.prepare(network.look(*boards)))[-1][:, : network.n_scene]
     seen: list[torch.Tensor] = []
@@ -184,7 +191,7 @@ def scene_features(network: SceneNetwork, boards: tuple[np.ndarray, ...]) -> tor
 def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_radius: int, radius: int) -> None:
     spec = make_small_spec(crop_radius=crop_radius)
     network = make_network(spec)
-    assert isinstance(network, PlayerNetwork)
+    assert isinstance(network, EgocentricCNN)
     assert network.look.radius == radius
     codes, player, state = make_boards(spec, 30)
     side = 2 * radius + 1
@@ -195,7 +202,7 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_r
             one_hot[i, row, column, 0] = 1
         elif codes[i, y, x]:
             one_hot[i, row, column, codes[i, y, x]] = 1
-    middle = slice(radius - NEAR_RADIUS, radius + NEAR_RADIUS + 1)
+    middle = slice(radius - ADJACENT_RADIUS, radius + ADJACENT_RADIUS + 1)
     with torch.no_grad():
         convolved = convolve_by_hand(one_hot, network)
         nearest = network.near(torch.from_numpy(one_hot[:, middle, middle])).relu().flatten(1)
@@ -207,8 +214,8 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_r
 def test_scene_without_a_player_averages_a_large_board(height: int, width: int) -> None:
     spec = make_small_spec(height=height, width=width, has_player=False)
     network = make_network(spec)
-    assert isinstance(network, BoardNetwork)
-    k = math.ceil(max(height, width) / LARGEST_SCENE)
+    assert isinstance(network, BoardCNN)
+    k = math.ceil(max(height, width) / LARGEST_SIDE)
     assert network.look.reduction == k
     codes, player, state = make_boards(spec, 3)
     full = (codes[..., None] == np.arange(1, spec.n_characters + 1)).astype(np.float32)
@@ -224,25 +231,25 @@ def test_scene_without_a_player_averages_a_large_board(height: int, width: int) 
 def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
     spec = make_small_spec(height=100, width=200)
     network = make_network(spec)
-    assert isinstance(network, PlayerNetwork)
+    assert isinstance(network, EgocentricCNN)
     assert network.look.is_bounded
-    assert not PlayerNetwork(make_small_spec(height=64, width=128)).look.is_bounded
+    assert not EgocentricCNN(make_small_spec(height=64, width=128)).look.is_bounded
     codes, _, state = make_boards(spec, 4)
     player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
     seen = network.look(codes, player, state)[2]
-    r, side = SURVEY_RADIUS, 2 * SURVEY_RADIUS + 1
+    r, side = STATISTICS_RADIUS, 2 * STATISTICS_RADIUS + 1
     region = np.zeros((4, side, side), np.uint8)
     for i, (x, y) in enumerate(player[:3].tolist()):
         padded = np.pad(codes[i], r)
         region[i] = padded[y : y + side, x : x + side]
-    expected = summarise(region, np.full((4, 2), r), spec.n_characters).reshape(4, -1)
+    expected = character_statistics(region, np.full((4, 2), r), spec.n_characters).reshape(4, -1)
     np.testing.assert_allclose(seen[:, : expected.shape[1]], expected, atol=1e-6)
 
 
 def test_what_the_player_sees_is_the_same_wherever_it_stands() -> None:
     spec = make_small_spec(height=20, width=20)
     network = make_network(spec)
-    assert isinstance(network, SceneNetwork)
+    assert isinstance(network, SpatialNetwork)
     pattern = np.random.default_rng(0).integers(0, 4, (5, 5), dtype=np.uint8)
     codes, player = np.zeros((2, 20, 20), np.uint8), np.array([[5, 7], [12, 14]], np.int16)
     for board, (x, y) in zip(codes, player, strict=True):
@@ -254,7 +261,7 @@ def test_what_the_player_sees_is_the_same_wherever_it_stands() -> None:
 @pytest.mark.parametrize("side", [1, 8, 13, 16, 17, 25, 48, 65])
 def test_the_scene_ends_at_most_8_cells_a_side(side: int) -> None:
     network = make_network(make_small_spec(height=side, width=side, has_player=False))
-    assert isinstance(network, SceneNetwork)
+    assert isinstance(network, SpatialNetwork)
     assert network.n_scene <= CHANNELS * 8 * 8
 
 

@@ -9,9 +9,9 @@ import torch
 
 from retro_gamer.learning import cuda_graph_step as tensor_loss
 from retro_gamer.learning import losses as loss
-from retro_gamer.learning.cuda_graph_step import RecordedStep, Staging
+from retro_gamer.learning.cuda_graph_step import CudaGraphStep, Staging
 from retro_gamer.learning.learner import Learner
-from retro_gamer.learning.step import PlainStep
+from retro_gamer.learning.step import EagerStep
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 from tests.learning.test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
 
@@ -29,9 +29,9 @@ def make_recorded(kind: str, device: str, **settings: Any) -> Learner:
     """Return a learner that takes recorded steps; on the CPU none does of itself."""
     learner = make_learner(kind, device, **settings)
     if device == "cpu":
-        assert isinstance(learner._step, PlainStep)
-        learner._step = RecordedStep(learner._step.trained)
-    assert isinstance(learner._step, RecordedStep)
+        assert isinstance(learner._step, EagerStep)
+        learner._step = CudaGraphStep(learner._step.trained)
+    assert isinstance(learner._step, CudaGraphStep)
     return learner
 
 
@@ -108,7 +108,7 @@ def test_what_can_be_recorded_is() -> None:
     for kind in KINDS:
         learner = make_learner(kind, "cuda")
         learner.update(make_batch(learner.spec))
-        assert isinstance(learner._step, RecordedStep) == (kind in RECORDED)
+        assert isinstance(learner._step, CudaGraphStep) == (kind in RECORDED)
         assert kind not in RECORDED or learner._step._graph is not None
 
 

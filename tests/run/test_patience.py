@@ -14,7 +14,7 @@ from retro_gamer.run.config import RunConfig, load_config, write_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.run.writer import RETRY_SECONDS, DirectoryWriter, PatientWriter
+from retro_gamer.run.writer import RETRY_SECONDS, DirectoryWriter, RetryingWriter
 from tests.full_disk import no_room_beyond
 
 
@@ -27,7 +27,7 @@ class Desk:
         self.run = RunDirectory(folder)
         self.now = 0.0
         self.told: list[str] = []
-        self.writer = PatientWriter(DirectoryWriter(self.run), self.told.append, clock=lambda: self.now)
+        self.writer = RetryingWriter(DirectoryWriter(self.run), self.told.append, clock=lambda: self.now)
         self.writer.begin("Architecture")
 
     def episodes(self) -> list[int]:

@@ -15,13 +15,13 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.learner import UpdateResult
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.loop.backend import Lost, Reported
+from retro_gamer.training.loop.backend import ActorLost, GrantReported
 from retro_gamer.training.loop.checkpointing import Position
-from retro_gamer.training.loop.diagnostics import Watch
+from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress
 from retro_gamer.training.loop.training_loop import Start, TrainingLoop
-from retro_gamer.training.planning.allocation import WorkPlan
+from retro_gamer.training.planning.allocation import Allocation
 from tests.learning.samples import make_small_spec
 
 BATCH_SIZE = 8
@@ -62,7 +62,7 @@ class CountingLearner:
         self.characters = characters
 
 
-class ListWatch(Watch):
+class ListDiagnostics(Diagnostics):
     """Keeps what it is told in lists, and has one remark before the run and one at every tenth episode."""
 
     def __init__(self) -> None:
@@ -209,21 +209,21 @@ class ActorsInMemory:
         self.grants.append((actor, grant))
         self.granted[actor] = grant
 
-    def poll(self, timeout_seconds: float) -> list[Reported | Lost]:
-        events: list[Reported | Lost] = []
+    def poll(self, timeout_seconds: float) -> list[GrantReported | ActorLost]:
+        events: list[GrantReported | ActorLost] = []
         for actor in list(self.granted):
             if self.random.random() < (0.1 if actor == 0 else 0.5):
                 events += self._play(actor)
         return events
 
-    def _play(self, actor: int) -> list[Reported | Lost]:
+    def _play(self, actor: int) -> list[GrantReported | ActorLost]:
         report = self.change_report(self._report(actor, self.granted.pop(actor)))
-        reported = Reported(actor=actor, report=report)
+        reported = GrantReported(actor=actor, report=report)
         if self.random.random() < self.chance_of_loss:
             self.lost += 1
             self.in_flight[actor] = []
             late = [reported] if self.random.random() < 0.5 else []  # it was not dead, only slow to answer
-            return [Lost(actor=actor, reason="it was killed"), *late]
+            return [ActorLost(actor=actor, reason="it was killed"), *late]
         return [reported] * (2 if self.random.random() < self.chance_of_repetition else 1)
 
     def _report(self, actor: int, grant: Grant) -> Report:
@@ -279,7 +279,7 @@ class Stage:
     """A training loop among stand-ins."""
 
     settings: Hyperparameters
-    plan: WorkPlan
+    plan: Allocation
     runtime: ActorsInMemory
     start: Start = dataclasses.field(default_factory=Start)
     seconds: float = float("inf")
@@ -287,7 +287,7 @@ class Stage:
     recorder: ListRecorder = dataclasses.field(default_factory=ListRecorder)
     reporter: ListReporter = dataclasses.field(default_factory=ListReporter)
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
-    watch: ListWatch | None = None
+    watch: ListDiagnostics | None = None
 
     def make_loop(self) -> TrainingLoop:
         parts: dict[str, Any] = {
@@ -317,7 +317,7 @@ def make_stage(
         }
     )
     grant_turns = 64
-    plan = WorkPlan(
+    plan = Allocation(
         n_actors=n_actors,
         games_per_actor=4,
         learner_threads=1,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.training.loop.end_conditions import FAILURES_IN_A_ROW, MOST_KINDS, FaultBook, kind_of
+from retro_gamer.training.loop.end_conditions import FAILURES_IN_A_ROW, MOST_KINDS, GameFailures, kind_of
 
 SAME = [
     ("g failed at turn 3: game.py:12: KeyError: (3, 4)", "g failed at turn 9: game.py:12: KeyError: (7, 1)"),
@@ -20,7 +20,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("first", "second"), SAME)
 def test_what_differs_only_in_turn_and_values_is_said_once(first: str, second: str) -> None:
-    book = FaultBook()
+    book = GameFailures()
     assert book.describe("The game failed", first) == f"The game failed: {first}"
     assert book.describe("The game failed", second) is None
 
@@ -31,7 +31,7 @@ def test_another_line_error_or_fault_is_another_kind(first: str, second: str) ->
 
 
 def test_a_game_that_always_fails_in_a_new_way_does_not_fill_the_log() -> None:
-    book = FaultBook()
+    book = GameFailures()
     said = [book.describe("The game failed", f"strange {'x' * i} thing") for i in range(10 * MOST_KINDS)]
     texts = [text for text in said if text is not None]
     assert len(texts) == MOST_KINDS + 1
@@ -39,7 +39,7 @@ def test_a_game_that_always_fails_in_a_new_way_does_not_fill_the_log() -> None:
 
 
 def test_failures_in_a_row_end_it_and_turns_in_between_do_not() -> None:
-    book = FaultBook()
+    book = GameFailures()
     for _ in range(5 * FAILURES_IN_A_ROW):
         book.count(["game.py:3: KeyError"] * (FAILURES_IN_A_ROW - 1), progressed=False)
         book.count(["game.py:3: KeyError"], progressed=True)

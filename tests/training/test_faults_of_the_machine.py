@@ -14,7 +14,7 @@ from retro_gamer.errors import StorageError
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.run.writer import DirectoryWriter, PatientWriter
+from retro_gamer.run.writer import DirectoryWriter, RetryingWriter
 from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.loop.progress import Progress
 from tests.read_only import Folder
@@ -122,7 +122,7 @@ def test_a_file_system_that_stays_read_only_is_an_error_and_what_was_there_is_wh
 def test_a_copy_of_the_memory_that_turns_read_only_half_way_is_given_up(folder: Folder) -> None:
     run = make_corridor_run(folder.path)
     told: list[str] = []
-    writer = PatientWriter(DirectoryWriter(run), told.append)
+    writer = RetryingWriter(DirectoryWriter(run), told.append)
     writer.begin("Architecture")
     writer.begin_snapshot(snapshot_name(3))
     writer.add_snapshot_piece(b"piece")

@@ -8,12 +8,12 @@ import pytest
 from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop import progress as figures
-from retro_gamer.training.loop.progress import Figures
+from retro_gamer.training.loop.progress import ProgressMeter
 from retro_gamer.training.loop.schedules import TurnsPerUpdate
-from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
+from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 
 SETTINGS = Hyperparameters(training_episodes=50, epsilon_decay=0.9, train_every=4)
-PLAN = make_plan(SETTINGS, ServiceTimes(turn=1e-4, update=1e-3), 4, 3)
+PLAN = allocate(SETTINGS, ServiceTimes(turn=1e-4, update=1e-3), 4, 3)
 
 
 class Clock:
@@ -31,11 +31,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def make_figures(episodes: int = 0, turns: int = 0, updates: int = 0) -> Figures:
-    return Figures(SETTINGS, PLAN, episodes, turns, updates)
+def make_figures(episodes: int = 0, turns: int = 0, updates: int = 0) -> ProgressMeter:
+    return ProgressMeter(SETTINGS, PLAN, episodes, turns, updates)
 
 
-def snapshot(made: Figures, episodes: int, turns: int, limit: float = math.inf) -> Any:
+def snapshot(made: ProgressMeter, episodes: int, turns: int, limit: float = math.inf) -> Any:
     return made.snapshot(episodes, turns, TurnsPerUpdate(SETTINGS, 100), limit)
 
 
@@ -57,7 +57,7 @@ def test_the_mean_loss_is_that_of_the_updates_since_it_was_last_asked() -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_the_mean_reward_of_a_run_that_goes_on_counts_the_episodes_before() -> None:
-    made = Figures(SETTINGS, PLAN, 200, 600, 10, [9.0] * 100)
+    made = ProgressMeter(SETTINGS, PLAN, 200, 600, 10, [9.0] * 100)
     assert snapshot(made, 200, 600).mean_reward == 9
     for _ in range(25):
         made.add_episode(episode(1.0))

@@ -5,11 +5,11 @@ import os
 import pytest
 
 from retro_gamer.backends.ray import actor_process as growth
-from retro_gamer.backends.ray.actor_process import MEGABYTE, Growth, resident_bytes
+from retro_gamer.backends.ray.actor_process import MEGABYTE, LeakGuard, resident_bytes
 
 
 def test_memory_kept_is_found_and_memory_given_back_is_not() -> None:
-    watched = Growth(40)
+    watched = LeakGuard(40)
     assert watched.find_excess() is None
     kept = bytearray(os.urandom(80 * MEGABYTE))
     said = watched.find_excess()

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.inline import ACTOR, InlineRuntime
+from retro_gamer.backends.inline import ACTOR, InlineWorkerPool
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.loop.backend import Reported
-from tests.training.test_work import make_work
+from retro_gamer.training.loop.backend import GrantReported
+from tests.training.test_work import make_run_spec
 
 
-def make_runtime(folder: Path, **settings: object) -> tuple[InlineRuntime, Learner]:
-    work = make_work(folder, **settings)
-    runtime = InlineRuntime(work, block_turns=16, seed=2)
+def make_runtime(folder: Path, **settings: object) -> tuple[InlineWorkerPool, Learner]:
+    work = make_run_spec(folder, **settings)
+    runtime = InlineWorkerPool(work, block_turns=16, seed=2)
     learner = Learner(work.spec, work.settings, work.metadata.character_set or ())
     runtime.publish(learner.publish())
     return runtime, learner
@@ -28,7 +28,7 @@ def test_a_grant_is_played_when_it_is_asked_for_and_answered_once(tmp_path: Path
     assert runtime.poll(0.0) == []
     runtime.grant(ACTOR, grant(1, 2, 3, 4, 5))
     (event,) = runtime.poll(0.0)
-    assert isinstance(event, Reported)
+    assert isinstance(event, GrantReported)
     assert event.actor == ACTOR
     assert event.report.turns == event.report.replay_turns == 64
     assert runtime.poll(0.0) == []
@@ -57,5 +57,5 @@ def test_later_grants_are_played_with_the_weights_published_last(tmp_path: Path)
     runtime.publish(learner.publish())
     runtime.grant(ACTOR, grant(turns=1))
     (event,) = runtime.poll(0.0)
-    assert isinstance(event, Reported)
+    assert isinstance(event, GrantReported)
     assert event.report.version == 1

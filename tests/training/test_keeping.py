@@ -7,7 +7,7 @@ import pytest
 from retro_gamer.errors import EngineError
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop import checkpointing as keeping
-from retro_gamer.training.loop.checkpointing import MEGABYTE, Keeper, Position
+from retro_gamer.training.loop.checkpointing import MEGABYTE, CheckpointKeeper, Position
 
 PAUSE = 180.0  # checkpoint_minutes = 3
 
@@ -52,14 +52,16 @@ class Tape:
         return "final"
 
 
-def make(pieces: list[bytes | Exception | None], *, at_once: bool = False, megabytes: int = 256) -> tuple[Tape, Keeper]:
+def make(
+    pieces: list[bytes | Exception | None], *, at_once: bool = False, megabytes: int = 256
+) -> tuple[Tape, CheckpointKeeper]:
     tape = Tape(pieces)
     settings = Hyperparameters(snapshot_megabytes=megabytes)
-    keeper = Keeper(tape, tape, settings, tape.notes.append, at_once=at_once, clock=lambda: tape.now)  # type: ignore[arg-type]
+    keeper = CheckpointKeeper(tape, tape, settings, tape.notes.append, at_once=at_once, clock=lambda: tape.now)  # type: ignore[arg-type]
     return tape, keeper
 
 
-def complete(tape: Tape, keeper: Keeper, episodes: range, seconds: float = 0.0) -> list[str]:
+def complete(tape: Tape, keeper: CheckpointKeeper, episodes: range, seconds: float = 0.0) -> list[str]:
     """Complete episodes, each `seconds` after the one before, with a look at the copy in between; return the events."""
     tape.events = []
     for episode in episodes:

@@ -11,10 +11,10 @@ import pytest
 from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop import progress as figures
-from retro_gamer.training.loop.backend import Lost, Reported
+from retro_gamer.training.loop.backend import ActorLost, GrantReported
 from retro_gamer.training.loop.schedules import epsilon_after, learning_rate_after
 from retro_gamer.training.loop.training_loop import Start
-from tests.training.stand_ins import LEARNING_STARTS, ListWatch, Stage, make_stage
+from tests.training.stand_ins import LEARNING_STARTS, ListDiagnostics, Stage, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {
     "none": {},
@@ -44,7 +44,7 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
     stage = make_stage(1, training_episodes=3)
     grants = stage.runtime.grants
 
-    def report_of(grant: Grant) -> Reported:
+    def report_of(grant: Grant) -> GrantReported:
         report = Report(
             episodes=tuple(Episode(ticket=t, total_reward=t, turns=5, truncated=False) for t in grant.tickets),
             unused_tickets=(),
@@ -55,13 +55,13 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
             version=0,
             seconds=1.0,
         )
-        return Reported(actor=0, report=report)
+        return GrantReported(actor=0, report=report)
 
     def poll(timeout_seconds: float) -> list[Any]:
         if not stage.runtime.granted:
             return []
         grant, late = stage.runtime.granted.pop(0), report_of(grants[0][1])
-        return [Lost(actor=0, reason="killed"), late] if len(grants) == 1 else [report_of(grant), late, late]
+        return [ActorLost(actor=0, reason="killed"), late] if len(grants) == 1 else [report_of(grant), late, late]
 
     stage.runtime.poll = poll  # type: ignore[method-assign]
     assert stage.run()
@@ -309,7 +309,7 @@ def test_the_last_progress_tells_of_the_end() -> None:
 
 def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
     stage = make_stage(2)
-    stage.watch = ListWatch()
+    stage.watch = ListDiagnostics()
     stage.runtime.change_report = lambda report: dataclasses.replace(report, greedy_choices={1: 5}, largest_reward=2.5)
     assert stage.run()
     lines = stage.recorder.lines

@@ -8,7 +8,7 @@ import pytest
 
 from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.errors import EngineError, GameFailedError
-from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost
 from retro_gamer.training.loop.training_loop import TrainingLoop
 from tests.training.stand_ins import LEARNING_STARTS, Stage, make_stage
 
@@ -38,10 +38,10 @@ def test_a_game_that_takes_its_process_down_late_in_every_game_is_found_out() ->
             grant = stage.runtime.granted.pop(actor)
             crashing[actor] += 1
             if crashing[actor] % 4 == 0:
-                events.append(Lost(actor=actor, reason="game.py:7 in play_turn"))
+                events.append(ActorLost(actor=actor, reason="game.py:7 in play_turn"))
                 continue
             stage.runtime.replay_turns += grant.turns
-            events.append(Reported(actor=actor, report=make_report(stage, grant)))
+            events.append(GrantReported(actor=actor, report=make_report(stage, grant)))
         return events
 
     stage.runtime.poll = poll  # type: ignore[method-assign]
@@ -69,7 +69,7 @@ def test_actors_that_outgrow_their_limit_in_every_game_are_found_out() -> None:
             grant = stage.runtime.granted.pop(actor)
             stage.runtime.replay_turns += grant.turns
             worn = {"unused_tickets": grant.tickets, "worn_out": "it had grown by 900 MB"}
-            events.append(Reported(actor=actor, report=make_report(stage, grant, **worn)))
+            events.append(GrantReported(actor=actor, report=make_report(stage, grant, **worn)))
         return events
 
     stage.runtime.poll = poll  # type: ignore[method-assign]

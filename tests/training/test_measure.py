@@ -10,8 +10,8 @@ import torch
 
 from retro_gamer.training.planning import measurements as measure
 from retro_gamer.training.planning.measurements import choose_threads, measure_service_times
-from retro_gamer.training.planning.run_spec import Work
-from tests.training.test_work import make_work
+from retro_gamer.training.planning.run_spec import RunSpec
+from tests.training.test_work import make_run_spec
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("settings", [{}, {"prioritize_experiences": True, "batch_size": 4}])
 def test_turn_and_update_take_some_time(tmp_path: Path, settings: dict[str, object]) -> None:
-    times = measure_service_times(make_work(tmp_path, **settings), most_threads=1)
+    times = measure_service_times(make_run_spec(tmp_path, **settings), most_threads=1)
     assert 1e-7 < times.turn < 0.1
     assert 1e-6 < times.update < 1
 
@@ -36,17 +36,17 @@ def test_threads_are_tried_where_they_do_the_work(
 ) -> None:
     asked: list[tuple[int, str]] = []
 
-    def measure_update(work: Work, n_threads: int, device: str) -> float:
+    def measure_update(work: RunSpec, n_threads: int, device: str) -> float:
         asked.append((n_threads, device))
         return 1 / n_threads
 
     monkeypatch.setattr(measure, "_measure_update", measure_update)
-    times = measure_service_times(make_work(tmp_path), most_threads=4, device=device)
+    times = measure_service_times(make_run_spec(tmp_path), most_threads=4, device=device)
     assert asked == [(n_threads, device) for n_threads in tried]
     assert (times.update, times.learner_threads) == (1 / tried[-1], tried[-1])
 
 
-def let_each_turn(work: Work, code: str) -> None:
+def let_each_turn(work: RunSpec, code: str) -> None:
     """Rewrite the game so that its walker runs `code` each turn."""
     assert work.source is not None
     path = Path(str(work.source.path))
@@ -55,7 +55,7 @@ def let_each_turn(work: Work, code: str) -> None:
 
 
 def test_a_slow_game_is_measured_as_such(tmp_path: Path) -> None:
-    work = make_work(tmp_path)
+    work = make_run_spec(tmp_path)
     let_each_turn(work, "sum(range(60_000))")
     assert measure_service_times(work, most_threads=1).turn > 3e-4
 
@@ -65,21 +65,21 @@ def test_a_game_that_is_slow_to_build_is_built_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_seconds: float, games: list[int]
 ) -> None:
     made: list[int] = []
-    make_actor = Work.make_actor
+    make_actor = RunSpec.make_actor
 
-    def spy(work: Work, *, n_games: int, **rest: Any) -> Any:
+    def spy(work: RunSpec, *, n_games: int, **rest: Any) -> Any:
         made.append(n_games)
         return make_actor(work, n_games=n_games, **rest)
 
-    monkeypatch.setattr(Work, "make_actor", spy)
+    monkeypatch.setattr(RunSpec, "make_actor", spy)
     monkeypatch.setattr(measure, "SLOW_SECONDS", slow_seconds)
-    times = measure_service_times(make_work(tmp_path, games_per_actor=3), most_threads=1)
+    times = measure_service_times(make_run_spec(tmp_path, games_per_actor=3), most_threads=1)
     assert made == games
     assert 0 < times.turn < math.inf
 
 
 def test_a_game_of_which_no_turn_can_be_played_is_endlessly_slow(tmp_path: Path) -> None:
-    work = make_work(tmp_path)
+    work = make_run_spec(tmp_path)
     let_each_turn(work, "1 / 0")
     assert measure_service_times(work, most_threads=1).turn == math.inf
 
@@ -100,5 +100,5 @@ def test_threads_are_taken_that_gain_enough(updates: dict[int, float], expected:
 def test_every_power_of_two_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {1: 0.8, 2: 0.5, 4: 0.4}
     monkeypatch.setattr(measure, "_measure_update", lambda work, n_threads, device: seconds[n_threads])
-    times = measure_service_times(make_work(tmp_path), most_threads=7)
+    times = measure_service_times(make_run_spec(tmp_path), most_threads=7)
     assert (times.update, times.learner_threads) == (0.4, 4)

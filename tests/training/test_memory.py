@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.replay_service import Memory
-from retro_gamer.features.extractor import make_look
+from retro_gamer.backends.replay_service import ReplayService
+from retro_gamer.features.extractor import make_extractor
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
-from retro_gamer.training.planning.run_spec import Work
-from tests.training.test_work import make_work
+from retro_gamer.training.planning.run_spec import RunSpec
+from tests.training.test_work import make_run_spec
 
 
-def filled(work: Work, turns: int = 120) -> Memory:
-    memory = Memory(work, seed=1)
+def filled(work: RunSpec, turns: int = 120) -> ReplayService:
+    memory = ReplayService(work, seed=1)
     actor = work.make_actor(n_games=1, block_turns=32, seed=1)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()
     actor.play(Grant(turns=turns, seconds=60, epsilon=1.0, tickets=tuple(range(60))), weights, memory.push)
     return memory
 
 
-def copy(memory: Memory, limit_bytes: int = 10**9) -> bytes:
+def copy(memory: ReplayService, limit_bytes: int = 10**9) -> bytes:
     memory.begin_snapshot(limit_bytes)
     pieces: list[bytes] = []
     while (piece := memory.next_piece(60.0)) != b"":
@@ -34,12 +34,12 @@ def copy(memory: Memory, limit_bytes: int = 10**9) -> bytes:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
-    return make_work(tmp_path, prioritize_experiences=True)
+def work(tmp_path: Path) -> RunSpec:
+    return make_run_spec(tmp_path, prioritize_experiences=True)
 
 
-def test_a_copy_put_back_counts_on_from_the_turns_given(work: Work) -> None:
-    first, second = filled(work), Memory(work, seed=9)
+def test_a_copy_put_back_counts_on_from_the_turns_given(work: RunSpec) -> None:
+    first, second = filled(work), ReplayService(work, seed=9)
     second.add_piece(copy(first))
     held = second.restore(5000)
     assert held > 100
@@ -48,10 +48,10 @@ def test_a_copy_put_back_counts_on_from_the_turns_given(work: Work) -> None:
     assert second.push(block) == 5000 + block.turns
 
 
-def test_batches_are_looked_at_for_the_network_that_asks(work: Work) -> None:
+def test_batches_are_looked_at_for_the_network_that_asks(work: RunSpec) -> None:
     memory, twin = filled(work), filled(work)
     for spec in (work.spec, work.spec.with_characters(work.spec.n_characters + 3), work.spec):
-        look = make_look(spec)
+        look = make_extractor(spec)
         plain = twin._buffer.sample_many(2, 8)
         for seen, batch in zip(memory.sample(2, 8, spec), plain, strict=True):
             np.testing.assert_array_equal(seen.ids, batch.ids)
@@ -64,7 +64,7 @@ def test_batches_are_looked_at_for_the_network_that_asks(work: Work) -> None:
                 np.testing.assert_array_equal(mine, his)
 
 
-def blocks_of(work: Work) -> list[Any]:
+def blocks_of(work: RunSpec) -> list[Any]:
     blocks: list[Any] = []
     actor = work.make_actor(n_games=1, block_turns=64, seed=2)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()
@@ -77,25 +77,25 @@ def blocks_of(work: Work) -> list[Any]:
     return blocks
 
 
-def test_a_copy_is_of_one_moment_and_the_newest_fit(work: Work) -> None:
+def test_a_copy_is_of_one_moment_and_the_newest_fit(work: RunSpec) -> None:
     memory = filled(work)
     whole, part = copy(memory), copy(memory, 1000)
     assert len(part) < len(whole)
-    restored = Memory(work, seed=1)
+    restored = ReplayService(work, seed=1)
     restored.add_piece(part)
     assert 5 < restored.restore(0) < 60
 
 
-def test_without_a_copy_it_is_empty_and_counts_on(work: Work) -> None:
-    memory = Memory(work, seed=1)
+def test_without_a_copy_it_is_empty_and_counts_on(work: RunSpec) -> None:
+    memory = ReplayService(work, seed=1)
     assert memory.restore(700) == 0
     (block,) = blocks_of(work)
     assert memory.push(block) == 700 + block.turns
 
 
-def test_pieces_cannot_be_had_of_no_copy(work: Work) -> None:
+def test_pieces_cannot_be_had_of_no_copy(work: RunSpec) -> None:
     with pytest.raises(ValueError, match="no snapshot"):
-        Memory(work, seed=1).next_piece(0.0)
+        ReplayService(work, seed=1).next_piece(0.0)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_pieces_cannot_be_had_of_no_copy(work: Work) -> None:
         lambda state: state.clear(),
     ],
 )
-def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(work: Work, change: Any) -> None:
+def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(work: RunSpec, change: Any) -> None:
     state = filled(work)._buffer.get_state()
     change(state)
     file = io.BytesIO()
     write_snapshot(state, file)
-    memory = Memory(work, seed=1)
+    memory = ReplayService(work, seed=1)
     memory.add_piece(file.getvalue())
     with pytest.raises(ValueError):
         memory.restore(300)

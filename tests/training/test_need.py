@@ -7,27 +7,27 @@ import pytest
 
 from retro_gamer.training.planning import measurements as machine
 from retro_gamer.training.planning import measurements as need
-from retro_gamer.training.planning.measurements import foresee_need
-from retro_gamer.training.planning.run_spec import Work
-from tests.training.test_work import make_work
+from retro_gamer.training.planning.measurements import warn_about_memory
+from retro_gamer.training.planning.run_spec import RunSpec
+from tests.training.test_work import make_run_spec
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
-    return make_work(tmp_path)
+def work(tmp_path: Path) -> RunSpec:
+    return make_run_spec(tmp_path)
 
 
-def large(work: Work, width: int = 400, height: int = 200) -> Work:
+def large(work: RunSpec, width: int = 400, height: int = 200) -> RunSpec:
     return dataclasses.replace(work, spec=dataclasses.replace(work.spec, width=width, height=height))
 
 
-def test_a_small_board_needs_no_word(work: Work) -> None:
-    assert foresee_need(work) == []
+def test_a_small_board_needs_no_word(work: RunSpec) -> None:
+    assert warn_about_memory(work) == []
 
 
-def test_the_memory_of_a_large_board_is_said_with_what_fits(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_a_large_board_is_said_with_what_fits(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(need, "available_bytes", lambda: 2 * 10**9)
-    (said,) = foresee_need(large(work))
+    (said,) = warn_about_memory(large(work))
     # 10,000 transitions and the rows that blocks share, 80,000 bytes each.
     assert "1.2 GB" in said
     assert "400x200" in said
@@ -38,9 +38,9 @@ def test_the_memory_of_a_large_board_is_said_with_what_fits(work: Work, monkeypa
 
 
 @pytest.mark.parametrize("free", [10**12, None])
-def test_where_there_is_room_it_is_only_said(work: Work, monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
+def test_where_there_is_room_it_is_only_said(work: RunSpec, monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
     monkeypatch.setattr(need, "available_bytes", lambda: free)
-    (said,) = foresee_need(large(work))
+    (said,) = warn_about_memory(large(work))
     assert "1.2 GB" in said
     assert "Try" not in said
 

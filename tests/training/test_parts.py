@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.preparation import Part, Parts
+from retro_gamer.training.preparation import Attempt, Attempts
 from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
 
 
-def make_parts(run: RunDirectory, resume: str | None) -> Parts:
-    return Parts(run, resume=resume, n_actors=0, minutes=None)
+def make_parts(run: RunDirectory, resume: str | None) -> Attempts:
+    return Attempts(run, resume=resume, n_actors=0, minutes=None)
 
 
-def write(part: Part, run: RunDirectory, episode: int) -> None:
+def write(part: Attempt, run: RunDirectory, episode: int) -> None:
     """Let the learner of the part write a checkpoint."""
     made = make_checkpoint(run, f"ep_{episode:04d}", episode)
     data = made.read_bytes()

@@ -8,9 +8,9 @@ import pytest
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop.schedules import TurnsPerUpdate
 from retro_gamer.training.planning.allocation import (
+    Allocation,
     ServiceTimes,
-    WorkPlan,
-    make_plan,
+    allocate,
     most_learner_threads,
     useful_actors,
 )
@@ -19,8 +19,8 @@ EQUAL = ServiceTimes(turn=1e-4, update=4e-4)
 """With 4 turns an update, one actor plays exactly as fast as the learner follows."""
 
 
-def plan(times: ServiceTimes = EQUAL, n_cpus: int = 4, n_actors: int | None = None, **settings: Any) -> WorkPlan:
-    return make_plan(Hyperparameters.from_mapping(settings), times, n_cpus, n_actors)
+def plan(times: ServiceTimes = EQUAL, n_cpus: int = 4, n_actors: int | None = None, **settings: Any) -> Allocation:
+    return allocate(Hyperparameters.from_mapping(settings), times, n_cpus, n_actors)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_actor_can_have_a_grant_out_before_the_band_ends(n_actors: int, se
 
 
 def test_no_actors_is_one_game_in_this_process_without_a_clock() -> None:
-    made = make_plan(Hyperparameters(), ServiceTimes(turn=math.nan, update=math.nan), 8, 0)
+    made = allocate(Hyperparameters(), ServiceTimes(turn=math.nan, update=math.nan), 8, 0)
     assert (made.n_actors, made.games_per_actor, made.learner_threads) == (0, 1, 1)
     assert made.grant_seconds == math.inf
     assert "repeatable" in made.reasons[0]

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.training.loop.tickets import TicketOffice
+from retro_gamer.training.loop.tickets import EpisodeTickets
 
 
 def test_tickets_are_handed_out_lowest_first_and_returned_ones_before_fresh_ones() -> None:
-    office = TicketOffice(5, 12)
+    office = EpisodeTickets(5, 12)
     assert office.hand_out(0, 3) == (5, 6, 7)
     assert office.hand_out(1, 2) == (8, 9)
     office.take_back(0, (7, 6))
@@ -20,7 +20,7 @@ def test_tickets_are_handed_out_lowest_first_and_returned_ones_before_fresh_ones
 
 
 def test_what_a_lost_actor_held_is_handed_out_again() -> None:
-    office = TicketOffice(1, 6)
+    office = EpisodeTickets(1, 6)
     office.hand_out(0, 2)
     office.hand_out(1, 3)
     assert office.complete(1, 4)
@@ -31,7 +31,7 @@ def test_what_a_lost_actor_held_is_handed_out_again() -> None:
 
 @pytest.mark.parametrize("ticket", [1, 2, 5])
 def test_an_episode_whose_ticket_the_actor_does_not_hold_is_none(ticket: int) -> None:
-    office = TicketOffice(1, 4)
+    office = EpisodeTickets(1, 4)
     office.hand_out(0, 1)
     office.hand_out(1, 1)
     assert office.complete(0, 1)
@@ -42,14 +42,14 @@ def test_an_episode_whose_ticket_the_actor_does_not_hold_is_none(ticket: int) ->
 
 
 def test_an_office_whose_run_is_over_hands_out_nothing() -> None:
-    office = TicketOffice(11, 10)
+    office = EpisodeTickets(11, 10)
     assert office.n_waiting == 0
     assert office.hand_out(0, 3) == ()
 
 
 def test_every_ticket_is_completed_once_whatever_happens() -> None:
     random = np.random.default_rng(0)
-    office, completed = TicketOffice(1, 200), []
+    office, completed = EpisodeTickets(1, 200), []
     while len(completed) < 200:
         actor = int(random.integers(3))
         office.hand_out(actor, int(random.integers(0, 6)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.loop.diagnostics import FEWEST_UPDATES, Watch
+from retro_gamer.training.loop.diagnostics import FEWEST_UPDATES, Diagnostics
 
 ACTIONS = ("KEY_LEFT", "KEY_RIGHT")
 
 
-def play(watch: Watch, settings: Hyperparameters, rewards: list[float], first: int = 0) -> list[str]:
+def play(watch: Diagnostics, settings: Hyperparameters, rewards: list[float], first: int = 0) -> list[str]:
     """Complete an episode for each reward, as a run would, and return what was said."""
     said = []
     for index, reward in enumerate(rewards):
@@ -20,7 +20,7 @@ def play(watch: Watch, settings: Hyperparameters, rewards: list[float], first: i
     return said
 
 
-def learn(watch: Watch, updates: int = FEWEST_UPDATES) -> None:
+def learn(watch: Diagnostics, updates: int = FEWEST_UPDATES) -> None:
     """Do so many updates in which nothing is remarkable."""
     for _ in range(updates):
         watch.add_update(0.1, largest_q=1.0)
@@ -32,17 +32,17 @@ def settings() -> Hyperparameters:
 
 
 @pytest.fixture
-def watch(settings: Hyperparameters) -> Watch:
-    return Watch(settings, ACTIONS)
+def watch(settings: Hyperparameters) -> Diagnostics:
+    return Diagnostics(settings, ACTIONS)
 
 
-def test_play_that_gets_better_is_left_alone(watch: Watch, settings: Hyperparameters) -> None:
+def test_play_that_gets_better_is_left_alone(watch: Diagnostics, settings: Hyperparameters) -> None:
     watch.add_play({0: 3000, 1: 3000, 2: 3000}, largest_reward=5.0)
     watch.add_update(0.1, largest_q=20.0)
     assert play(watch, settings, [float(i % 7 + i / 10) for i in range(600)]) == []
 
 
-def test_play_no_better_than_random_is_said_once(watch: Watch, settings: Hyperparameters) -> None:
+def test_play_no_better_than_random_is_said_once(watch: Diagnostics, settings: Hyperparameters) -> None:
     learn(watch)
     watch.add_play({}, largest_reward=1.0)
     said = play(watch, settings, [float(i % 7) for i in range(900)])
@@ -51,7 +51,9 @@ def test_play_no_better_than_random_is_said_once(watch: Watch, settings: Hyperpa
     assert "After 300 episodes" in said[0]
 
 
-def test_a_learner_that_has_hardly_begun_is_given_half_of_the_episodes(watch: Watch, settings: Hyperparameters) -> None:
+def test_a_learner_that_has_hardly_begun_is_given_half_of_the_episodes(
+    watch: Diagnostics, settings: Hyperparameters
+) -> None:
     learn(watch, FEWEST_UPDATES - 1)
     watch.add_play({}, largest_reward=1.0)
     (said,) = play(watch, settings, [float(i % 7) for i in range(900)])
@@ -60,13 +62,13 @@ def test_a_learner_that_has_hardly_begun_is_given_half_of_the_episodes(watch: Wa
 
 def test_an_early_floor_of_epsilon_is_named_as_the_reason() -> None:
     long = Hyperparameters(training_episodes=100_000)
-    watch = Watch(long, ACTIONS)
+    watch = Diagnostics(long, ACTIONS)
     learn(watch)
     watch.add_play({}, largest_reward=1.0)
     said = play(watch, long, [float(i % 7) for i in range(700)])
     assert len(said) == 1
     assert "epsilon_decay" not in said[0]  # at 300 episodes epsilon was still falling
-    watch = Watch(long, ACTIONS)
+    watch = Diagnostics(long, ACTIONS)
     learn(watch)
     watch.add_play({}, largest_reward=1.0)
     for i in range(30):
@@ -79,7 +81,7 @@ def test_an_early_floor_of_epsilon_is_named_as_the_reason() -> None:
 def test_with_little_time_for_many_episodes_the_time_says_what_is_early() -> None:
     """700 episodes in half of the time: of 1,400 to come the 598th is not early."""
     long = Hyperparameters(training_episodes=100_000)
-    watch = Watch(long, ACTIONS, seconds=240)
+    watch = Diagnostics(long, ACTIONS, seconds=240)
     watch.add_play({}, largest_reward=1.0)
     for i in range(30):
         watch.add_episode(float(i % 7), epsilon=1.0)
@@ -96,7 +98,7 @@ def test_epsilon_at_its_floor_before_anything_is_known_is_said_whatever_the_rewa
     decay: float, floor_at: int
 ) -> None:
     fast = Hyperparameters(training_episodes=1000, epsilon_decay=decay)
-    watch = Watch(fast, ACTIONS)
+    watch = Diagnostics(fast, ACTIONS)
     watch.add_play({}, largest_reward=1.0)
     said = []
     for i in range(300):
@@ -110,7 +112,7 @@ def test_epsilon_at_its_floor_before_anything_is_known_is_said_whatever_the_rewa
 def test_rewards_before_anything_is_learned_are_what_later_ones_are_compared_with() -> None:
     """So with a decay by which epsilon is above 0.9 for ten episodes only."""
     fast = Hyperparameters(training_episodes=1000, epsilon_decay=0.99)
-    watch = Watch(fast, ACTIONS)
+    watch = Diagnostics(fast, ACTIONS)
     watch.add_play({}, largest_reward=1.0)
     said = play(watch, fast, [float(i % 7) for i in range(50)])
     learn(watch)
@@ -121,7 +123,7 @@ def test_rewards_before_anything_is_learned_are_what_later_ones_are_compared_wit
 
 def test_a_sitting_judges_by_what_it_has_seen_itself() -> None:
     settings = Hyperparameters(training_episodes=1000)
-    watch = Watch(settings, ACTIONS, first_episode=599, largest_reward=0.0)
+    watch = Diagnostics(settings, ACTIONS, first_episode=599, largest_reward=0.0)
     assert play(watch, settings, [0.0], first=599) == []
     (said,) = play(watch, settings, [0.0] * 100, first=600)
     assert "not changed once in 101 episodes" in said
@@ -130,7 +132,7 @@ def test_a_sitting_judges_by_what_it_has_seen_itself() -> None:
 @pytest.mark.parametrize(("known", "is_said"), [(50.0, False), (1.0, True), (None, False)])
 def test_values_of_a_run_that_goes_on_are_held_against_all_its_rewards(known: float | None, is_said: bool) -> None:
     settings = Hyperparameters(training_episodes=1000)
-    watch = Watch(settings, ACTIONS, first_episode=500, largest_reward=known)
+    watch = Diagnostics(settings, ACTIONS, first_episode=500, largest_reward=known)
     watch.add_play({}, largest_reward=1.0)
     watch.add_update(0.1, largest_q=1500.0)
     said = play(watch, settings, [1.0, 2.0] * 50, first=500)
@@ -138,13 +140,13 @@ def test_values_of_a_run_that_goes_on_are_held_against_all_its_rewards(known: fl
     assert watch.largest_reward == max(known or 0.0, 1.0)
 
 
-def test_a_reward_that_never_changes(watch: Watch, settings: Hyperparameters) -> None:
+def test_a_reward_that_never_changes(watch: Diagnostics, settings: Hyperparameters) -> None:
     said = play(watch, settings, [0.0] * 400)
     assert len(said) == 1
     assert "has not changed once in 100 episodes" in said[0]
 
 
-def test_a_loss_that_runs_away(watch: Watch, settings: Hyperparameters) -> None:
+def test_a_loss_that_runs_away(watch: Diagnostics, settings: Hyperparameters) -> None:
     watch.add_play({}, largest_reward=1.0)
     said = []
     for window, loss in enumerate([0.1, 0.2, 0.15, 0.12, 50.0]):
@@ -155,7 +157,7 @@ def test_a_loss_that_runs_away(watch: Watch, settings: Hyperparameters) -> None:
     ]
 
 
-def test_a_loss_too_large_from_the_first(watch: Watch, settings: Hyperparameters) -> None:
+def test_a_loss_too_large_from_the_first(watch: Diagnostics, settings: Hyperparameters) -> None:
     watch.add_play({}, largest_reward=1.0)
     watch.add_update(1000.0, largest_q=1.0)
     (said,) = play(watch, settings, [1.0, 2.0] * 50)
@@ -163,7 +165,7 @@ def test_a_loss_too_large_from_the_first(watch: Watch, settings: Hyperparameters
 
 
 def test_a_loss_that_grows_with_the_first_large_reward_is_what_learning_it_looks_like(
-    watch: Watch, settings: Hyperparameters
+    watch: Diagnostics, settings: Hyperparameters
 ) -> None:
     said = []
     for window, (loss, reward) in enumerate([(0.001, 1.0), (0.001, 1.0), (0.001, 1.0), (1.2, 1000.0)]):
@@ -173,7 +175,7 @@ def test_a_loss_that_grows_with_the_first_large_reward_is_what_learning_it_looks
     assert said == []
 
 
-def test_values_beyond_what_rewards_allow(watch: Watch, settings: Hyperparameters) -> None:
+def test_values_beyond_what_rewards_allow(watch: Diagnostics, settings: Hyperparameters) -> None:
     watch.add_play({}, largest_reward=2.0)
     bound = 2.0 / (1 - settings.gamma)
     watch.add_update(0.1, largest_q=1.9 * bound)
@@ -184,17 +186,17 @@ def test_values_beyond_what_rewards_allow(watch: Watch, settings: Hyperparameter
     assert "more than 200" in said[0]
 
 
-def test_one_action_chosen_always(watch: Watch, settings: Hyperparameters) -> None:
+def test_one_action_chosen_always(watch: Diagnostics, settings: Hyperparameters) -> None:
     watch.add_play({2: 2990, 0: 10}, largest_reward=1.0)
     said = play(watch, settings, [1.0, 2.0] * 50)
     assert len(said) == 1
     assert "chose doing nothing in 100% of its last 3000 choices" in said[0]
-    balanced = Watch(settings, ACTIONS)
+    balanced = Diagnostics(settings, ACTIONS)
     balanced.add_play({2: 2900, 0: 100}, largest_reward=1.0)
     assert play(balanced, settings, [1.0, 2.0] * 50) == []
 
 
-def test_one_action_is_seen_where_episodes_are_short(watch: Watch, settings: Hyperparameters) -> None:
+def test_one_action_is_seen_where_episodes_are_short(watch: Diagnostics, settings: Hyperparameters) -> None:
     said = []
     for window in range(3):
         watch.add_play({0: 900}, largest_reward=1.0)
@@ -207,12 +209,12 @@ def test_one_action_is_seen_where_episodes_are_short(watch: Watch, settings: Hyp
 @pytest.mark.parametrize(("floor", "more"), [(0.05, "epsilon_min = 0.2"), (0.15, "epsilon_min = 0.3"), (0.4, None)])
 def test_more_exploration_is_more_than_there_is(floor: float, more: str | None) -> None:
     settings = Hyperparameters(training_episodes=1000, epsilon_min=floor)
-    said = [text for text in play(Watch(settings, ACTIONS), settings, [0.0] * 100) if "has not changed" in text]
+    said = [text for text in play(Diagnostics(settings, ACTIONS), settings, [0.0] * 100) if "has not changed" in text]
     assert (more or "epsilon_min") in said[0] if more else "epsilon_min" not in said[0]
 
 
 def foreseen(**given: float) -> list[str]:
-    return list(Watch(Hyperparameters(**given), ACTIONS).foresee())  # type: ignore[arg-type]
+    return list(Diagnostics(Hyperparameters(**given), ACTIONS).foresee())  # type: ignore[arg-type]
 
 
 def test_exploration_that_will_not_end(settings: Hyperparameters) -> None:
@@ -220,7 +222,7 @@ def test_exploration_that_will_not_end(settings: Hyperparameters) -> None:
     assert "0.61 at episode 100" in said
     assert "epsilon_decay = 0.9705" in said
     assert foreseen(training_episodes=1000) == []
-    assert list(Watch(Hyperparameters(training_episodes=100), ACTIONS, first_episode=100).foresee()) == []
+    assert list(Diagnostics(Hyperparameters(training_episodes=100), ACTIONS, first_episode=100).foresee()) == []
     (said,) = foreseen(training_episodes=1_000_000, epsilon_decay=1.0)
     assert "epsilon_decay = 0.999997 or" in said
     (said,) = foreseen(training_episodes=1000, epsilon_min=0.5)
@@ -234,13 +236,13 @@ def test_on_a_ladder_most_games_explore_less_than_epsilon_says() -> None:
 
 def test_time_that_is_over_while_much_is_random() -> None:
     many = Hyperparameters(training_episodes=100_000)
-    watch = Watch(many, ACTIONS, seconds=240)
+    watch = Diagnostics(many, ACTIONS, seconds=240)
     assert list(watch.foresee()) == []
     assert watch.conclude(0) == []
     (said,) = watch.conclude(60)
     assert "epsilon is still 0.74 at the end, episode 60" in said
     assert "Try epsilon_decay = 0.905 or more minutes" in said
-    assert Watch(many, ACTIONS, seconds=240).conclude(600) == []
+    assert Diagnostics(many, ACTIONS, seconds=240).conclude(600) == []
 
 
 def test_a_learning_rate_at_its_floor_from_the_first() -> None:

@@ -17,13 +17,13 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
 from retro_gamer.replay.transition import Block
 from retro_gamer.run.config import load_config
-from retro_gamer.training.planning.run_spec import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, Work, share_of_spare_rows
+from retro_gamer.training.planning.run_spec import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, RunSpec, share_of_spare_rows
 from tests.training.corridors import CORRIDOR, make_corridor_run
 
 
-def make_work(folder: Path, **settings: Any) -> Work:
+def make_run_spec(folder: Path, **settings: Any) -> RunSpec:
     config = load_config(make_corridor_run(folder, **settings).path)
-    return Work(
+    return RunSpec(
         source=config.require_source(),
         factory=None,
         metadata=config.metadata,
@@ -33,7 +33,7 @@ def make_work(folder: Path, **settings: Any) -> Work:
 
 
 def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_path: Path) -> None:
-    work: Work = pickle.loads(pickle.dumps(make_work(tmp_path, prioritize_experiences=True)))
+    work: RunSpec = pickle.loads(pickle.dumps(make_run_spec(tmp_path, prioritize_experiences=True)))
     actor, replay = work.make_actor(n_games=2, block_turns=16, seed=1), work.make_replay(1)
     weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
     report = actor.play(Grant(turns=100, seconds=60, epsilon=1.0, tickets=(1, 2, 3, 4)), weights, replay.push)
@@ -45,7 +45,7 @@ def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_pat
 
 
 def test_replay_has_the_settings_of_the_run(tmp_path: Path) -> None:
-    work = make_work(tmp_path, memory_capacity=100)
+    work = make_run_spec(tmp_path, memory_capacity=100)
     replay = work.make_replay(3)
     assert replay.capacity == 100
     first, second = work.make_replay(3), work.make_replay(4)
@@ -71,21 +71,21 @@ def rows_of_steps(count: int) -> Block:
 
 
 def test_every_game_of_an_actor_has_modules_of_its_own(tmp_path: Path) -> None:
-    work = make_work(tmp_path)
+    work = make_run_spec(tmp_path)
     first, second = work.load_factory(), work.load_factory()
     assert first is not second
     assert type(first().agents[0]) is not type(second().agents[0])
 
 
 def test_a_function_handed_over_is_used_as_it_is(tmp_path: Path) -> None:
-    work = make_work(tmp_path)
-    given = Work(source=None, factory=dict, metadata=work.metadata, settings=work.settings, spec=work.spec)
+    work = make_run_spec(tmp_path)
+    given = RunSpec(source=None, factory=dict, metadata=work.metadata, settings=work.settings, spec=work.spec)
     assert given.load_factory() is dict
 
 
 def test_a_source_that_is_gone_is_said_so(tmp_path: Path) -> None:
-    work = make_work(tmp_path)
-    lost = Work(
+    work = make_run_spec(tmp_path)
+    lost = RunSpec(
         source=GameSource(module="no_such_game_at_all"),
         factory=None,
         metadata=work.metadata,
@@ -101,7 +101,7 @@ def test_short_grants_leave_the_memory_its_whole_capacity(tmp_path: Path, n_step
     """With each, the rows that the experiences under way need are sent again."""
     endless = CORRIDOR.replace("x == 6", "x == 600")
     settings = {"memory_capacity": 20_000, "games_per_actor": 8, "max_turns_per_episode": 40}
-    work = make_work(tmp_path, game=endless, n_step=n_step, train_every=train_every, **settings)
+    work = make_run_spec(tmp_path, game=endless, n_step=n_step, train_every=train_every, **settings)
     actor, replay = work.make_actor(n_games=8, block_turns=512, seed=1), work.make_replay(1)
     weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
     tickets = itertools.count(1)

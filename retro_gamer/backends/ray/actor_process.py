@@ -18,11 +18,11 @@ from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import is_library
 from retro_gamer.games.loading.sandbox import stay_in_scratch
-from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Block
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 _LARGEST = 100_000
 _PREFIX = "retro-gamer"
@@ -31,7 +31,7 @@ _TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 
 
-class LastWords:
+class CrashReport:
     """The file of one playing process, which Python writes to when that process crashes or is ended for hanging.
 
     It lies on the machine of that process; read from another one, there is nothing to read.
@@ -76,7 +76,7 @@ MEGABYTE = 1000 * 1000
 _STATM = Path("/proc/self/statm")
 
 
-class Growth:
+class LeakGuard:
     """Compares the memory of this process with what it was when this was made."""
 
     def __init__(self, limit_megabytes: float) -> None:
@@ -102,17 +102,17 @@ def resident_bytes() -> int:
     return largest if sys.platform == "darwin" else 1024 * largest
 
 
-class PlayingProcess:
+class ActorProcess:
     """An actor in a process of its own. It pushes its blocks straight to replay, one push outstanding.
 
     What the game prints goes nowhere: Ray would keep it in files without bound. A game that hangs is interrupted or
     takes the process with it; what is known of such an end stands in `last_words`.
     """
 
-    def __init__(self, work: Work, last_words: LastWords, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, work: RunSpec, last_words: CrashReport, *, n_games: int, block_turns: int, seed: int) -> None:
         set_threads(1)
         silence_output()
-        self._watch = HangWatch(work.settings.hang_seconds, last_words.open())
+        self._watch = Watchdog(work.settings.hang_seconds, last_words.open())
         self._watch.__enter__()
         work = work.located(os.getcwd())
         if work.source is not None:
@@ -120,7 +120,7 @@ class PlayingProcess:
         self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay: Any = None
         self._pushed: ray.ObjectRef[int] | None = None
-        self._growth = Growth(work.settings.actor_growth_megabytes)
+        self._growth = LeakGuard(work.settings.actor_growth_megabytes)
 
     def play(self, grant: Grant, weights: Weights, replay: Any) -> Report:
         """Play a grant; return once `replay`, the handle of its process, has taken everything played."""

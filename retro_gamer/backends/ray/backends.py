@@ -10,15 +10,15 @@ import ray
 
 from retro_gamer.backends.ray.engine import LocalRay
 from retro_gamer.backends.ray.placement import Placement, Resources
-from retro_gamer.backends.ray.worker_pool import RayRuntime
-from retro_gamer.training.loop.backend import Runtime
-from retro_gamer.training.planning.allocation import WorkPlan, make_cluster_plan, make_plan, most_learner_threads
+from retro_gamer.backends.ray.worker_pool import RayWorkerPool
+from retro_gamer.training.loop.backend import WorkerPool
+from retro_gamer.training.planning.allocation import Allocation, allocate, allocate_on_cluster, most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClusterSite:
+class ClusterBackend:
     """Divides work among the nodes: replay beside the learner, actors spread."""
 
     resources: Resources
@@ -29,39 +29,39 @@ class ClusterSite:
         """``cuda`` where a GPU is reserved."""
         return "cuda" if self.resources.learner_gpus else "cpu"
 
-    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
         """Measure turns and updates here, on the learner's node, and plan as many actors as it can use."""
         times = measure_service_times(work, self.resources.learner_cpus, self.device)
         free = int(ray.available_resources().get("CPU", 0))
-        plan = make_cluster_plan(work.settings, times, self.resources.learner_cpus, free, n_actors)
+        plan = allocate_on_cluster(work.settings, times, self.resources.learner_cpus, free, n_actors)
         return dataclasses.replace(plan, reasons=(self.resources.describe(), *plan.reasons))
 
     @contextlib.contextmanager
-    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
+    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[WorkerPool]:
         """Start replay and the actors."""
-        runtime = RayRuntime(work, plan, seed=seed, placement=self.placement)
+        runtime = RayWorkerPool(work, plan, seed=seed, placement=self.placement)
         try:
             yield runtime
         finally:
             runtime.stop()
 
 
-class LocalSite:
+class LocalRayBackend:
     """This machine: actors and replay beside the learner, in a Ray of our own."""
 
     device = "cpu"
 
-    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
         """Measure turns and updates, and divide the cores."""
         n_cpus = count_cpus()
         times = measure_service_times(work, most_learner_threads(n_cpus))
-        return make_plan(work.settings, times, n_cpus, n_actors)
+        return allocate(work.settings, times, n_cpus, n_actors)
 
     @contextlib.contextmanager
-    def running(self, work: Work, plan: WorkPlan, seed: int) -> Iterator[Runtime]:
+    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[WorkerPool]:
         """Start Ray, replay and the actors."""
         with LocalRay(n_cpus=plan.n_actors + 1):
-            runtime = RayRuntime(work, plan, seed=seed)
+            runtime = RayWorkerPool(work, plan, seed=seed)
             try:
                 yield runtime
             finally:

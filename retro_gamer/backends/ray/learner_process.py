@@ -16,7 +16,7 @@ from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.learner_main import LearnerTask, run_learner
-from retro_gamer.training.loop.backend import Site
+from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress, Reporter
 
@@ -174,7 +174,7 @@ def make_restart_gauge() -> Gauge:
     return Gauge(f"{PREFIX}learner_restarts", description="Learners lost and replaced since the job began.")
 
 
-class MeteredReporter:
+class MetricsReporter:
     """Sets the gauges ``ray_retro_gamer_*`` and passes everything on."""
 
     def __init__(self, reporter: Reporter, *, capacity: int) -> None:
@@ -216,7 +216,7 @@ class LearnerProcess:
         self._stop = StopRequest()
         self._thread: threading.Thread | None = None
 
-    def begin(self, task: LearnerTask, site: Site) -> None:
+    def begin(self, task: LearnerTask, site: Backend) -> None:
         """Start training; asked a second time, do nothing."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._train, args=(task, site), daemon=True)
@@ -230,8 +230,8 @@ class LearnerProcess:
         """End training with a checkpoint."""
         self._stop.make(signal_number)
 
-    def _train(self, task: LearnerTask, site: Site) -> None:
-        reporter = MeteredReporter(MailedReporter(self._mailbox), capacity=task.settings.memory_capacity)
+    def _train(self, task: LearnerTask, site: Backend) -> None:
+        reporter = MetricsReporter(MailedReporter(self._mailbox), capacity=task.settings.memory_capacity)
         located = task.source.located(os.getcwd()) if task.source is not None else None
         try:
             outcome = run_learner(

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 
-from retro_gamer.backends.ray.backends import ClusterSite
+from retro_gamer.backends.ray.backends import ClusterBackend
 from retro_gamer.backends.ray.learner_process import LearnerProcess, Message, deliver, make_restart_gauge
 from retro_gamer.backends.ray.placement import Reservation, choose_resources
 from retro_gamer.errors import EngineError, printable
@@ -19,7 +19,7 @@ from retro_gamer.training.learner_main import LearnerTask, TrainingOutcome
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.preparation import Parts
+from retro_gamer.training.preparation import Attempts
 
 COLLECT_SECONDS = 0.5
 ANSWER_SECONDS = 30.0
@@ -39,7 +39,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, options: ClusterOptions, parts: Parts, game: GameSource | None, reporter: Reporter, stop: StopRequest
+        self, options: ClusterOptions, parts: Attempts, game: GameSource | None, reporter: Reporter, stop: StopRequest
     ) -> None:
         self._options = options
         self._parts = parts
@@ -87,7 +87,7 @@ class Supervisor:
         with Reservation(resources, self._options.wait_seconds, lambda: self._stop.is_made) as reservation:
             learner: Any = ray.remote(LearnerProcess).options(**reservation.learner).remote()
             try:
-                site = ClusterSite(resources=resources, placement=reservation.placement)
+                site = ClusterBackend(resources=resources, placement=reservation.placement)
                 return self._attend(learner, learner.begin.remote(task, site), writer)
             finally:
                 ray.kill(learner)

@@ -13,24 +13,24 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.ray.actor_process import LastWords, PlayingProcess, clear_away
+from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport, clear_away
 from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
-from retro_gamer.backends.replay_service import ReplayProcess
+from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
-from retro_gamer.features.extractor import SeenBatch
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.snapshot import PIECE_BYTES
-from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Reported
-from retro_gamer.training.planning.allocation import WorkPlan
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.loop.backend import ActorLost, Event, GrantReported, ReplayLost
+from retro_gamer.training.planning.allocation import Allocation
+from retro_gamer.training.planning.run_spec import RunSpec
 
 BATCHES_AT_A_TIME = 16
 REQUESTS_AHEAD = 2
 PRIORITY_UPDATES_AT_A_TIME = 16
 
 
-class RayRuntime:
+class RayWorkerPool:
     """Grants go to actors, batches come from replay ahead of their use, errors go back several batches at a time.
 
     Weights are put into the object store once per version and handed on by reference. An actor that dies is replaced
@@ -38,7 +38,7 @@ class RayRuntime:
     for one, and is present from then on.
     """
 
-    def __init__(self, work: Work, plan: WorkPlan, *, seed: int, placement: Placement = THIS_MACHINE) -> None:
+    def __init__(self, work: RunSpec, plan: Allocation, *, seed: int, placement: Placement = THIS_MACHINE) -> None:
         self.n_actors = plan.n_actors
         self._work = _share(work)
         self._plan = plan
@@ -46,7 +46,7 @@ class RayRuntime:
         self._batch_size = work.settings.batch_size
         self._made = 0
         self._token = secrets.token_hex(8)
-        self._last_words: dict[int, LastWords] = {}
+        self._last_words: dict[int, CrashReport] = {}
         self._placement = placement
         self._replay = self._make_replay()
         self._turns = 0
@@ -57,19 +57,19 @@ class RayRuntime:
         self._playing: dict[ray.ObjectRef, int] = {}
         self._weights: ray.ObjectRef | None = None
         self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
-        self._batches: deque[SeenBatch] = deque()
+        self._batches: deque[FeatureBatch] = deque()
         self._spec = work.spec
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
         self._piece: ray.ObjectRef | None = None
 
     def _make_replay(self) -> Any:
-        process: Any = ray.remote(ReplayProcess).options(**self._placement.replay)
+        process: Any = ray.remote(ReplayService).options(**self._placement.replay)
         return process.remote(self._work, seed=self._seed)
 
     def _make_actor(self, number: int) -> Any:
         self._made += 1
-        self._last_words[number] = LastWords(self._token, self._made)
-        process: Any = ray.remote(PlayingProcess).options(**self._placement.actor)
+        self._last_words[number] = CrashReport(self._token, self._made)
+        process: Any = ray.remote(ActorProcess).options(**self._placement.actor)
         actor = process.remote(
             self._work,
             self._last_words[number],
@@ -116,14 +116,14 @@ class RayRuntime:
         events: list[Event] = [self._collect(reference) for reference in ready if reference in self._playing]
         return self._take_losses() + events
 
-    def _collect(self, reference: ray.ObjectRef) -> Reported | Lost:
+    def _collect(self, reference: ray.ObjectRef) -> GrantReported | ActorLost:
         actor = self._playing.pop(reference)
         try:
             report = ray.get(reference)
             self._turns = max(self._turns, report.replay_turns)
             if report.worn_out is not None:
                 self._replace(actor)
-            return Reported(actor=actor, report=report)
+            return GrantReported(actor=actor, report=report)
         except RayTaskError as error:
             # Only what our own code let through arrives here; a game's failures travel in the report as text.
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
@@ -133,7 +133,7 @@ class RayRuntime:
             reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _reason(error)
-        return Lost(actor=actor, reason=self._replace(actor) or printable(reason))
+        return ActorLost(actor=actor, reason=self._replace(actor) or printable(reason))
 
     def _replace(self, actor: int) -> str | None:
         """Let a new process take the number of `actor`; return what the old one said of its end, if anything."""
@@ -142,7 +142,7 @@ class RayRuntime:
         self._actors[actor] = self._make_actor(actor)
         return said
 
-    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch | None:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
         """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`.
 
         Return None if replay was lost: the new one is empty, and nothing is sampled from it before that was told.
@@ -167,7 +167,7 @@ class RayRuntime:
             self._requests.append((self._replay.sample.remote(count, self._batch_size, self._spec), count))
             coming += count
 
-    def _get(self, reference: ray.ObjectRef) -> list[SeenBatch]:
+    def _get(self, reference: ray.ObjectRef) -> list[FeatureBatch]:
         """Return the batches asked for, none if replay was lost."""
         try:
             batches = ray.get(reference)
@@ -247,7 +247,7 @@ class RayRuntime:
         atexit.register(clear_away, self._token)  # one killed at its start may not have come to its end yet
 
 
-def _share(work: Work) -> ray.ObjectRef:
+def _share(work: RunSpec) -> ray.ObjectRef:
     try:
         return ray.put(work)
     except (TypeError, pickle.PicklingError) as error:

@@ -40,7 +40,7 @@ def attach(run_dir: RunDir, address: Address = None, debug: Debug = False) -> No
 
 def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> None:
     """Follow a job to its end, show it, and exit as `train` does."""
-    from retro_gamer.cli.commands.train import summarise
+    from retro_gamer.cli.commands.train import character_statistics
     from retro_gamer.cli.display.progress_display import make_reporter
     from retro_gamer.jobs.following import Attachment, outcome_of
     from retro_gamer.run.files import RunLock
@@ -58,6 +58,6 @@ def follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> Non
     outcome = outcome_of(ending.status) if ending.status is not None else None
     if outcome is None:
         raise ClusterError(f"the job {record.submission_id} left no word of how it ended")
-    typer.echo(summarise(outcome, directory.path))
+    typer.echo(character_statistics(outcome, directory.path))
     if outcome.signal_number is not None:
         raise typer.Exit(128 + (signal.SIGINT if stop.is_made else outcome.signal_number))

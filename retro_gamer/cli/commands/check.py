@@ -18,7 +18,7 @@ from retro_gamer.errors import printable
 if TYPE_CHECKING:
     from retro_gamer.cli.display.check_text import Check
     from retro_gamer.games.description import GameMetadata
-    from retro_gamer.games.probe.findings import Findings
+    from retro_gamer.games.probe.findings import ProbeFindings
 
 Game = Annotated[
     str,
@@ -86,7 +86,7 @@ def check_game(
     """
     from retro_gamer.cli.display.check_text import Check
     from retro_gamer.games.probe.findings import suggest_description
-    from retro_gamer.games.probe.key_trial import TrialPlan
+    from retro_gamer.games.probe.key_trial import ProbePlan
     from retro_gamer.games.probe.workers import find_game, play_everywhere, play_here
     from retro_gamer.training.planning.measurements import estimate_cost
 
@@ -94,7 +94,7 @@ def check_game(
     source, found = find_game(game)
     described = {} if found is None else dict(found.values)
     player = described.get("player")
-    plan = TrialPlan(
+    plan = ProbePlan(
         source=source,
         player=player if isinstance(player, str) else None,
         actions=_usable_actions(described),
@@ -126,7 +126,7 @@ def _usable_actions(described: Mapping[str, Any]) -> tuple[str, ...]:
     return () if find_field_problems("actions", actions) else tuple(actions)
 
 
-def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> list[Any]:
+def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: ProbeFindings) -> list[Any]:
     """Return what is wrong with a description, by itself and held against the game.
 
     One without actions is taken for the beginning of one: only the fields it has are looked at.
@@ -148,7 +148,9 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
     return problems if is_whole else [problem for problem in problems if problem.field in described]
 
 
-def _complete(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: Findings) -> GameMetadata | None:
+def _complete(
+    described: Mapping[str, Any], suggested: Mapping[str, Any], findings: ProbeFindings
+) -> GameMetadata | None:
     """Return the description as it will be, None if even then no network can be built for it."""
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.validation import find_problems

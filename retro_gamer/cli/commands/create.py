@@ -46,7 +46,7 @@ def create(game: Game, output: Output, settings: dict[str, Any], force: Force = 
         created = create_run(game, output, settings, force=force)
     except ConfigurationError as error:
         raise ConfigurationError([as_typed(p) for p in error.problems], error.where) from error
-    typer.echo(printable(summarise(created)))
+    typer.echo(printable(character_statistics(created)))
 
 
 def as_typed(problem: Problem) -> Problem:
@@ -58,7 +58,7 @@ def as_typed(problem: Problem) -> Problem:
     return dataclasses.replace(problem, field=SETTINGS[problem.field].option, remedy=remedy)
 
 
-def summarise(created: CreatedRun) -> str:
+def character_statistics(created: CreatedRun) -> str:
     """Return what the new run will train, and what to type next."""
     place = shlex.quote(str(created.directory.path))
     lines = [f"Created {place}", *(f"  {name:<12} {text}" for name, text in _facts(created))]

@@ -71,10 +71,10 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
             raise typer.Exit(128 + (signals.number or 2)) from None
         finally:
             if endings:
-                typer.echo(printable(summarise(endings, policy.metadata.reward, run_dir, checkpoint)))
+                typer.echo(printable(character_statistics(endings, policy.metadata.reward, run_dir, checkpoint)))
 
 
-def summarise(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
+def character_statistics(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
     """Return the scores of the games watched and what to type for another."""
     lines = [_describe(ending, reward) for ending in endings[-MOST_GAMES_LISTED:]]
     chosen = f" --checkpoint {shlex.quote(checkpoint)}" if checkpoint is not None else ""

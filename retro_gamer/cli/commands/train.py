@@ -101,12 +101,12 @@ def train(
         )  # fmt: skip
     finally:
         reporter.close()
-    typer.echo(summarise(outcome, run_dir))
+    typer.echo(character_statistics(outcome, run_dir))
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)
 
 
-def summarise(outcome: TrainingOutcome, run_dir: Path) -> str:
+def character_statistics(outcome: TrainingOutcome, run_dir: Path) -> str:
     """Return what was done and what to type next."""
     from retro_gamer.cli.display.progress_display import clock
 

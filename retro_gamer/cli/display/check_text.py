@@ -11,7 +11,7 @@ from typing import Any
 from retro_gamer.cli.display.progress_display import number
 from retro_gamer.errors import Problem, shown
 from retro_gamer.games.loading.keys import say_keys
-from retro_gamer.games.probe.findings import Findings, KeyVerdict, StateKey, judge_keys, rank_rewards, view_pays
+from retro_gamer.games.probe.findings import KeyVerdict, ProbeFindings, StateKey, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.rewards import compared_key
 from retro_gamer.games.validation import SIGNALS
 from retro_gamer.training.planning.measurements import Cost
@@ -27,7 +27,7 @@ class Check:
     """Everything that is told of a game."""
 
     game: str
-    findings: Findings
+    findings: ProbeFindings
     described: Mapping[str, Any]
     """The description as it is, empty if there is none."""
     origin: str | None
@@ -131,7 +131,7 @@ def find_remarks(check: Check) -> Iterator[str]:
     yield from _remarks_on_repeating(findings)
 
 
-def _remarks_on_end(end: Any, findings: Findings) -> Iterator[str]:
+def _remarks_on_end(end: Any, findings: ProbeFindings) -> Iterator[str]:
     for condition in end if isinstance(end, Mapping) else ():
         key = compared_key(condition)
         if key is not None and key not in findings.state:
@@ -142,7 +142,7 @@ def _remarks_on_end(end: Any, findings: Findings) -> Iterator[str]:
             )
 
 
-def _remarks_on_repeating(findings: Findings) -> Iterator[str]:
+def _remarks_on_repeating(findings: ProbeFindings) -> Iterator[str]:
     if findings.repeats is None and not findings.n_failures:
         yield (
             f"Building the game takes {findings.start_seconds:.1f} seconds, so its keys were not tried and nothing was "
@@ -207,7 +207,7 @@ def _describe_key(key: StateKey, turns: int) -> str:
     return f"{kind}, {number(key.low)} to {number(key.high or 0.0)}; changed in {key.changes:,} of {turns:,} turns"
 
 
-def _describe_episodes(findings: Findings) -> str:
+def _describe_episodes(findings: ProbeFindings) -> str:
     ended = findings.episode_turns
     if not ended:
         return f"none of {findings.cut_short} ended within the {findings.turns:,} turns played"

@@ -31,7 +31,7 @@ class LeavingGameError(BaseException):
     """Raised through a game's code to leave it; not an Exception, so that most handlers let it pass."""
 
 
-class Interception:
+class Capture:
     """What is known of the game code that runs now, in the one thread that plays.
 
     `is_on` while what runs is a game's code, `is_building` while that code is to come up with a Game, `is_leaving`
@@ -243,6 +243,6 @@ def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(_OURS)
 
 
-interception = Interception()
+interception = Capture()
 """The one of this process: there is only one ``Game.play`` to stand in for."""
 interception.install()

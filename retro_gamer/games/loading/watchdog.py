@@ -36,7 +36,7 @@ class HungGameError(BaseException):
     """Raised inside game code that took too long; not an Exception, so that most handlers let it pass."""
 
 
-class HangWatch:
+class Watchdog:
     """Interrupts game code that takes longer than `seconds` for one turn, or to build a game, while it is entered.
 
     A thread looks at `interception.beats`. When they stand still while a game plays, a signal to the main thread
@@ -58,7 +58,7 @@ class HangWatch:
         self._thread: threading.Thread | None = None
         self._handler_before: Callable[[int, FrameType | None], Any] | int | None = None
 
-    def __enter__(self) -> HangWatch:
+    def __enter__(self) -> Watchdog:
         if _HAS_ALARM and threading.current_thread() is threading.main_thread():
             self._main = threading.get_ident()
             self._handler_before = signal.signal(signal.SIGALRM, self._interrupt)

@@ -91,7 +91,7 @@ class KeyTrials:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Findings:
+class ProbeFindings:
     """Everything that was found out about a game."""
 
     how: str = ""
@@ -131,7 +131,7 @@ class Findings:
         """Turns in a second of one process, without drawing."""
         return self.turns / self.seconds if self.seconds else 0.0
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: ProbeFindings) -> None:
         """Take in what another process found."""
         self.turns += other.turns
         self.seconds += other.seconds
@@ -154,7 +154,7 @@ class Findings:
             self.keys.setdefault(key, KeyTrials()).add(trials)
 
 
-def add_up(parts: Iterable[Findings]) -> Findings:
+def add_up(parts: Iterable[ProbeFindings]) -> ProbeFindings:
     """Return what all processes found together; the first says how the game starts."""
     whole, *rest = parts
     for part in rest:
@@ -193,7 +193,7 @@ class KeyVerdict:
     """False if keys could not be tried: then the code alone speaks."""
 
 
-def judge_keys(findings: Findings) -> KeyVerdict:
+def judge_keys(findings: ProbeFindings) -> KeyVerdict:
     """Return what is to be thought of each key."""
     shown = set(findings.characters)
     listened = [key for key in findings.listened if len(key) > 1 or key not in shown or _did_something(findings, key)]
@@ -215,7 +215,7 @@ def judge_keys(findings: Findings) -> KeyVerdict:
     )
 
 
-def suggest_actions(findings: Findings) -> list[str]:
+def suggest_actions(findings: ProbeFindings) -> list[str]:
     """Return the keys worth pressing: one of each that do the same, none that only ends the game."""
     verdict = judge_keys(findings)
     doubles = {key for group in verdict.same for key in group[1:]}
@@ -223,7 +223,7 @@ def suggest_actions(findings: Findings) -> list[str]:
     return keys or list(findings.listened) or list(ARROWS)
 
 
-def rank_rewards(findings: Findings) -> list[str]:
+def rank_rewards(findings: ProbeFindings) -> list[str]:
     """Return the candidates for `reward`, the best first; last the signals and what grows with losing."""
     numbers = [
         name for name, key in findings.state.items() if key.is_number and key.changes and not _is_clock(findings, name)
@@ -242,7 +242,7 @@ def rank_rewards(findings: Findings) -> list[str]:
     return [*scores, *named, *others, *signals, *losses]
 
 
-def suggest_description(findings: Findings, described: Mapping[str, Any]) -> dict[str, Any]:
+def suggest_description(findings: ProbeFindings, described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a description that `described` lacks and the game needs or gains from."""
     reward = described.get("reward")
     known = findings.state.get(reward) if isinstance(reward, str) else None
@@ -267,17 +267,17 @@ def suggest_description(findings: Findings, described: Mapping[str, Any]) -> dic
     return {name: value for name, value in suggested.items() if name not in described and value != []}
 
 
-def view_pays(findings: Findings) -> bool:
+def view_pays(findings: ProbeFindings) -> bool:
     """Return whether the board is many times larger than the window that a player sees of it."""
     (width, height), (columns, rows) = findings.board_size, findings.view_size
     return width * height >= VIEW_PAYS * columns * rows
 
 
-def _did_something(findings: Findings, key: str) -> bool:
+def _did_something(findings: ProbeFindings, key: str) -> bool:
     return key in findings.keys and findings.keys[key].changed > 0
 
 
-def _find_same(findings: Findings, effective: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _find_same(findings: ProbeFindings, effective: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for key in effective:
         if len(findings.keys[key].outcomes) >= _FEWEST_TRIALS:
@@ -285,7 +285,7 @@ def _find_same(findings: Findings, effective: tuple[str, ...]) -> tuple[tuple[st
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _is_clock(findings: Findings, name: str) -> bool:
+def _is_clock(findings: ProbeFindings, name: str) -> bool:
     """Return whether a number grew, or fell, by one and the same amount in nearly every turn: it counts turns."""
     key = findings.state[name]
     return len(key.steady_steps) == 1 and key.changes > _NEARLY_ALL * findings.turns

@@ -17,7 +17,7 @@ from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.observation import PlayerFinder, label_of, names_of_all
-from retro_gamer.games.probe.findings import Failure, Findings, KeyTrials, StateKey
+from retro_gamer.games.probe.findings import Failure, KeyTrials, ProbeFindings, StateKey
 from retro_gamer.games.probe.key_scan import ARROWS, find_keys
 from retro_gamer.games.random_play import MoverCount
 from retro_gamer.games.session import GameSession, make_player_generator
@@ -35,7 +35,7 @@ _EXTRA_KEYS = (" ", "KEY_ENTER", "KEY_ESCAPE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrialPlan:
+class ProbePlan:
     """One process's part: from which seed on, how many turns, how many seconds of play and of trying keys."""
 
     source: GameSource
@@ -50,21 +50,21 @@ class TrialPlan:
     hang_seconds: float = 60.0
 
 
-class Trial:
+class Probe:
     """Plays one game's random games and tries its keys.
 
     Raises:
         GameNotFoundError, GameFailedError: if the game cannot be loaded, or its first game not be built.
     """
 
-    def __init__(self, plan: TrialPlan, report: Callable[[int], None] = lambda turns: None) -> None:
+    def __init__(self, plan: ProbePlan, report: Callable[[int], None] = lambda turns: None) -> None:
         self._plan = plan
         self._report = report
         self._launcher = load_factory(plan.source)
         self._random = make_player_generator(plan.seed)
         self._finder = PlayerFinder(plan.player)
         self._mover = MoverCount()
-        self.findings = Findings(how=self._launcher.how)
+        self.findings = ProbeFindings(how=self._launcher.how)
         self._session = self._make_session(ARROWS)
         self._session.seed(plan.seed)
         started = time.perf_counter()
@@ -78,7 +78,7 @@ class Trial:
         self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS, *plan.actions))) or ARROWS
         self._session.name_actions(plan.actions or self.findings.listened or ARROWS)
 
-    def run(self) -> Findings:
+    def run(self) -> ProbeFindings:
         """Play, try the keys, and return what was found."""
         self._play()
         if self.findings.start_seconds < self._plan.key_seconds:  # both build the game anew many times

@@ -15,9 +15,9 @@ from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
 from retro_gamer.games.loading.sandbox import stay_in_scratch
-from retro_gamer.games.loading.watchdog import HangWatch, starved_seconds
-from retro_gamer.games.probe.findings import Findings, add_up
-from retro_gamer.games.probe.key_trial import Trial, TrialPlan
+from retro_gamer.games.loading.watchdog import Watchdog, starved_seconds
+from retro_gamer.games.probe.findings import ProbeFindings, add_up
+from retro_gamer.games.probe.key_trial import Probe, ProbePlan
 
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0
@@ -44,7 +44,7 @@ def find_game(game: str) -> tuple[GameSource, FoundDescription | None]:
     return describe_source(source, found.values), found
 
 
-def play_everywhere(plan: TrialPlan, n_processes: int, report: Report) -> Findings:
+def play_everywhere(plan: ProbePlan, n_processes: int, report: Report) -> ProbeFindings:
     """Return what that many processes found, each from seeds of its own.
 
     Raises:
@@ -67,9 +67,9 @@ def play_everywhere(plan: TrialPlan, n_processes: int, report: Report) -> Findin
             process.join()
 
 
-def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_seconds: float) -> list[Findings]:
+def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_seconds: float) -> list[ProbeFindings]:
     turns = dict.fromkeys(workers, 0)
-    results: dict[Connection, Findings] = {}
+    results: dict[Connection, ProbeFindings] = {}
     while len(results) < len(workers):
         ready = _wait([connection for connection in workers if connection not in results], workers, silence_seconds)
         if not ready:
@@ -82,7 +82,7 @@ def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_sec
             told = _receive(connection, workers[connection])
             if isinstance(told, RetroGamerError):
                 raise told
-            if isinstance(told, Findings):
+            if isinstance(told, ProbeFindings):
                 results[connection] = told
             else:
                 turns[connection] = told
@@ -115,7 +115,7 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
         ) from None
 
 
-def _play_share(plan: TrialPlan, connection: Connection) -> None:
+def _play_share(plan: ProbePlan, connection: Connection) -> None:
     """Play in a process of its own, and send turns, then findings or an error."""
     _silence()
     stay_in_scratch(plan.source)
@@ -128,8 +128,8 @@ def _play_share(plan: TrialPlan, connection: Connection) -> None:
             connection.send(turns)
 
     try:
-        with HangWatch(plan.hang_seconds):
-            connection.send(Trial(plan, report).run())
+        with Watchdog(plan.hang_seconds):
+            connection.send(Probe(plan, report).run())
     except RetroGamerError as error:
         connection.send(error)
     connection.close()
@@ -143,7 +143,7 @@ def _silence() -> None:
     os.close(nowhere)
 
 
-def play_here(plan: TrialPlan, report: Report) -> Findings:
+def play_here(plan: ProbePlan, report: Report) -> ProbeFindings:
     """Return what this process finds by itself."""
-    with HangWatch(plan.hang_seconds):
-        return Trial(plan, report).run()
+    with Watchdog(plan.hang_seconds):
+        return Probe(plan, report).run()

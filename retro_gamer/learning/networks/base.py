@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.features.extractor import Looked, make_look
+from retro_gamer.features.extractor import Features, make_extractor
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.manual_gradients import backward_layers, forward_layers, gradient_of, pass_relu
 
@@ -49,7 +49,7 @@ def grow_tensor(tensor: torch.Tensor, axis: CharacterAxis, n_old: int, n_new: in
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Valued:
+class ForwardPass:
     """Q-values [B, A] of the boards at both ends of B transitions, and what the gradient of the first ones needs."""
 
     q_tm1: torch.Tensor
@@ -71,9 +71,9 @@ class QNetwork(nn.Module, abc.ABC):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.look = make_look(spec)
+        self.look = make_extractor(spec)
 
-    def prepare(self, looked: Looked) -> tuple[torch.Tensor, ...]:
+    def prepare(self, looked: Features) -> tuple[torch.Tensor, ...]:
         """Return what was looked at as the first layer takes it, on the network's device."""
         return self.arrange(*to_device(looked, next(self.parameters()).device))
 
@@ -93,14 +93,14 @@ class QNetwork(nn.Module, abc.ABC):
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A] of boards that were prepared."""
 
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
+    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
         """Return the values of 2 B boards that were prepared: first those at the start of each transition."""
         start, end = self.halves(prepared)
         with torch.no_grad():
             q_t = self.value(*end)
-        return Valued(q_tm1=self.value(*start), q_t=q_t)
+        return ForwardPass(q_tm1=self.value(*start), q_t=q_t)
 
-    def backpropagate(self, valued: Valued, gradient: torch.Tensor) -> None:
+    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
         """Set the parameters' gradients, which are there and zero, from that of `q_tm1` [B, A]."""
         valued.q_tm1.backward(gradient)
 
@@ -137,7 +137,7 @@ def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions + spec.dueling))
 
 
-class ListNetwork(QNetwork):
+class FlatMLP(QNetwork):
     """The non-spatial network: a plain MLP over the one-hot board, laid out [H, W, C], and the state values.
 
     Nearly all inputs are zero, so the first layer adds up the weight rows of the cells that are not empty.
@@ -183,17 +183,17 @@ class ListNetwork(QNetwork):
         return functional.embedding_bag(rows, self.cells, starts, mode="sum") + state @ self.values + self.bias
 
     @torch.no_grad()
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
+    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
         """Return the values, as the base does, in one pass over both ends."""
         q = self._first(*prepared)
         inputs: list[torch.Tensor] = []
         if self._layers:
             inputs, q = forward_layers(self._layers, q.relu_())
         q_tm1, q_t = q.chunk(2)
-        return Valued(q_tm1=q_tm1, q_t=q_t, kept=(prepared, inputs))
+        return ForwardPass(q_tm1=q_tm1, q_t=q_t, kept=(prepared, inputs))
 
     @torch.no_grad()
-    def backpropagate(self, valued: Valued, gradient: torch.Tensor) -> None:
+    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
         """Set the gradients, written out."""
         (rows, starts, state), inputs = valued.kept
         n_boards = len(gradient)

@@ -12,16 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 from retro_gamer.features.extractor import (
+    ADJACENT_RADIUS,
     BLOCK,
+    CHARACTER_STATISTICS,
     KERNEL,
     LOCATION_FEATURES,
-    NEAR_RADIUS,
-    SUMMARY_FEATURES,
-    BoardLook,
-    PlayerLook,
+    BoardExtractor,
+    EgocentricExtractor,
 )
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import CharacterAxis, ListNetwork, QNetwork, Valued, linear_layers, make_head
+from retro_gamer.learning.networks.base import CharacterAxis, FlatMLP, ForwardPass, QNetwork, linear_layers, make_head
 from retro_gamer.learning.networks.manual_gradients import (
     backward_duel,
     backward_layers,
@@ -37,17 +37,17 @@ from retro_gamer.learning.networks.manual_gradients import (
 
 FIRST_CHANNELS = 16
 CHANNELS = 32
-NEAR_CHANNELS = 8
+ADJACENT_CHANNELS = 8
 
 
 def make_network(spec: NetworkSpec) -> QNetwork:
     """Return the network for `spec`, its weights drawn from torch's global generator."""
     if not spec.spatial:
-        return ListNetwork(spec)
-    return PlayerNetwork(spec) if spec.has_player else BoardNetwork(spec)
+        return FlatMLP(spec)
+    return EgocentricCNN(spec) if spec.has_player else BoardCNN(spec)
 
 
-class SceneNetwork(QNetwork):
+class SpatialNetwork(QNetwork):
     """Base of the two: a scene of `n_scene` features, beside it the summary of the board, and the head."""
 
     head: nn.Sequential
@@ -58,7 +58,9 @@ class SceneNetwork(QNetwork):
         """Add the last part, after the layers of the scene."""
         spec = self.spec
         self.n_scene = n_scene
-        self.head = make_head(n_scene + spec.n_characters * SUMMARY_FEATURES + LOCATION_FEATURES + spec.n_state, spec)
+        self.head = make_head(
+            n_scene + spec.n_characters * CHARACTER_STATISTICS + LOCATION_FEATURES + spec.n_state, spec
+        )
         self.head_layers = linear_layers(self.head)
 
     def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
@@ -66,10 +68,10 @@ class SceneNetwork(QNetwork):
         return duel(outputs) if self.spec.dueling else outputs
 
     def _head_axis(self) -> dict[str, CharacterAxis]:
-        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=SUMMARY_FEATURES)}
+        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=CHARACTER_STATISTICS)}
 
 
-class PlayerNetwork(SceneNetwork):
+class EgocentricCNN(SpatialNetwork):
     """A CNN of two layers over the surroundings of the player.
 
     A board seen from where the player stands makes what is learned at one place hold at every other.
@@ -81,7 +83,7 @@ class PlayerNetwork(SceneNetwork):
     features of what is on it.
     """
 
-    look: PlayerLook
+    look: EgocentricExtractor
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
@@ -93,9 +95,9 @@ class PlayerNetwork(SceneNetwork):
         self.kernel = nn.Parameter(torch.empty(KERNEL**2, n_codes, FIRST_CHANNELS).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(FIRST_CHANNELS).uniform_(-bound, bound))
         self.second = nn.Linear(BLOCK**2 * FIRST_CHANNELS, CHANNELS)
-        self.near = nn.Linear(n_codes, NEAR_CHANNELS)
+        self.near = nn.Linear(n_codes, ADJACENT_CHANNELS)
         self._held: tuple[torch.Tensor, torch.Tensor] | None = None
-        n_near = NEAR_CHANNELS * (2 * NEAR_RADIUS + 1) ** 2
+        n_near = ADJACENT_CHANNELS * (2 * ADJACENT_RADIUS + 1) ** 2
         self._n_convolved = CHANNELS * (self.look.radius // BLOCK) ** 2
         self._add_head(self._n_convolved + n_near)
 
@@ -137,15 +139,15 @@ class PlayerNetwork(SceneNetwork):
         return first, second, kinds, seen
 
     @torch.no_grad()
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> Valued:
+    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
         """Return the values, as the base does, in one pass over both ends."""
         *layers, seen = self._see(*prepared)
         inputs, outputs = forward_layers(self.head_layers, seen)
         q_tm1, q_t = self._finish(outputs).chunk(2)
-        return Valued(q_tm1=q_tm1, q_t=q_t, kept=(*prepared[:2], *layers, inputs))
+        return ForwardPass(q_tm1=q_tm1, q_t=q_t, kept=(*prepared[:2], *layers, inputs))
 
     @torch.no_grad()
-    def backpropagate(self, valued: Valued, gradient: torch.Tensor) -> None:
+    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
         """Set the gradients, written out."""
         windows, near, first, second, kinds, inputs = valued.kept
         n_boards, n_kinds = len(gradient), len(kinds)
@@ -163,15 +165,15 @@ class PlayerNetwork(SceneNetwork):
         torch.sum(to_first, 0, out=gradient_of(self.bias))
 
         cells = near[:n_boards].reshape(-1, 1)
-        to_kinds = pass_relu(gradient_of_rows(cells, n_kinds, to_near.reshape(-1, NEAR_CHANNELS)), kinds)
+        to_kinds = pass_relu(gradient_of_rows(cells, n_kinds, to_near.reshape(-1, ADJACENT_CHANNELS)), kinds)
         take_tables(to_kinds, gradient_of(self.near.weight).t()[None])
         torch.sum(to_kinds, 0, out=gradient_of(self.near.bias))
 
 
-class BoardNetwork(SceneNetwork):
+class BoardCNN(SpatialNetwork):
     """A CNN over the whole board, for games without a player, reduced to at most LARGEST_SCENE cells a side."""
 
-    look: BoardLook
+    look: BoardExtractor
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)

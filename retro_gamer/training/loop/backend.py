@@ -9,15 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from retro_gamer.acting.actor import Grant, Report
-from retro_gamer.features.extractor import SeenBatch
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
-from retro_gamer.training.planning.allocation import WorkPlan
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.allocation import Allocation
+from retro_gamer.training.planning.run_spec import RunSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reported:
+class GrantReported:
     """An actor has finished its grant and waits for the next."""
 
     actor: int
@@ -25,7 +25,7 @@ class Reported:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lost:
+class ActorLost:
     """An actor was lost with its grant; a new one of the same number waits in its place."""
 
     actor: int
@@ -39,10 +39,10 @@ class ReplayLost:
     reason: str
 
 
-Event = Reported | Lost | ReplayLost
+Event = GrantReported | ActorLost | ReplayLost
 
 
-class Runtime(Protocol):
+class WorkerPool(Protocol):
     """Actors, numbered from 0, and one replay. All calls come from the learner's thread."""
 
     n_actors: int
@@ -59,7 +59,7 @@ class Runtime(Protocol):
     def poll(self, timeout_seconds: float) -> list[Event]:
         """Return what happened to actors, once for each grant, and to replay; wait at most so long for something."""
 
-    def next_batch(self, wanted: int, spec: NetworkSpec) -> SeenBatch | None:
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
         """Return the next batch, looked at for a network of `spec`, None if replay was lost (`poll` tells).
 
         Up to `wanted` may be fetched ahead.
@@ -89,15 +89,15 @@ class Runtime(Protocol):
         """End every process that was started."""
 
 
-class Site(Protocol):
+class Backend(Protocol):
     """What a learner needs to know of the place it works in."""
 
     @property
     def device(self) -> str:
         """Where the network is: ``cpu`` or ``cuda``."""
 
-    def make_plan(self, work: Work, n_actors: int | None) -> WorkPlan:
+    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
         """Divide the work among `n_actors`, or as many as are of use here."""
 
-    def running(self, work: Work, plan: WorkPlan, seed: int) -> AbstractContextManager[Runtime]:
+    def running(self, work: RunSpec, plan: Allocation, seed: int) -> AbstractContextManager[WorkerPool]:
         """Start the actors and replay of the plan, and stop them at the end whatever happens."""

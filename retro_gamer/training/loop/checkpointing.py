@@ -18,7 +18,7 @@ from retro_gamer.run.directory import EVERY_EPISODES, FINAL, checkpoint_name
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.snapshots import snapshot_name
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.loop.backend import Runtime
+from retro_gamer.training.loop.backend import WorkerPool
 from retro_gamer.training.loop.schedules import epsilon_after
 
 MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")
@@ -172,7 +172,7 @@ WAIT_SECONDS = 0.1
 COPY_ERRORS = (EngineError, MemoryError, OSError, ValueError)
 
 
-class Keeper:
+class CheckpointKeeper:
     """Writes a checkpoint every hundred episodes, and every `checkpoint_minutes` one that names a copy of the memory.
 
     A copy is made beside the learning and comes in pieces; the checkpoint that names it follows once it is whole and
@@ -182,7 +182,7 @@ class Keeper:
     def __init__(
         self,
         recorder: Recorder,
-        runtime: Runtime,
+        runtime: WorkerPool,
         settings: Hyperparameters,
         note: Callable[[str], None],
         *,

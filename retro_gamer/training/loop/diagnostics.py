@@ -39,7 +39,7 @@ BLIND_FLOOR_UPDATES = 2000
 """Epsilon at its floor before so many updates, and before that share of the episodes, is early in any case."""
 
 
-class Watch:
+class Diagnostics:
     """Collects rewards, losses, values and choices, and gives each kind of remark once, when its numbers say so.
 
     Play counts as random while epsilon is above 0.9 or nothing is learned yet: later play is compared with that.

@@ -16,7 +16,7 @@ LOSSES_IN_A_ROW = 5
 REPLAY_LOSSES_IN_A_ROW = 3
 
 
-class LossBook:
+class WorkerFailures:
     """Counts what was lost since the last progress: an episode for actors, an update for replay."""
 
     def __init__(self, n_actors: int) -> None:
@@ -92,7 +92,7 @@ def kind_of(fault: str) -> str:
     return found[0] if found else _DETAIL.sub("", fault)
 
 
-class FaultBook:
+class GameFailures:
     """Remembers which kinds of failure were said, and how many came in a row before any turn."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop.schedules import TurnsPerUpdate, epsilon_after, learning_rate_after
-from retro_gamer.training.planning.allocation import WorkPlan
+from retro_gamer.training.planning.allocation import Allocation
 
 logger = logging.getLogger("retro_gamer")
 
@@ -97,13 +97,13 @@ SMOOTHING = 0.1
 """Weight of the latest look at the actors in the average of those that wait."""
 
 
-class Figures:
+class ProgressMeter:
     """Collects what episodes and updates say, for the log and for the display."""
 
     def __init__(
         self,
         settings: Hyperparameters,
-        plan: WorkPlan,
+        plan: Allocation,
         episodes: int,
         turns: int,
         updates: int,

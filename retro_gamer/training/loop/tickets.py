@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable
 
 
-class TicketOffice:
+class EpisodeTickets:
     """Hands out the numbers first..last, each until its episode is completed, lowest first.
 
     A ticket is in one of three places: waiting here, held by an actor, or completed.

@@ -12,15 +12,15 @@ from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.loop.backend import Event, Lost, ReplayLost, Runtime
-from retro_gamer.training.loop.checkpointing import Keeper, Position, Recorder
-from retro_gamer.training.loop.diagnostics import Watch
-from retro_gamer.training.loop.end_conditions import FaultBook, LossBook, StopRequest
-from retro_gamer.training.loop.progress import Figures, Reporter
+from retro_gamer.training.loop.backend import ActorLost, Event, ReplayLost, WorkerPool
+from retro_gamer.training.loop.checkpointing import CheckpointKeeper, Position, Recorder
+from retro_gamer.training.loop.diagnostics import Diagnostics
+from retro_gamer.training.loop.end_conditions import GameFailures, StopRequest, WorkerFailures
+from retro_gamer.training.loop.progress import ProgressMeter, Reporter
 from retro_gamer.training.loop.schedules import TurnsPerUpdate, epsilon_after, learning_rate_after
-from retro_gamer.training.loop.tickets import TicketOffice
-from retro_gamer.training.loop.unknown_characters import Newcomers
-from retro_gamer.training.planning.allocation import WorkPlan
+from retro_gamer.training.loop.tickets import EpisodeTickets
+from retro_gamer.training.loop.unknown_characters import UnknownCharacters
+from retro_gamer.training.planning.allocation import Allocation
 
 UPDATES_AT_A_TIME = 16
 SKIPPED_UPDATES_LIMIT = 100
@@ -53,15 +53,15 @@ class TrainingLoop:
         self,
         *,
         learner: Learner,
-        runtime: Runtime,
+        runtime: WorkerPool,
         settings: Hyperparameters,
-        plan: WorkPlan,
+        plan: Allocation,
         recorder: Recorder,
         reporter: Reporter,
         stop: StopRequest,
         start: Start,
         seconds: float = math.inf,
-        watch: Watch | None = None,
+        watch: Diagnostics | None = None,
     ) -> None:
         self._learner = learner
         self._runtime = runtime
@@ -75,17 +75,17 @@ class TrainingLoop:
         self.episodes = self._first_episode = start.episodes
         n_games = plan.games_per_actor * max(1, plan.n_actors)
         self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns, n_games))
-        self.keeper = Keeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
-        self._tickets = TicketOffice(start.episodes + 1, settings.training_episodes)
-        self._figures = Figures(
+        self.keeper = CheckpointKeeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
+        self._tickets = EpisodeTickets(start.episodes + 1, settings.training_episodes)
+        self._figures = ProgressMeter(
             settings, plan, start.episodes, start.turns, learner.total_updates, start.recent_rewards
         )
         self._waiting = dict.fromkeys(range(runtime.n_actors))  # who has waited longest comes first
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
-        self._newcomers = Newcomers(learner, recorder, settings, self._note)
-        self._faults = FaultBook()
-        self._losses = LossBook(runtime.n_actors)
+        self._newcomers = UnknownCharacters(learner, recorder, settings, self._note)
+        self._faults = GameFailures()
+        self._losses = WorkerFailures(runtime.n_actors)
         self._published: tuple[int, int] | None = None
         self._next_report = 0.0
 
@@ -195,7 +195,7 @@ class TrainingLoop:
             return  # said twice, or late: whatever it had was taken back
         self._outstanding.pop(event.actor)
         self._waiting[event.actor] = None
-        if isinstance(event, Lost):
+        if isinstance(event, ActorLost):
             self._take_loss(event)
             return
         report = event.report
@@ -217,7 +217,7 @@ class TrainingLoop:
         if self._watch:
             self._watch.add_play(report.greedy_choices, report.largest_reward)
 
-    def _take_loss(self, event: Lost) -> None:
+    def _take_loss(self, event: ActorLost) -> None:
         tickets = self._tickets.lose(event.actor)
         self._figures.add_loss_of_actor()
         self._note(f"Actor {event.actor} was lost ({event.reason}); {tickets} episodes are granted again.")

@@ -12,7 +12,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.checkpointing import Recorder
 
 
-class Newcomers:
+class UnknownCharacters:
     """Counts them, tells of each once, and lets the network grow if `unknown_character_strategy` says so."""
 
     def __init__(

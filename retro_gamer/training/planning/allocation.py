@@ -34,7 +34,7 @@ class ServiceTimes:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WorkPlan:
+class Allocation:
     """The division of work of one run."""
 
     n_actors: int
@@ -54,7 +54,7 @@ class WorkPlan:
         return self.n_actors == 0
 
 
-def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_actors: int | None) -> WorkPlan:
+def allocate(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_actors: int | None) -> Allocation:
     """Return the plan for `n_actors`, or for as many as this learner can use."""
     if n_actors == 0:
         return _make_inline_plan(settings)
@@ -68,9 +68,9 @@ def make_plan(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_act
     return _make_plan(settings, times, chosen, threads, who)
 
 
-def make_cluster_plan(
+def allocate_on_cluster(
     settings: Hyperparameters, times: ServiceTimes, learner_cpus: int, n_free_cpus: int, n_actors: int | None
-) -> WorkPlan:
+) -> Allocation:
     """Return the plan on a cluster: `n_actors`, or as many as this learner can use, wherever there is room for them."""
     chosen = n_actors if n_actors is not None else useful_actors(settings, times)
     threads = min(times.learner_threads, learner_cpus)
@@ -95,10 +95,10 @@ def _who_can_start(n_actors: int, n_free_cpus: int) -> str:
 
 def _make_plan(
     settings: Hyperparameters, times: ServiceTimes, n_actors: int, threads: int, *first_reasons: str
-) -> WorkPlan:
+) -> Allocation:
     games = settings.games_per_actor
     grant = min(max(GRANT_UPDATES * settings.train_every, SHORTEST_GRANT_TURNS, 4 * games), LONGEST_GRANT_TURNS)
-    return WorkPlan(
+    return Allocation(
         n_actors=n_actors,
         games_per_actor=games,
         learner_threads=threads,
@@ -131,8 +131,8 @@ def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
     return max(1, math.ceil(min(needed, MOST_ACTORS)))
 
 
-def _make_inline_plan(settings: Hyperparameters) -> WorkPlan:
-    return WorkPlan(
+def _make_inline_plan(settings: Hyperparameters) -> Allocation:
+    return Allocation(
         n_actors=0,
         games_per_actor=1,
         learner_threads=1,

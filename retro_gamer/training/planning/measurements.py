@@ -15,13 +15,13 @@ from retro_gamer.features.extractor import see
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.probe.findings import Findings
+from retro_gamer.games.probe.findings import ProbeFindings
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.threads import set_threads
 from retro_gamer.replay.transition import Batch
 from retro_gamer.training.planning.allocation import ServiceTimes, most_learner_threads
-from retro_gamer.training.planning.run_spec import Work
+from retro_gamer.training.planning.run_spec import RunSpec
 
 TURN_SECONDS = 0.3
 TURNS = 400
@@ -33,7 +33,7 @@ WORTHWHILE_GAIN = 0.15
 """More threads must save this share of an update, for the cores they take are the actors'."""
 
 
-def measure_service_times(work: Work, most_threads: int, device: str = "cpu") -> ServiceTimes:
+def measure_service_times(work: RunSpec, most_threads: int, device: str = "cpu") -> ServiceTimes:
     """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
 
     On the CPU updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not
@@ -59,7 +59,7 @@ def choose_threads(updates: dict[int, float]) -> int:
     return best
 
 
-def _measure_turn(work: Work) -> float:
+def _measure_turn(work: RunSpec) -> float:
     """Return the seconds of a turn in an actor, inf without one: of one game only where a game is slow to build."""
     set_threads(1)
     weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
@@ -76,7 +76,7 @@ def _measure_turn(work: Work) -> float:
     return best.seconds / best.turns if best.turns else math.inf
 
 
-def _measure_update(work: Work, n_threads: int, device: str) -> float:
+def _measure_update(work: RunSpec, n_threads: int, device: str) -> float:
     set_threads(n_threads)
     learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
     batch = see(_make_batch(work), learner.network.look)  # as replay hands it out
@@ -88,7 +88,7 @@ def _measure_update(work: Work, n_threads: int, device: str) -> float:
     return float(np.median(seconds[WARM_UPDATES:]))
 
 
-def _make_batch(work: Work) -> Batch:
+def _make_batch(work: RunSpec) -> Batch:
     spec, size = work.spec, work.settings.batch_size
     random = np.random.default_rng(0)
     codes = random.integers(0, spec.n_characters + 1, (size, spec.height, spec.width), dtype=np.uint8)
@@ -154,7 +154,7 @@ LARGE_SHARE = 0.5
 ADVISED_SHARE = 0.25
 
 
-def foresee_need(work: Work) -> list[str]:
+def warn_about_memory(work: RunSpec) -> list[str]:
     """Return a warning if the replay memory will take much of what is free on this machine, else nothing."""
     need = work.make_replay(0).memory_bytes  # nothing of it is taken before it is filled
     free = available_bytes()
@@ -190,13 +190,13 @@ class Cost:
     seconds: float
 
 
-def estimate_cost(metadata: GameMetadata, source: GameSource, findings: Findings) -> Cost | None:
+def estimate_cost(metadata: GameMetadata, source: GameSource, findings: ProbeFindings) -> Cost | None:
     """Return the size of the network and what training takes, from a second of measuring; None for a slow start."""
     if findings.start_seconds > SLOW_START_SECONDS:
         return None
     settings = Hyperparameters()
     spec = make_spec(metadata, settings, findings.player is not None)
-    work = Work(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
+    work = RunSpec(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
     times = measure_service_times(work, most_learner_threads(count_cpus()))
     learner = Learner(spec, settings, metadata.character_set or ())
     lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]

@@ -24,7 +24,7 @@ MOST_SPARE_ROWS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Work:
+class RunSpec:
     """Describes the game and the learning of one run to every process that takes part."""
 
     source: GameSource | None
@@ -34,7 +34,7 @@ class Work:
     settings: Hyperparameters
     spec: NetworkSpec
 
-    def located(self, folder: str) -> Work:
+    def located(self, folder: str) -> RunSpec:
         """Return this work with the places of the game looked up in `folder`, where they are not absolute."""
         return self if self.source is None else dataclasses.replace(self, source=self.source.located(folder))
 

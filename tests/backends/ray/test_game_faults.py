@@ -10,8 +10,8 @@ import ray
 
 from retro_gamer.errors import EngineError
 from retro_gamer.training.loop import end_conditions as losses
-from tests.training.corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
 from tests.backends.ray.games import line_of, make_faulty_game
+from tests.training.corridors import CORRIDOR, episodes_of, make_corridor_run, train_here
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

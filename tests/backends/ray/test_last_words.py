@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import retro
 
-from retro_gamer.backends.ray.actor_process import LastWords, clear_away, describe_end
+from retro_gamer.backends.ray.actor_process import CrashReport, clear_away, describe_end
 
 FRAMEWORK = Path(next(iter(retro.__path__))) / "game.py"
 CRASH = f"""Fatal Python error: Segmentation fault
@@ -34,7 +34,7 @@ def test_where_nothing_is_said_nothing_is_made_up(text: str) -> None:
 
 
 def test_words_are_taken_once(tmp_path: Path) -> None:
-    words = LastWords(tmp_path.name, 3)
+    words = CrashReport(tmp_path.name, 3)
     assert words.take() is None
     with words.open() as file:
         file.write("Fatal Python error: Bus error\n")
@@ -45,8 +45,8 @@ def test_words_are_taken_once(tmp_path: Path) -> None:
 
 
 def test_at_the_end_of_a_run_its_own_leftovers_go_and_no_others(tmp_path: Path) -> None:
-    mine, other = (LastWords(f"{tmp_path.name}{letter}", 1) for letter in "ab")
-    late = LastWords(f"{tmp_path.name}a", 12)
+    mine, other = (CrashReport(f"{tmp_path.name}{letter}", 1) for letter in "ab")
+    late = CrashReport(f"{tmp_path.name}a", 12)
     for words in (mine, other, late):
         words.open().close()
     clear_away(f"{tmp_path.name}a")

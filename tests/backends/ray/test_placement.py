@@ -8,7 +8,7 @@ from retro_gamer.backends.ray.engine import JoinedRay, explain
 from retro_gamer.backends.ray.placement import Resources, choose_resources
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.training.planning.allocation import ServiceTimes, make_cluster_plan, useful_actors
+from retro_gamer.training.planning.allocation import ServiceTimes, allocate_on_cluster, useful_actors
 
 TIMES = ServiceTimes(turn=1e-3, update=1e-3)
 
@@ -49,19 +49,19 @@ def test_a_gpu_is_reserved_with_them_and_said() -> None:
 def test_the_plan_of_a_cluster_counts_what_this_learner_can_use_and_says_who_waits() -> None:
     settings = Hyperparameters(train_every=4)
     useful = useful_actors(settings, TIMES)
-    plan = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=2, n_actors=None)
+    plan = allocate_on_cluster(settings, TIMES, learner_cpus=3, n_free_cpus=2, n_actors=None)
     assert plan.n_actors == useful == 6
     assert plan.learner_threads == 1, "more threads were tried and gained nothing"
     assert f"2 actors can start now. The other {useful - 2} wait" in "\n".join(plan.reasons)
-    roomy = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=50, n_actors=9)
+    roomy = allocate_on_cluster(settings, TIMES, learner_cpus=3, n_free_cpus=50, n_actors=9)
     assert roomy.n_actors == 9
     assert "9 actors can start now." in roomy.reasons
     assert roomy.dead_band_turns == 2 * 9 * roomy.grant_turns + 8
-    full = make_cluster_plan(settings, TIMES, learner_cpus=3, n_free_cpus=0, n_actors=9)
+    full = allocate_on_cluster(settings, TIMES, learner_cpus=3, n_free_cpus=0, n_actors=9)
     assert any("No actor can start now" in reason for reason in full.reasons)
     threaded = dataclasses.replace(TIMES, learner_threads=4)
     for learner_cpus, expected in ((8, 4), (3, 3)):
-        plan = make_cluster_plan(settings, threaded, learner_cpus=learner_cpus, n_free_cpus=2, n_actors=None)
+        plan = allocate_on_cluster(settings, threaded, learner_cpus=learner_cpus, n_free_cpus=2, n_actors=None)
         assert plan.learner_threads == expected
 
 

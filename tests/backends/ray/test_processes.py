@@ -11,11 +11,11 @@ import torch
 
 from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray import actor_process as processes
-from retro_gamer.backends.ray.actor_process import LastWords, PlayingProcess
-from retro_gamer.backends.replay_service import ReplayProcess
+from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport
+from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transition import Block
-from tests.training.test_work import make_work
+from tests.training.test_work import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 class ReplayNearby:
     """A replay in this process, behind the calls that a Ray actor's handle has."""
 
-    def __init__(self, replay: ReplayProcess) -> None:
+    def __init__(self, replay: ReplayService) -> None:
         self.replay = replay
         self.blocks: list[Block] = []
         self.push = self
@@ -42,10 +42,10 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    work = make_work(tmp_path, prioritize_experiences=True)
-    replay = ReplayNearby(ReplayProcess(work, seed=1))
-    words = LastWords(tmp_path.parent.name + tmp_path.name, 1)
-    playing = PlayingProcess(work, words, n_games=2, block_turns=8, seed=1)
+    work = make_run_spec(tmp_path, prioritize_experiences=True)
+    replay = ReplayNearby(ReplayService(work, seed=1))
+    words = CrashReport(tmp_path.parent.name + tmp_path.name, 1)
+    playing = ActorProcess(work, words, n_games=2, block_turns=8, seed=1)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()
     total = 0
     for _ in range(3):
@@ -59,8 +59,8 @@ def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> 
 
 
 def test_the_replay_process_is_the_buffer(tmp_path: Path) -> None:
-    work = make_work(tmp_path, prioritize_experiences=True)
-    replay = ReplayProcess(work, seed=1)
+    work = make_run_spec(tmp_path, prioritize_experiences=True)
+    replay = ReplayService(work, seed=1)
     nearby = ReplayNearby(replay)
     playing = work.make_actor(n_games=1, block_turns=64, seed=1)
     weights = Learner(work.spec, work.settings, ("@", ">")).publish()

@@ -15,16 +15,16 @@ from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.backends.ray import worker_pool as runtime_module
-from retro_gamer.backends.ray.actor_process import LastWords, clear_away
+from retro_gamer.backends.ray.actor_process import CrashReport, clear_away
 from retro_gamer.backends.ray.placement import Placement
-from retro_gamer.backends.ray.worker_pool import RayRuntime
+from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.loop.backend import Lost, ReplayLost, Reported
-from retro_gamer.training.planning.allocation import ServiceTimes, make_plan
-from retro_gamer.training.planning.run_spec import Work
-from tests.training.test_work import make_work
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost
+from retro_gamer.training.planning.allocation import ServiceTimes, allocate
+from retro_gamer.training.planning.run_spec import RunSpec
+from tests.training.test_work import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -36,7 +36,7 @@ REPORT = Report(
 class PlayingLight:
     """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
 
-    def __init__(self, work: Work, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, work: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         self.seed = seed
 
     def play(self, grant: Grant, weights: Any, replay: Any) -> Report:
@@ -57,70 +57,70 @@ class PlayingLight:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayRuntime]:
-    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
-    work = make_work(tmp_path, batch_size=4, learning_starts=0)
-    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
+    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
+    work = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
+    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
     yield made
     made.stop()
 
 
-def play(runtime: RayRuntime, *tickets: Any) -> Reported | Lost:
+def play(runtime: RayWorkerPool, *tickets: Any) -> GrantReported | ActorLost:
     runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=tickets))
-    events: list[Reported | Lost] = []
+    events: list[GrantReported | ActorLost] = []
     while not events:
         events = runtime.poll(5.0)
     (event,) = events
     return event
 
 
-def test_a_grant_is_answered_once_and_weights_arrive_by_reference(runtime: RayRuntime) -> None:
+def test_a_grant_is_answered_once_and_weights_arrive_by_reference(runtime: RayWorkerPool) -> None:
     assert runtime.poll(0.0) == []
     event = play(runtime)
-    assert isinstance(event, Reported)
+    assert isinstance(event, GrantReported)
     assert (event.actor, event.report.version) == (0, 0)
     assert runtime.poll(0.0) == []
     assert isinstance(runtime._weights, ray.ObjectRef)
 
 
-def test_an_actor_that_raises_is_replaced_by_one_with_a_seed_of_its_own(runtime: RayRuntime) -> None:
+def test_an_actor_that_raises_is_replaced_by_one_with_a_seed_of_its_own(runtime: RayWorkerPool) -> None:
     first = play(runtime)
     lost = play(runtime, "raise")
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, ActorLost)
     assert lost.reason == "IndexError: no such row"
     second = play(runtime)
-    assert isinstance(first, Reported)
-    assert isinstance(second, Reported)
+    assert isinstance(first, GrantReported)
+    assert isinstance(second, GrantReported)
     assert second.report.turns != first.report.turns
 
 
-def test_a_failure_of_the_game_keeps_its_kind_and_its_words(runtime: RayRuntime) -> None:
+def test_a_failure_of_the_game_keeps_its_kind_and_its_words(runtime: RayWorkerPool) -> None:
     with pytest.raises(GameFailedError) as raised:
         play(runtime, "fail")
     assert str(raised.value) == "game.py:3: ZeroDivisionError"
 
 
-def test_an_actor_that_is_worn_out_is_replaced_and_its_report_counts(runtime: RayRuntime) -> None:
+def test_an_actor_that_is_worn_out_is_replaced_and_its_report_counts(runtime: RayWorkerPool) -> None:
     worn_out, second = play(runtime, "wear out"), play(runtime)
-    assert isinstance(worn_out, Reported)
-    assert isinstance(second, Reported)
+    assert isinstance(worn_out, GrantReported)
+    assert isinstance(second, GrantReported)
     assert worn_out.report.worn_out == "it has grown"
     assert second.report.turns == worn_out.report.turns + 1
 
 
-def test_a_report_that_cannot_travel_is_a_loss(runtime: RayRuntime) -> None:
-    assert isinstance(play(runtime, "return what cannot travel"), Lost)
+def test_a_report_that_cannot_travel_is_a_loss(runtime: RayWorkerPool) -> None:
+    assert isinstance(play(runtime, "return what cannot travel"), ActorLost)
 
 
-def lose_replay(runtime: RayRuntime) -> None:
+def lose_replay(runtime: RayWorkerPool) -> None:
     ray.kill(runtime._replay)
 
 
 def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampled(
-    runtime: RayRuntime,
+    runtime: RayWorkerPool,
 ) -> None:
-    assert isinstance(play(runtime), Reported)
+    assert isinstance(play(runtime), GrantReported)
     lose_replay(runtime)
     assert runtime.next_batch(1, runtime._spec) is None
     runtime.update_priorities(np.array([0]), np.ones(1, np.float32))
@@ -129,27 +129,27 @@ def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampl
     (event,) = runtime.poll(0.0)
     assert isinstance(event, ReplayLost)
     assert event.reason
-    assert isinstance(play(runtime), Reported)
+    assert isinstance(play(runtime), GrantReported)
     with pytest.raises(EngineError, match="empty"):
         runtime.next_batch(1, runtime._spec)
 
 
-def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayRuntime) -> None:
+def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayWorkerPool) -> None:
     lose_replay(runtime)
     runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=("push to a dead replay",)))  # type: ignore[arg-type]
     events: list[Any] = []
     while len(events) < 2:
         events += runtime.poll(5.0)
-    assert {type(event) for event in events} == {Lost, ReplayLost}
-    assert isinstance(play(runtime), Reported)
+    assert {type(event) for event in events} == {ActorLost, ReplayLost}
+    assert isinstance(play(runtime), GrantReported)
 
 
-def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime: RayRuntime) -> None:
+def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime: RayWorkerPool) -> None:
     replay = runtime._replay._actor_id.hex()
     event = play(runtime, "push over a link that is cut")
-    assert isinstance(event, Lost)
+    assert isinstance(event, ActorLost)
     assert "ActorUnavailableError" in event.reason
-    assert isinstance(play(runtime), Reported)
+    assert isinstance(play(runtime), GrantReported)
     assert runtime.poll(0.0) == []
     assert runtime._replay._actor_id.hex() == replay
 
@@ -157,7 +157,7 @@ def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime:
 class ReplayCounts:
     """Stands in for replay: remembers how many batches were asked for and every error sent."""
 
-    def __init__(self, work: Work, *, seed: int) -> None:
+    def __init__(self, work: RunSpec, *, seed: int) -> None:
         self.asked: list[int] = []
         self.sent: list[tuple[list[int], list[float]]] = []
 
@@ -174,16 +174,16 @@ class ReplayCounts:
 
 
 @pytest.fixture
-def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayRuntime]:
-    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
-    monkeypatch.setattr(runtime_module, "ReplayProcess", ReplayCounts)
-    work = make_work(tmp_path)
-    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
+    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(runtime_module, "ReplayService", ReplayCounts)
+    work = make_run_spec(tmp_path)
+    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     yield made
     made.stop()
 
 
-def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayRuntime) -> None:
+def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayWorkerPool) -> None:
     drawn: list[Any] = []
     expected: list[tuple[list[int], list[float]]] = []
     for round_of_updates in (3, 1, 40):
@@ -203,14 +203,14 @@ def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayRu
     assert arrived == flat[: len(arrived)]
 
 
-def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(counting: RayRuntime) -> None:
+def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(counting: RayWorkerPool) -> None:
     small = counting._spec
     grown = small.with_characters(small.n_characters + 2)
     drawn: Any = [counting.next_batch(20, spec) for spec in (small, small, grown, grown)]
     assert [n_characters - small.n_characters for _, n_characters in drawn] == [0, 0, 2, 2]
 
 
-def test_an_object_store_without_room_is_said(runtime: RayRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_without_room_is_said(runtime: RayWorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     def put(value: Any) -> None:
         raise ray.exceptions.ObjectStoreFullError("no room")
 
@@ -221,17 +221,17 @@ def test_an_object_store_without_room_is_said(runtime: RayRuntime, monkeypatch: 
 
 def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) -> None:
     lock = threading.Lock()
-    work = dataclasses.replace(make_work(tmp_path), source=None, factory=lambda: lock)
+    work = dataclasses.replace(make_run_spec(tmp_path), source=None, factory=lambda: lock)
     with pytest.raises(UsageError, match="actors=0"):
-        RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+        RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
 
 
 def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_module, "PlayingProcess", PlayingLight)
-    work = make_work(tmp_path, batch_size=4, learning_starts=0)
-    plan = make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
+    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
+    work = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
+    plan = allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
     roomy = Placement(replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
-    runtime = RayRuntime(work, plan, seed=3, placement=roomy)
+    runtime = RayWorkerPool(work, plan, seed=3, placement=roomy)
     try:
         runtime.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
         while len(runtime.present()) < 2:
@@ -240,7 +240,7 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
         runtime.grant(first, Grant(turns=1, seconds=1, epsilon=0, tickets=()))
         while not (events := runtime.poll(5.0)):
             pass
-        assert isinstance(events[0], Reported)
+        assert isinstance(events[0], GrantReported)
         assert len(runtime.present()) == 2
         (waiting,) = frozenset(range(3)) - runtime.present()
         ray.kill(runtime._actors[first])
@@ -253,7 +253,7 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
 class BrokenAtTheStart(PlayingLight):
     """Makes its file of last words and fails then."""
 
-    def __init__(self, work: Work, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, work: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         last_words.open().close()
         raise FileNotFoundError("no folder to stand in")
 
@@ -261,7 +261,7 @@ class BrokenAtTheStart(PlayingLight):
 def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime_module, "PlayingProcess", BrokenAtTheStart)
+    monkeypatch.setattr(runtime_module, "ActorProcess", BrokenAtTheStart)
     ends: list[tuple[Any, ...]] = []
     register = atexit.register
 
@@ -270,14 +270,14 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
         return register(function, *values, **named)
 
     monkeypatch.setattr(atexit, "register", note)
-    work = make_work(tmp_path)
-    made = RayRuntime(work, make_plan(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    work = make_run_spec(tmp_path)
+    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
     event = play(made)
     made.stop()
-    assert isinstance(event, Lost)
+    assert isinstance(event, ActorLost)
     assert event.reason == "FileNotFoundError: no folder to stand in, as its process began"
-    LastWords(made._token, 99).open().close()  # as if one that was killed had come to it only now
+    CrashReport(made._token, 99).open().close()  # as if one that was killed had come to it only now
     ((clear, token),) = [end for end in ends if end[0] is clear_away]
     clear(token)
     assert list(Path(tempfile.gettempdir()).glob(f"*{token}*")) == []

@@ -10,14 +10,14 @@ import pytest
 import ray
 
 from retro_gamer.backends.ray import worker_pool as runtime_module
-from retro_gamer.backends.ray.worker_pool import RayRuntime
+from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Weights
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop import training_loop as loop
 from retro_gamer.training.loop.progress import Progress
-from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
 from tests.backends.ray.games import make_killing_game
+from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -71,7 +71,7 @@ def test_an_actor_killed_loses_nothing_that_was_finished(tmp_path: Path) -> None
 class ReplayKiller(ListReporter):
     """Kills the replay process once some episodes are over."""
 
-    def __init__(self, runtimes: list[RayRuntime]) -> None:
+    def __init__(self, runtimes: list[RayWorkerPool]) -> None:
         super().__init__()
         self.runtimes = runtimes
 
@@ -82,10 +82,10 @@ class ReplayKiller(ListReporter):
             os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
 
 
-def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayRuntime]:
-    runtimes: list[RayRuntime] = []
+def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayWorkerPool]:
+    runtimes: list[RayWorkerPool] = []
 
-    class Remembered(RayRuntime):
+    class Remembered(RayWorkerPool):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
             runtimes.append(self)
@@ -97,7 +97,7 @@ def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayRuntime]:
 class Disturber(ListReporter):
     """Kills every actor at once, and some episodes later asks the run to stop, as Ctrl-C does."""
 
-    def __init__(self, runtimes: list[RayRuntime]) -> None:
+    def __init__(self, runtimes: list[RayWorkerPool]) -> None:
         super().__init__()
         self.runtimes = runtimes
         self.has_stopped = False
