@@ -12,7 +12,7 @@ from blessed.keyboard import Keystroke
 from retro.game import Game
 from retro.input import InputSource
 
-from retro_gamer.errors import CheckpointError, shown
+from retro_gamer.errors import CheckpointError, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.keys import make_keystroke
@@ -142,7 +142,7 @@ def _check_fit(metadata: GameMetadata, trained: dict[str, Any], name: str) -> No
     present = {"spatial": metadata.spatial, **metadata.to_mapping()}
     changed = [field for field in _MUST_FIT if _plain(trained.get(field)) != _plain(present.get(field))]
     if changed:
-        lines = [f"  {f}: trained with {shown(trained.get(f))}, now {shown(present.get(f))}" for f in changed]
+        lines = [f"  {f}: trained with {quoted(trained.get(f))}, now {quoted(present.get(f))}" for f in changed]
         raise CheckpointError(
             "\n".join([f"{name} does not fit config.toml, which was changed since:", *lines, "Change it back to play."])
         )

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from retro_gamer import errors
-from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError, UsageError, printable, shown
+from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError, UsageError, first_line, printable, quoted
 
 TREE = (errors.__doc__ or "").split("::", 1)[1]
 CLASSES = {
@@ -28,7 +28,7 @@ def test_every_error_stands_in_the_tree_with_its_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "first_line"),
+    ("value", "line"),
     [
         (2.0, "gamma = 2.0"),
         ("a\x1b", "gamma = 'a\\x1b'"),
@@ -38,8 +38,8 @@ def test_every_error_stands_in_the_tree_with_its_status() -> None:
         ("x" * 100, f"gamma = '{'x' * 58}…"),
     ],
 )
-def test_a_problem_says_field_value_rule_and_remedy(value: object, first_line: str) -> None:
-    assert str(problem(value)).splitlines() == [first_line, "    must be small", "    try: gamma = 0.99"]
+def test_a_problem_says_field_value_rule_and_remedy(value: object, line: str) -> None:
+    assert str(problem(value)).splitlines() == [line, "    must be small", "    try: gamma = 0.99"]
 
 
 @pytest.mark.parametrize(("count", "title"), [(1, "1 problem in here:"), (2, "2 problems in here:")])
@@ -57,8 +57,16 @@ class Unspeakable:
 
 
 def test_what_cannot_be_spelled_is_named_by_its_type() -> None:
-    assert shown(16**5000) == "a value of type int"
-    assert shown([Unspeakable()]) == "a value of type list"
+    assert quoted(16**5000) == "a value of type int"
+    assert quoted([Unspeakable()]) == "a value of type list"
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [("\n  one\ntwo", "one"), ("", "ValueError"), ("\x1b[2Jx", "\\x1b[2Jx"), ("x" * 600, "x" * 500)],
+)
+def test_only_the_first_line_of_another_programs_message_is_quoted(message: str, line: str) -> None:
+    assert first_line(ValueError(message)) == line
 
 
 def test_a_configuration_error_crosses_processes() -> None:
@@ -70,5 +78,5 @@ def test_a_configuration_error_crosses_processes() -> None:
 
 def test_nothing_reaches_a_terminal_raw() -> None:
     assert printable("a\tb\né█\x1b[31m\x07\u202e") == "a\tb\né█\\x1b[31m\\x07\\u202e"
-    assert shown("\x1b[2J") == "'\\x1b[2J'"
-    assert shown("abcdef", limit=5) == "'abc…"
+    assert quoted("\x1b[2J") == "'\\x1b[2J'"
+    assert quoted("abcdef", limit=5) == "'abc…"

@@ -8,7 +8,7 @@ from typing import Any
 
 from retro_gamer.driver.creation import create_run_for, source_of_factory
 from retro_gamer.driver.training_run import TrainingOutcome, train
-from retro_gamer.errors import ConfigurationError, Problem, shown
+from retro_gamer.errors import ConfigurationError, Problem, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
@@ -95,7 +95,7 @@ def _check_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str,
         Problem(
             field=name,
             value=here.get(name),
-            rule=f"differs from {shown(there.get(name))} in {run_dir / 'config.toml'}",
+            rule=f"differs from {quoted(there.get(name))} in {run_dir / 'config.toml'}",
             remedy="name another run directory, or change one of the two",
         )
         for name in names

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from retro.game import Game
 
-from retro_gamer.errors import ConfigurationError, UsageError, shown
+from retro_gamer.errors import ConfigurationError, UsageError, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.observation import Observation, Observer, flatten
@@ -39,7 +39,7 @@ class GameEnvironment:
         exploration_turns: int = 200,
     ) -> None:
         if not callable(create_game):
-            raise UsageError(f"create_game must be a function that returns a new Game, not {shown(create_game)}")
+            raise UsageError(f"create_game must be a function that returns a new Game, not {quoted(create_game)}")
         session = GameSession(create_game, metadata)
         if seed is not None:
             session.seed(seed)
@@ -115,8 +115,8 @@ class GameEnvironment:
                 index = -1
             if 0 <= index <= len(actions):
                 return index
-        known = ", ".join(shown(key) for key in actions)
-        raise UsageError(f"{shown(action)} is not an action; there are {known}, an index 0..{len(actions)}, and None")
+        known = ", ".join(quoted(key) for key in actions)
+        raise UsageError(f"{quoted(action)} is not an action; there are {known}, an index 0..{len(actions)}, and None")
 
 
 def _with_characters(

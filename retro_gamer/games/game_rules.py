@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retro_gamer.errors import GameFailedError, Problem, shown
+from retro_gamer.errors import GameFailedError, Problem, quoted
 from retro_gamer.games.observation import finite_number, names_of_all
 from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
@@ -54,7 +54,7 @@ def read_board_size(game: Any, *, view: bool = False) -> tuple[int, int]:
     size = getattr(game, name)
     if not is_board_size(size):
         raise GameFailedError(
-            f"the game's {name} is {shown(size)}; it must be (width, height), whole numbers from 1 to "
+            f"the game's {name} is {quoted(size)}; it must be (width, height), whole numbers from 1 to "
             f"{LARGEST_BOARD_SIDE}. Give Game(...) something like {name}=(32, 16)."
         )
     return int(size[0]), int(size[1])
@@ -77,10 +77,10 @@ def _nearest_reward(reward: str, state: Mapping[str, Any]) -> str | None:
 
 def _broken_number_rule(key: str, state: Mapping[str, Any]) -> str | None:
     if key not in state:
-        names = ", ".join(shown(name, 30) for name in list(state)[:12]) or "no keys at all"
+        names = ", ".join(quoted(name, 30) for name in list(state)[:12]) or "no keys at all"
         return f"is not a key of the game's state, which holds {names}"
     if finite_number(state[key]) is None:
-        return f"must be a finite number in the game's state, where it is {shown(state[key])}"
+        return f"must be a finite number in the game's state, where it is {quoted(state[key])}"
     return None
 
 
@@ -94,6 +94,6 @@ def _unknown_player(player: str, names: Sequence[tuple[str, str]]) -> Problem:
     return Problem(
         field="player",
         value=player,
-        rule="is neither the name nor the class of an agent; there are " + ", ".join(shown(n, 30) for n in labels[:8]),
+        rule="is neither the name nor the class of an agent; there are " + ", ".join(quoted(n, 30) for n in labels[:8]),
         remedy=f"player = {toml_string(near[0])}" if near else "remove the line, and the player is found by itself",
     )

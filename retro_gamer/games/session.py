@@ -13,7 +13,7 @@ from retro.errors import IllegalMove
 from retro.game import Game
 from retro.input import ProgrammaticInput
 
-from retro_gamer.errors import GameFailedError, shown
+from retro_gamer.errors import GameFailedError, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.capture import LeavingGameError, interception
 from retro_gamer.games.loading.failures import describe_failure
@@ -263,15 +263,15 @@ class GameSession:
         number = _readable(value)
         if number is None:
             key = self.metadata.reward
-            what = f"is {shown(value)}, no finite number," if key in self.game.state else "is missing from the state"
-            fault = f"{self._label()}: the reward {shown(key)} {what} at turn {self.turns}; it counts as unchanged"
+            what = f"is {quoted(value)}, no finite number," if key in self.game.state else "is missing from the state"
+            fault = f"{self._label()}: the reward {quoted(key)} {what} at turn {self.turns}; it counts as unchanged"
             return Turn(reward=0.0, terminated=self.is_over, fault=fault)
         reward, self._value = number - self._value, number
         return Turn(reward=reward, terminated=self.is_over, fault=None)
 
     def _check_new_game(self, game: object, previous: object) -> None:
         if not isinstance(game, Game):
-            raise GameFailedError(f"it returned {shown(game)}, which is no Game; end the function with `return game`")
+            raise GameFailedError(f"it returned {quoted(game)}, which is no Game; end the function with `return game`")
         if game is previous:
             raise GameFailedError("it returned the same Game twice; build a new Game each time it is called")
 

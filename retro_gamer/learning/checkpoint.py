@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from retro_gamer.errors import CheckpointError, ConfigurationError, printable, shown
+from retro_gamer.errors import CheckpointError, ConfigurationError, first_line, printable, quoted
 from retro_gamer.features.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
@@ -57,19 +57,19 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{name} holds more than tensors and plain values, which only a foreign or malicious file does; "
-            f"nothing of it was run. Use a checkpoint written by retro-gamer.\n({_first_line(error)})"
+            f"nothing of it was run. Use a checkpoint written by retro-gamer.\n({first_line(error)})"
         ) from error
     except Exception as error:  # torch names none: bytes without sense raise nearly anything, AssertionError too
         raise CheckpointError(
             f"{name} is damaged or is no checkpoint ({len(data)} bytes). Use another one: 'retro-gamer info' lists "
-            f"them.\n({_first_line(error)})"
+            f"them.\n({first_line(error)})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{name} was not written by retro-gamer (its format mark is missing).")
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{name} has format version {shown(state.get('format_version'))}; this retro-gamer reads {FORMAT_VERSION}. "
-            "Use the version of retro-gamer that wrote it."
+            f"{name} has format version {quoted(state.get('format_version'))}; this retro-gamer reads "
+            f"{FORMAT_VERSION}. Use the version of retro-gamer that wrote it."
         )
     missing = [field for field in REQUIRED if field not in state]
     if missing:
@@ -78,11 +78,6 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
     if wrong:
         raise CheckpointError(f"{name} is damaged: {', '.join(wrong)} cannot be what retro-gamer wrote.")
     return state
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return printable(text.splitlines()[0][:200])
 
 
 MISFITS = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)

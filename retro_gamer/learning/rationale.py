@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retro_gamer.errors import shown
+from retro_gamer.errors import quoted
 from retro_gamer.features.extractor import ADJACENT_RADIUS, CHARACTER_STATISTICS, LOCATION_FEATURES, STATISTICS_RADIUS
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
@@ -17,7 +17,7 @@ from retro_gamer.learning.networks.cnn import BoardCNN, EgocentricCNN, SpatialNe
 def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:
     """Return the description of a network built for a game, one idea a line."""
     spec = network.spec
-    characters = " ".join(shown(c) for c in metadata.character_set or ())
+    characters = " ".join(quoted(c) for c in metadata.character_set or ())
     n_weights = sum(parameter.numel() for parameter in network.parameters())
     lines = [
         "Architecture",
@@ -74,8 +74,8 @@ def _describe_scene(network: SpatialNetwork) -> list[str]:
     region = f"the {reach} x {reach} cells around the player" if network.look.is_bounded else "the whole board"
     return [
         *seen,
-        f"  The CNN gives {network.n_scene} features. Beside it stand {CHARACTER_STATISTICS} numbers a character that sum "
-        f"up {region} (present, how many, mean distance from the player across and down) and "
+        f"  The CNN gives {network.n_scene} features. Beside it stand {CHARACTER_STATISTICS} numbers a character that "
+        f"sum up {region} (present, how many, mean distance from the player across and down) and "
         f"{LOCATION_FEATURES} that tell where the player is, so that little of what is far away is out of sight.",
     ]
 

@@ -18,7 +18,7 @@ from retro_gamer.errors import (
     RunNotFoundError,
     UsageError,
     printable,
-    shown,
+    quoted,
 )
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
@@ -211,7 +211,7 @@ def _check_format(values: Mapping[str, Any], run: RunDirectory) -> None:
         )
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunNotFoundError(
-            f"{place} has format_version {shown(version)}, and this version of retro-gamer ({__version__}) reads "
+            f"{place} has format_version {quoted(version)}, and this version of retro-gamer ({__version__}) reads "
             f"{FORMAT_VERSION}. Use the version that made the run, or make a new run."
         )
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, UsageError, printable, shown
+from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, UsageError, printable, quoted
 from retro_gamer.run.files import TEMPORARY, first_free, sync_directory, write_atomic
 
 SUFFIX = ".pt"
@@ -117,7 +117,7 @@ def check_name(text: str) -> None:
         UsageError: if it is empty or holds a null character.
     """
     if not text.strip() or "\0" in text:
-        raise UsageError(f"{shown(text)} is no name of a checkpoint; try ep_0100, final or latest")
+        raise UsageError(f"{quoted(text)} is no name of a checkpoint; try ep_0100, final or latest")
 
 
 def _is_inside(path: Path, directory: Path) -> bool:
@@ -127,7 +127,7 @@ def _is_inside(path: Path, directory: Path) -> bool:
 def _outside(directory: Path, text: str) -> UsageError:
     return UsageError(
         printable(
-            f"the checkpoint {shown(text)} lies outside {directory}, and only files within it are opened.\n"
+            f"the checkpoint {quoted(text)} lies outside {directory}, and only files within it are opened.\n"
             "Name one of this run, such as ep_0100, final or latest."
         )
     )
@@ -152,9 +152,9 @@ class RunDirectory:
         run = cls(path)
         if run.config_path.is_file():
             return run
-        place = shown(str(path), 300)
+        place = quoted(str(path), 300)
         if run.path.is_file():
-            rule = f"{place} is a file, and a run is a directory. Try its folder: {shown(str(run.path.parent), 300)}"
+            rule = f"{place} is a file, and a run is a directory. Try its folder: {quoted(str(run.path.parent), 300)}"
         elif run.path.is_dir():
             rule = f"{place} holds no config.toml, so it is not a run."
         else:
@@ -172,7 +172,7 @@ class RunDirectory:
             RunExistsError: if there is a run and not `force`, or a file of that name.
         """
         run = cls(path)
-        place = shown(str(path), 300)
+        place = quoted(str(path), 300)
         if run.path.exists() and not run.path.is_dir():
             raise RunExistsError(f"{place} is a file; name a directory that does not exist yet")
         if not force and (run.config_path.exists() or run.log_path.exists() or run.has_checkpoints):
@@ -308,7 +308,7 @@ class RunDirectory:
             return self._latest()
         found = find()
         if found is None:
-            raise CheckpointNotFoundError(f"there is no checkpoint {shown(text)}.\n{self._those_there()}")
+            raise CheckpointNotFoundError(f"there is no checkpoint {quoted(text)}.\n{self._those_there()}")
         return describe_file(found)
 
     def _latest(self) -> CheckpointFile:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, shown
+from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
@@ -196,7 +196,7 @@ def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
     here = describe_fit(prepared.metadata, prepared.settings)
     there = {**point.state["spec"], **point.state["must_match"]}  # checkpoints of before lack the crop_radius there
     differences = [
-        f"  {name}: {shown(there.get(name), 120)} in the checkpoint, {shown(here[name], 120)} here ({REASONS[name]})"
+        f"  {name}: {quoted(there.get(name), 120)} in the checkpoint, {quoted(here[name], 120)} here ({REASONS[name]})"
         for name in here
         if _plain(here[name]) != _plain(there.get(name))
     ]
@@ -204,8 +204,8 @@ def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
     configured = prepared.metadata.character_set or ()
     if configured[: len(characters)] != characters:
         differences.append(
-            f"  character_set: the checkpoint's {shown(list(characters), 200)} must be the beginning of the "
-            f"configuration's {shown(list(configured), 200)} (the network is laid out in that order)"
+            f"  character_set: the checkpoint's {quoted(list(characters), 200)} must be the beginning of the "
+            f"configuration's {quoted(list(configured), 200)} (the network is laid out in that order)"
         )
     if differences:
         raise CheckpointError(
@@ -222,7 +222,7 @@ def describe_changes(prepared: PreparedRun, point: ResumePoint) -> list[str]:
     """Return what differs from the settings the checkpoint was trained with, a line each."""
     before = point.state["hyperparameters"]
     return [
-        f"{declared.name}: {shown(before.get(declared.name))} until here, {shown(value)} from here on"
+        f"{declared.name}: {quoted(before.get(declared.name))} until here, {quoted(value)} from here on"
         for declared, value in prepared.settings.items()
         if before.get(declared.name) != value
     ]

@@ -16,7 +16,7 @@ from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport, clear_away
 from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.replay_service import ReplayService
-from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, printable
+from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, first_line, printable
 from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
@@ -95,7 +95,7 @@ class RayWorkerPool:
             self._weights = ray.put(weights)
         except RayError as error:
             raise EngineError(
-                f"Ray's memory for objects cannot take the weights: {_first_line(error)}\n"
+                f"Ray's memory for objects cannot take the weights: {first_line(error)}\n"
                 "Close what else uses memory or disk here, then go on with: --resume latest"
             ) from error
 
@@ -130,7 +130,7 @@ class RayWorkerPool:
                 raise type(error.cause)(str(error.cause)) from None
             if isinstance(error.cause, RayActorError) and not isinstance(error.cause, ActorUnavailableError):
                 self._lose_replay(error.cause)  # the actor lives, but could not push: not for a link that is cut
-            reason = f"{type(error.cause).__name__}: {_first_line(error.cause)}"
+            reason = f"{type(error.cause).__name__}: {first_line(error.cause)}"
         except RayError as error:  # it died, or what it returned is gone with its memory
             reason = _reason(error)
         return ActorLost(actor=actor, reason=self._replace(actor) or printable(reason))
@@ -172,7 +172,7 @@ class RayWorkerPool:
         try:
             batches = ray.get(reference)
         except RayTaskError as error:
-            raise EngineError(f"replay failed: {type(error.cause).__name__}: {_first_line(error.cause)}") from error
+            raise EngineError(f"replay failed: {type(error.cause).__name__}: {first_line(error.cause)}") from error
         except RayError as error:
             self._lose_replay(error)
             return []
@@ -190,7 +190,7 @@ class RayWorkerPool:
         self._requests.clear()
         self._batches.clear()
         self._errors, self._takes_errors, self._piece = [], False, None
-        self._losses.append(ReplayLost(reason=_first_line(error)))
+        self._losses.append(ReplayLost(reason=first_line(error)))
 
     def _take_losses(self) -> list[Event]:
         losses: list[Event] = [*self._losses]
@@ -225,7 +225,7 @@ class RayWorkerPool:
         try:
             return ray.get(ready[0])
         except RayError as error:
-            raise EngineError(_first_line(error)) from error
+            raise EngineError(first_line(error)) from error
 
     def restore(self, snapshot: bytes, turns: int) -> int:
         """Send a copy to replay piece by piece and have it put back."""
@@ -252,7 +252,7 @@ def _share(work: RunSpec) -> ray.ObjectRef:
         return ray.put(work)
     except (TypeError, pickle.PicklingError) as error:
         raise UsageError(
-            f"the function that builds the game cannot be sent to other processes ({_first_line(error)}).\n"
+            f"the function that builds the game cannot be sent to other processes ({first_line(error)}).\n"
             "Put it into a module of its own, or train in this process with actors=0."
         ) from error
 
@@ -261,8 +261,3 @@ def _reason(error: RayError) -> str:
     """Return what Ray says first, and the error itself, which comes last, if it was raised while a process began."""
     first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return printable(f"{rest[-1]}, as its process began" if rest and "creation task" in first else first)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return printable(lines[0] if lines else type(error).__name__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retro_gamer.cli.commands.options import Debug, RunDir
-from retro_gamer.errors import UsageError, printable, shown
+from retro_gamer.errors import UsageError, printable, quoted
 
 if TYPE_CHECKING:
     from retro_gamer.cli.display.play_screen import Ending
@@ -89,7 +89,7 @@ def _describe(ending: Ending, reward: str) -> str:
     }
     others = ", ".join(f"{key} {_number(value)}" for key, value in sorted(numbers.items()))
     score = ending.score
-    score_text = _number(score) if isinstance(score, (int, float)) else shown(score)
+    score_text = _number(score) if isinstance(score, (int, float)) else quoted(score)
     begin = "Game over" if ending.is_over else "Left the game"
     return f"{begin} after {count_turns(ending)}: {reward} {score_text}" + (f" ({others})" if others else "")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retro_gamer.cli.display.progress_display import number
-from retro_gamer.errors import Problem, shown
+from retro_gamer.errors import Problem, quoted
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.games.probe.findings import KeyVerdict, ProbeFindings, StateKey, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.rewards import compared_key
@@ -69,7 +69,7 @@ def to_json(check: Check) -> dict[str, Any]:
         "cost": None if check.cost is None else dataclasses.asdict(check.cost),
         "described": dict(check.described),
         "suggested": dict(check.suggested),
-        "problems": [{"field": p.field, "value": shown(p.value), "rule": p.rule} for p in check.problems],
+        "problems": [{"field": p.field, "value": quoted(p.value), "rule": p.rule} for p in check.problems],
         "remarks": list(find_remarks(check)),
         "seconds": round(check.seconds, 1),
     }
@@ -137,7 +137,7 @@ def _remarks_on_end(end: Any, findings: ProbeFindings) -> Iterator[str]:
         if key is not None and key not in findings.state:
             near = difflib.get_close_matches(key, findings.state, n=1)
             yield (
-                f"end: {shown(condition)} names no key that the state was seen to have, and is looked for as a text."
+                f"end: {quoted(condition)} names no key that the state was seen to have, and is looked for as a text."
                 + (f" Did you mean {near[0]}?" if near else "")
             )
 
@@ -171,7 +171,7 @@ def _facts(check: Check) -> Iterator[tuple[str, str]]:
     yield "keys", _describe_keys(judge_keys(findings))
     for i, (name, key) in enumerate(findings.state.items()):
         if i < MOST_LISTED:
-            yield ("state" if not i else "", f"{shown(name, 30)}: {_describe_key(key, findings.turns)}")
+            yield ("state" if not i else "", f"{quoted(name, 30)}: {_describe_key(key, findings.turns)}")
     if not findings.state:
         yield "state", "empty"
     yield "reward", ", ".join(f'"{name}"' for name in rank_rewards(findings)[:4]) + " (candidates, the best first)"

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, shown
+from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, quoted
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.pyproject import find_section
 
@@ -34,7 +34,7 @@ def find_game_file(folder: Path, factory: str | None) -> Path:
     chosen = _choose(folder, files, factory or _described_factory(folder))
     if chosen is not None:
         return chosen
-    place = shown(str(folder), 200)
+    place = quoted(str(folder), 200)
     if not files:
         raise GameNotFoundError(f"{place} holds no Python files. Name the file or the folder of a game.")
     names = printable(", ".join(file.name for file in files[:12]))
@@ -272,7 +272,7 @@ def _has_modules(spec: ModuleSpec) -> bool:
 def _source_of_file(path: Path) -> GameSource:
     """Name the module of a file from the outermost package around it."""
     if "." in path.stem:
-        name = shown(path.name, 100)
+        name = quoted(path.name, 100)
         raise GameNotFoundError(f"{name} cannot be imported: rename it so that its only dot is that of .py")
     is_package = path.name == "__init__.py"
     parts = [] if is_package else [path.stem]
@@ -306,11 +306,11 @@ def _find_in_folder(folder: Path, factory: str | None) -> GameSource:
 
 
 def _not_found(game: str, path: Path, looks_like_path: bool) -> GameNotFoundError:
-    name = shown(game, 200)
+    name = quoted(game, 200)
     if looks_like_path:
         near = difflib.get_close_matches(path.name, _names_in(path.parent), n=1)
         hint = f" Did you mean {printable(near[0])}?" if near else ""
-        return GameNotFoundError(f"there is no game at {name} (looked for {shown(str(path), 300)}).{hint}")
+        return GameNotFoundError(f"there is no game at {name} (looked for {quoted(str(path), 300)}).{hint}")
     parent, _, last = game.rpartition(".")
     siblings = _modules_in(parent) if _is_dotted(game) else []
     near = difflib.get_close_matches(last, siblings, n=1)

@@ -24,7 +24,7 @@ from typing import Any
 import blessed
 from blessed.keyboard import Keystroke
 
-from retro_gamer.errors import shown
+from retro_gamer.errors import quoted
 from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.find import FRAMEWORK, GameSource
 from retro_gamer.games.loading.importing import is_below
@@ -250,9 +250,9 @@ class Answers(io.TextIOBase):
         if self.n_asked <= len(self._answers):
             return self._answers[self.n_asked - 1]
         if self.n_asked > len(self._answers) + _MOST_EMPTY_ANSWERS:
-            question = shown(self._screen.last.strip()[-_LONGEST_QUESTION:], 100)
+            question = quoted(self._screen.last.strip()[-_LONGEST_QUESTION:], 100)
             interception.leave(
-                f"it asks again and again, last with {question}, and was given {shown(list(self._answers), 100)} and "
+                f"it asks again and again, last with {question}, and was given {quoted(list(self._answers), 100)} and "
                 'empty lines. List what a player would type in the description, as in answers = ["1", ""]'
             )
         return ""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from retro_gamer.errors import printable, shown
+from retro_gamer.errors import printable, quoted
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.games.observation import finite_number
 from retro_gamer.games.probe.key_scan import ARROWS
@@ -39,7 +39,7 @@ class StateKey:
         self.types.add(type(value).__name__)
         number = finite_number(value)
         if number is None:
-            text = printable(shown(value, 40))
+            text = printable(quoted(value, 40))
             if text not in self.values and len(self.values) < _MOST_VALUES:
                 self.values.append(text)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_gamer.errors import GameFailedError, printable, shown
+from retro_gamer.errors import GameFailedError, printable, quoted
 from retro_gamer.games.board import BoardEncoder
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
@@ -155,7 +155,7 @@ class Probe:
     def _read_messages(self, game: Any) -> None:
         texts = [str(value) for value in game.state.values() if isinstance(value, str)]
         texts += [str(message) for _, message in game.log_messages[-1:]]
-        self.findings.messages_at_end.update(printable(shown(text, 60)) for text in texts)
+        self.findings.messages_at_end.update(printable(quoted(text, 60)) for text in texts)
 
     def _note_failure(self, seed: int, turn: int, text: str) -> None:
         self.findings.n_failures += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from retro_gamer.errors import shown
+from retro_gamer.errors import quoted
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
@@ -33,7 +33,7 @@ class UnknownCharacters:
             return
         for character in new:
             self._note(
-                f"The character {shown(character)} is not in character_set and is shown as an empty cell. To let the "
+                f"The character {quoted(character)} is not in character_set and is shown as an empty cell. To let the "
                 'agent see it, add it to character_set, or set unknown_character_strategy = "extend".'
             )
 
@@ -41,7 +41,7 @@ class UnknownCharacters:
         """Say which were never seen by the agent."""
         unseen = {c: count for c, count in self._met.items() if c not in self._learner.characters}
         if unseen:
-            counts = ", ".join(f"{shown(c)} on {count} cells" for c, count in sorted(unseen.items()))
+            counts = ", ".join(f"{quoted(c)} on {count} cells" for c, count in sorted(unseen.items()))
             self._note(f"Characters outside character_set met in training, shown as empty: {counts}.")
 
     def _extend(self, new: list[str]) -> None:
@@ -53,4 +53,4 @@ class UnknownCharacters:
             return
         self._learner.extend(self._learner.characters + added)
         self._recorder.extend_characters(self._learner.characters)
-        self._note(f"The network grew for {', '.join(map(shown, added))}; nothing learned so far was changed.")
+        self._note(f"The network grew for {', '.join(map(quoted, added))}; nothing learned so far was changed.")
