@@ -62,7 +62,8 @@ def run_child(
     said = [line for line in output.splitlines() if line.startswith(MARK)]
     if not said:
         raise ChildFailedError(f"exit status {process.returncode}\n{output[-2000:]}")
-    return json.loads(said[-1][len(MARK) :])
+    result: dict[str, Any] = json.loads(said[-1][len(MARK) :])
+    return result
 
 
 def end_session(process: subprocess.Popen[Any], patience_seconds: float = 20) -> None:

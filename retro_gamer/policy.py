@@ -96,7 +96,8 @@ class TrainedPolicy:
         q = self._evaluator.evaluate(
             np.stack([o.codes for o in seen]), np.stack([o.player for o in seen]), np.stack([o.state for o in seen])
         )
-        return q.argmax(axis=1).tolist()
+        best: list[int] = q.argmax(axis=1).tolist()
+        return best
 
     def q_values(self, game: Game, agent: Any = None) -> np.ndarray:
         """Return float32 [A]: the discounted reward expected from each action, the last being to press nothing."""
@@ -105,7 +106,8 @@ class TrainedPolicy:
         if agent is not None:
             player = np.array(self._observer.cell(game, agent), dtype=np.int16)
         q = self._evaluator.evaluate(observation.codes[None], player[None], observation.state[None])
-        return unsquash(q)[0]
+        values: np.ndarray = unsquash(q)[0]
+        return values
 
 
 class PolicyInput(InputSource):

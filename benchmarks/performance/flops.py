@@ -29,4 +29,4 @@ def count_forward_flops(network: torch.nn.Module, batch: Batch) -> int:
 def count_flops(run: Any) -> int:
     with FlopCounterMode(display=False) as counter:
         run()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -75,7 +75,7 @@ def time_on_device(work: RunSpec, n_updates: int) -> float:
         step._graph.replay()
     ended.record()
     torch.cuda.synchronize()
-    return began.elapsed_time(ended) / 1e3 / n_updates
+    return float(began.elapsed_time(ended)) / 1e3 / n_updates
 
 
 def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:

@@ -58,7 +58,8 @@ class StridedNetwork(QNetwork):
         return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        return self.head(self.scene(prepared[0]))
+        q: torch.Tensor = self.head(self.scene(prepared[0]))
+        return q
 
 
 def make_strided_network(spec: NetworkSpec) -> QNetwork:

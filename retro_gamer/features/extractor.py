@@ -53,7 +53,7 @@ class Surroundings:
         x, y = centre[:, 0].astype(np.intp), centre[:, 1].astype(np.intp)
         corner = np.clip(y, 0, height - 1) * self._size[1] + np.clip(x, 0, width - 1)
         corner += np.arange(n_boards) * (self._size[0] * self._size[1])
-        seen = padded.reshape(-1)[corner[:, None] + self._offsets]
+        seen: np.ndarray = padded.reshape(-1)[corner[:, None] + self._offsets]
         absent = (x < 0) | (y < 0)
         if absent.any():
             seen[absent] = self._outside
@@ -124,7 +124,8 @@ def pool(codes: np.ndarray, n_characters: int, side: int) -> np.ndarray:
     counts = np.bincount(place, minlength=n_boards * (n_characters + 1) * rows * columns)
     n_lines, n_places = (np.minimum(size - np.arange(0, size, side), side) for size in (height, width))
     pooled = counts.reshape(n_boards, n_characters + 1, rows, columns) / (n_lines[:, None] * n_places)
-    return pooled.astype(np.float32)
+    shares: np.ndarray = pooled.astype(np.float32)
+    return shares
 
 
 def locate(centre: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -136,7 +137,8 @@ def locate(centre: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def compress(state: np.ndarray) -> np.ndarray:
     """Return sign(s) log(1 + |s|): state values of any size, near-linear where they are small."""
-    return np.sign(state) * np.log1p(np.abs(state))
+    compressed: np.ndarray = np.sign(state) * np.log1p(np.abs(state))
+    return compressed
 
 
 KERNEL = 3

@@ -81,7 +81,8 @@ class ActionInput(ProgrammaticInput):
         """Return what is pressed this turn."""
         action_index, self._action_index = self._action_index, None
         if action_index is None:
-            return super().collect()
+            pressed: set[Any] = super().collect()
+            return pressed
         return {self._keystrokes[action_index]} if action_index < len(self._keystrokes) else set()
 
 

@@ -60,5 +60,6 @@ class InferenceNetwork:
     def evaluate(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Return squashed Q-values float32 [B, A] for codes [B, H, W], player [B, 2] and state [B, S]."""
         with torch.inference_mode():
-            q = self._network(codes, player, state)
-        return q.numpy()
+            q: torch.Tensor = self._network(codes, player, state)
+        values: np.ndarray = q.numpy()
+        return values

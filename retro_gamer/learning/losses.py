@@ -18,7 +18,8 @@ def squash(value: np.ndarray) -> np.ndarray:
 
     Pohlen et al. 2018, "Observe and Look Further", section 3.2.
     """
-    return np.sign(value) * (np.sqrt(np.abs(value) + 1) - 1) + SQUEEZE * value
+    squashed: np.ndarray = np.sign(value) * (np.sqrt(np.abs(value) + 1) - 1) + SQUEEZE * value
+    return squashed
 
 
 def unsquash(value: np.ndarray) -> np.ndarray:
@@ -26,7 +27,8 @@ def unsquash(value: np.ndarray) -> np.ndarray:
     shifted = np.abs(value) + (1 + SQUEEZE)
     root = np.sqrt(1 + (4 * SQUEEZE) * shifted)
     # This is the paper's (root - 1) / (2 SQUEEZE), without its difference, which in float32 loses rewards below 1e-4.
-    return np.sign(value) * (np.square(2 * shifted / (root + 1)) - 1)
+    unsquashed: np.ndarray = np.sign(value) * (np.square(2 * shifted / (root + 1)) - 1)
+    return unsquashed
 
 
 def td_target(returns: np.ndarray, discounts: np.ndarray, q_t: np.ndarray) -> np.ndarray:
@@ -51,7 +53,9 @@ def double_q_errors(
     a_tm1, returns, discounts: [B]
     """
     each = np.arange(len(a_tm1))
-    return td_target(returns, discounts, q_t_target[each, q_t_online.argmax(axis=1)]) - q_tm1[each, a_tm1]
+    target = td_target(returns, discounts, q_t_target[each, q_t_online.argmax(axis=1)])
+    errors: np.ndarray = target - q_tm1[each, a_tm1]
+    return errors
 
 
 def initial_priorities(
@@ -61,7 +65,8 @@ def initial_priorities(
 
     `q_taken` is the squashed value of the action taken at the start, `q_next` the largest one n steps later.
     """
-    return np.abs(td_target(returns, discounts, q_next) - q_taken)
+    priorities: np.ndarray = np.abs(td_target(returns, discounts, q_next) - q_taken)
+    return priorities
 
 
 def weighted_huber(errors: np.ndarray, weights: np.ndarray) -> float:

@@ -77,7 +77,7 @@ class EagerStep:
 
     def _clip_gradient(self) -> float:
         gradient, limit = self.trained.online.gradient, self.trained.max_gradient_norm
-        norm = gradient.norm().item()
+        norm = float(gradient.norm())
         if norm > limit:
             gradient.mul_(limit / norm)
         return norm

@@ -157,7 +157,8 @@ class Priorities:
         """Return the importance weights (n_records * P)^-exponent of `slots` [n, B], the largest of each batch 1."""
         chances = self._tree.get(slots) / self.total
         weights = np.power(n_records * chances, -self._importance_exponent)
-        return (weights / weights.max(axis=-1, keepdims=True)).astype(np.float32)
+        scaled: np.ndarray = (weights / weights.max(axis=-1, keepdims=True)).astype(np.float32)
+        return scaled
 
 
 WINDOW = 100_000
@@ -176,7 +177,8 @@ def find_rare(returns: npt.NDArray[np.float32], discounts: npt.NDArray[np.float3
         return np.zeros(0, np.bool_)
     low, high = int(TAIL * n), n - 1 - int(TAIL * n)
     ordered = np.partition(returns, (low, high))
-    return (returns < ordered[low]) | (returns > ordered[high]) | (discounts == 0)
+    rare: np.ndarray = (returns < ordered[low]) | (returns > ordered[high]) | (discounts == 0)
+    return rare
 
 
 class RareExperiences:

@@ -28,7 +28,7 @@ def play(policy: TrainedPolicy, create_game: Callable[[], Any], reward: str, see
     while game.playing and game.turn_number < max_turns:
         keys.press(policy.get_action(game))
         game.step()
-    return game.state[reward] - first
+    return float(game.state[reward] - first)
 
 
 def main() -> None:

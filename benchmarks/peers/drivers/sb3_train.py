@@ -27,7 +27,8 @@ class StridedCnn(BaseFeaturesExtractor):
         )  # fmt: skip
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return self.layers(observations)
+        features: torch.Tensor = self.layers(observations)
+        return features
 
 
 class Window(BaseCallback):

@@ -27,7 +27,9 @@ class SnakeEnv(gymnasium.Env[Any, Any]):
         self._dtype = dtype
         self._input = ProgrammaticInput()
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self._game = create_game()
         self._game.input_source = self._input
@@ -35,7 +37,7 @@ class SnakeEnv(gymnasium.Env[Any, Any]):
         self._score = 0
         return self._observe(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         self._input.press(ACTIONS[int(action)])
         self._game.step()
         score = self._game.state["score"]

@@ -92,7 +92,7 @@ class Supervisor:
             finally:
                 ray.kill(learner)
 
-    def _attend(self, learner: Any, begun: ray.ObjectRef, writer: RunWriter) -> TrainingOutcome:
+    def _attend(self, learner: Any, begun: ray.ObjectRef[Any], writer: RunWriter) -> TrainingOutcome:
         """Write and show what the learner sends until it sends its end."""
         taken, stop_passed_on = 0, False
         heard = time.monotonic()
@@ -119,7 +119,7 @@ class Supervisor:
                     return _end(message)
                 deliver(message, writer, self._reporter)
 
-    def _say(self, error: RayError, begun: ray.ObjectRef) -> str:
+    def _say(self, error: RayError, begun: ray.ObjectRef[Any]) -> str:
         """Return in a line why the learner died, from its own start if it failed there."""
         try:
             ray.get(begun, timeout=0)

@@ -52,15 +52,15 @@ class RayWorkerPool:
         self._turns = 0
         self._losses: list[ReplayLost] = []
         self._takes_errors = True
-        self._starting: dict[ray.ObjectRef, int] = {}
+        self._starting: dict[ray.ObjectRef[Any], int] = {}
         self._actors = [self._make_actor(number) for number in range(plan.n_actors)]
-        self._playing: dict[ray.ObjectRef, int] = {}
-        self._weights: ray.ObjectRef | None = None
-        self._requests: deque[tuple[ray.ObjectRef, int]] = deque()
+        self._playing: dict[ray.ObjectRef[Any], int] = {}
+        self._weights: ray.ObjectRef[Any] | None = None
+        self._requests: deque[tuple[ray.ObjectRef[Any], int]] = deque()
         self._batches: deque[FeatureBatch] = deque()
         self._spec = work.spec
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
-        self._piece: ray.ObjectRef | None = None
+        self._piece: ray.ObjectRef[Any] | None = None
 
     def _make_replay(self) -> Any:
         process: Any = ray.remote(ReplayService).options(**self._placement.replay)
@@ -116,7 +116,7 @@ class RayWorkerPool:
         events: list[Event] = [self._collect(reference) for reference in ready if reference in self._playing]
         return self._take_losses() + events
 
-    def _collect(self, reference: ray.ObjectRef) -> GrantReported | ActorLost:
+    def _collect(self, reference: ray.ObjectRef[Any]) -> GrantReported | ActorLost:
         actor = self._playing.pop(reference)
         try:
             report = ray.get(reference)
@@ -167,10 +167,10 @@ class RayWorkerPool:
             self._requests.append((self._replay.sample.remote(count, self._batch_size, self._spec), count))
             coming += count
 
-    def _get(self, reference: ray.ObjectRef) -> list[FeatureBatch]:
+    def _get(self, reference: ray.ObjectRef[Any]) -> list[FeatureBatch]:
         """Return the batches asked for, none if replay was lost."""
         try:
-            batches = ray.get(reference)
+            batches: list[FeatureBatch] = ray.get(reference)
         except RayTaskError as error:
             raise EngineError(f"replay failed: {type(error.cause).__name__}: {first_line(error.cause)}") from error
         except RayError as error:
@@ -223,7 +223,8 @@ class RayWorkerPool:
             return None
         self._piece = None
         try:
-            return ray.get(ready[0])
+            piece: bytes | None = ray.get(ready[0])
+            return piece
         except RayError as error:
             raise EngineError(first_line(error)) from error
 
@@ -233,7 +234,7 @@ class RayWorkerPool:
             self._replay.add_piece.remote(snapshot[start : start + PIECE_BYTES])
         self._turns = turns
         try:
-            return ray.get(self._replay.restore.remote(turns))
+            return int(ray.get(self._replay.restore.remote(turns)))
         except RayTaskError as error:
             if isinstance(error.cause, ValueError):
                 raise ValueError(str(error.cause)) from None
@@ -247,7 +248,7 @@ class RayWorkerPool:
         atexit.register(clear_away, self._token)  # one killed at its start may not have come to its end yet
 
 
-def _share(work: RunSpec) -> ray.ObjectRef:
+def _share(work: RunSpec) -> ray.ObjectRef[Any]:
     try:
         return ray.put(work)
     except (TypeError, pickle.PicklingError) as error:

@@ -176,7 +176,8 @@ class FlatMLP(QNetwork):
 
     def value(self, *prepared: torch.Tensor) -> torch.Tensor:
         """Return Q-values [B, A]."""
-        return self.rest(self._first(*prepared))
+        q: torch.Tensor = self.rest(self._first(*prepared))
+        return q
 
     def _first(self, rows: torch.Tensor, starts: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """Return what the first layer gives [B, layer_size], before its ReLU."""

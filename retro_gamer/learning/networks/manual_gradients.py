@@ -67,7 +67,8 @@ def backward_duel(gradient: torch.Tensor) -> torch.Tensor:
 
 def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Take the gradient of a ReLU's output back to its input, in place."""
-    return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+    return gradient
 
 
 def lay_tables(weights: torch.Tensor) -> torch.Tensor:

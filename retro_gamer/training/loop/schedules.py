@@ -73,7 +73,7 @@ def epsilon_after(episodes: int, settings: Hyperparameters) -> float:
 def share_of_exploration(epsilon: float, settings: Hyperparameters) -> float:
     """Return which share of the actions is random at `epsilon`: on a ladder most of an actor's games have less."""
     rungs = ladder(settings, settings.games_per_actor)
-    return sum(epsilon**rung for rung in rungs) / len(rungs)
+    return float(sum(epsilon**rung for rung in rungs) / len(rungs))
 
 
 def learning_rate_after(episodes: int, settings: Hyperparameters) -> float:
