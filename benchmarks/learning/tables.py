@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.learning.games import normalise
+from benchmarks.learning.games import TASKS, normalise
 from benchmarks.learning.parts import MARKS
 from benchmarks.learning.variants import BASE
 from benchmarks.records import Record, format_number, format_table
@@ -15,13 +15,6 @@ from retro_gamer.evaluation.statistics import half_interval_95
 
 Records = Mapping[str, Record]
 ProgressMeter = Mapping[str, Any]
-TO_REACH = {
-    "snake-reward": "2,500 (must 1,500) at 10",
-    "snake-score": "1,000 (must 250) at 10",
-    "nav-score": "1,200 (must 700) at 10",
-    "beast-score": "above random by 3 standard errors, rising",
-}
-TO_REACH_EPISODES = "250 (must 100)"
 
 
 def _select(records: Records, kind: str) -> list[Mapping[str, Any]]:
@@ -64,16 +57,16 @@ def make_yardstick_table(records: Records) -> str:
 
 
 def make_reach_table(records: Records) -> str:
-    """Return a row a seed and one for the median of the seeds, in the order of the tasks."""
+    """Return one row per seed and one for their median, in the order of the tasks."""
     rows = []
     found = _select(records, "reach")
-    for task in TO_REACH:
+    for task in TASKS:
         runs = sorted((v for v in found if v["task"] == task), key=lambda v: v["seed"])
         rows += [_reach_row(records, run) for run in runs]
         if len(runs) > 1:
             rows.append(_median_row(records, task, runs))
     minutes = [f"{mark:g} min" for mark in MARKS]
-    header = ("game, reward", "seed", *minutes, "normalised at the end", "to reach (median)")
+    header = ("game, reward", "seed", *minutes, "normalised at the end")
     return format_table(header, rows) if rows else ""
 
 
@@ -81,17 +74,17 @@ def _reach_row(records: Records, run: Mapping[str, Any]) -> list[str]:
     cells = [_with_interval(run["minutes"].get(f"{mark:g}")) for mark in MARKS]
     last = max((m for m, figures in run["minutes"].items() if figures), key=float, default=None)
     end = None if last is None else _normalised(records, run["task"], run["minutes"][last]["mean"])
-    return [_words(run["task"]), str(run["seed"]), *cells, _format_normalised(end), ""]
+    return [_words(run["task"]), str(run["seed"]), *cells, _format_normalised(end)]
 
 
 def _median_row(records: Records, task: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the row of medians; a mark that a seed has no figure for has none, as it would be that of other runs."""
+    """Return the row of medians. A mark that some seed lacks has no median: it would be one of other runs."""
     at_marks = [[run["minutes"].get(f"{mark:g}") for run in runs] for mark in MARKS]
     medians = [median_of(figures["mean"] for figures in found) if all(found) else None for found in at_marks]
     last = next((value for value in reversed(medians) if value is not None), None)
     end = None if last is None else _normalised(records, task, last)
     cells = [f"**{format_number(value)}**" if value is not None else "—" for value in medians]
-    return [_words(task), "median", *cells, _format_normalised(end), TO_REACH[task]]
+    return [_words(task), "median", *cells, _format_normalised(end)]
 
 
 def median_of(values: Iterable[float]) -> float | None:
@@ -103,20 +96,18 @@ def median_of(values: Iterable[float]) -> float | None:
 def make_episode_table(records: Records) -> str:
     runs = sorted(_select(records, "episodes"), key=lambda v: v["seed"])
     rows = [
-        [_words(v["task"]), str(v["seed"]), _with_interval(v["figures"]), f"{v['train_seconds'] / 60:.1f}", ""]
+        [_words(v["task"]), str(v["seed"]), _with_interval(v["figures"]), f"{v['train_seconds'] / 60:.1f}"]
         for v in runs
     ]
     if len(runs) > 1:
         score = median_of(v["figures"]["mean"] for v in runs)
         minutes = statistics.median(v["train_seconds"] for v in runs) / 60
-        rows.append(
-            [_words(runs[0]["task"]), "median", f"**{format_number(score)}**", f"{minutes:.1f}", TO_REACH_EPISODES]
-        )
-    return format_table(("game, reward", "seed", "score", "minutes", "to reach"), rows) if rows else ""
+        rows.append([_words(runs[0]["task"]), "median", f"**{format_number(score)}**", f"{minutes:.1f}"])
+    return format_table(("game, reward", "seed", "score", "minutes"), rows) if rows else ""
 
 
 def make_peer_table(records: Records) -> str:
-    """Return the published trainer's scores beside the median of ours at the nearest mark not later."""
+    """Return the published trainer's scores beside the median of ours after the same minutes."""
     rows = []
     for values in _select(records, "peer"):
         scores, minutes = values["scores"], values["train_minutes"]
@@ -133,7 +124,7 @@ def make_peer_table(records: Records) -> str:
                 _format_normalised(_normalised(records, values["task"], figures["mean"])), format_number(ours),
             ]
         )  # fmt: skip
-    header = ("game, reward", "minutes", "turns", "published trainer", "normalised", "ours, median of the seeds")
+    header = ("game, reward", "minutes", "turns", "published trainer", "normalised", "ours, median of seeds")
     return format_table(header, rows) if rows else ""
 
 
@@ -165,7 +156,7 @@ def make_actors_table(records: Records) -> str:
         each = ", ".join(format_number(score) for score in scores)
         difference = "" if scores == base else compare(scores, base)
         rows.append([str(actors), f"{updates:,}", each, format_number(pool(scores)[0]), difference])
-    return format_table(("actors", "updates", "score of each seed", "mean", "difference ± standard error"), rows)
+    return format_table(("actors", "updates", "score per seed", "mean", "difference ± standard error"), rows)
 
 
 def make_ablation_table(records: Records) -> str:
@@ -179,7 +170,7 @@ def make_ablation_table(records: Records) -> str:
         base = {v["seed"]: v["figures"]["mean"] for v in by_variant.get(BASE, [])}
         updates = max(v["trained"]["updates"] for runs in by_variant.values() for v in runs)
         rows = [_ablation_row(variant, runs, base) for variant, runs in sorted(by_variant.items(), key=_base_first)]
-        header = ("variant", "score of each seed", "mean", "difference ± standard error")
+        header = ("variant", "score per seed", "mean", "difference ± standard error")
         pieces.append(f"{_words(task)}, {updates:,} updates:\n\n{format_table(header, rows)}")
     return "\n\n".join(pieces)
 
@@ -197,11 +188,11 @@ def _ablation_row(variant: str, runs: Sequence[Mapping[str, Any]], base: Mapping
 
 
 def describe_records(records: Records) -> str:
-    """Return where, when and with what the figures were taken."""
+    """Return the machine, date and versions of the figures."""
     if not records:
         return ""
     lines = sorted({_machine_line(record) for record in records.values()})
-    return "\n\n".join(f"Taken on {line}." for line in lines)
+    return "\n\n".join(f"Measured on {line}." for line in lines)
 
 
 def _machine_line(record: Record) -> str:

@@ -19,17 +19,16 @@ REUSES = {"default": "64, every 4", "apex": "512, every 640"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row: the part it comes from, how to read it, and what is to be reached.
+    """One row: the part it comes from and how to read it.
 
-    peer_part: where the peer's figure is, if not in the same part
-    floor: the best this machine could do by its arithmetic or by the bare game, in the same unit; None where that
-        says nothing
+    peer_part: the part that holds the peer's figure, if it is another one
+    floor: the best that this machine's arithmetic or the bare game allows, in the same unit; None where that is no
+        useful bound
     """
 
     what: str
     part: str
     ours: Callable[[Values], float | None]
-    reach: str
     how: str
     unit: str = "turns/s"
     peer: Callable[[Values], float | None] = lambda values: None
@@ -44,7 +43,7 @@ def _rate(side: str) -> Callable[[Values], float | None]:
 
 
 def _values(records: Mapping[str, Record], part: str) -> Values | None:
-    """Return what a part measured, None if it did not run or failed."""
+    """Return the values of a part, None if it failed or has not run."""
     record = records.get(part)
     return None if record is None or record.error is not None else record.values
 
@@ -68,53 +67,57 @@ def _actor(variant: str) -> Callable[[Values], float | None]:
     return lambda values: values[variant]["turns_per_second"]
 
 
-MINUTE = "whole `train`, counted by replay over a steady minute"
-WINDOW = "whole `train`, counted by replay over 40 s"
-PUBLISHED = "published trainer: its command line, its game counting turns over 20 s"
+MINUTE = "whole `train`; replay counts turns over a steady minute"
+WINDOW = "whole `train`; replay counts turns over 40 s"
+PUBLISHED = "published trainer: its own command line; the game counts turns over 20 s"
 ROWS = (
-    Row(what="train, Snake, spatial, batch 64 every 4 turns, prioritized", part="train-snake", ours=_rate("ours"),
-        peer=_rate("peer"), reach="900 (must 500)", floor=_arithmetic_turns, how=f"{MINUTE}; {PUBLISHED}"),
-    Row(what="the same on Nav", part="train-nav", ours=_rate("ours"), peer=_rate("peer"), reach="600 (must 350)",
+    Row(what="`train`: Snake, spatial, prioritized, batch 64, one update every 4 turns",
+        part="train-snake", ours=_rate("ours"),
+        peer=_rate("peer"), floor=_arithmetic_turns, how=f"{MINUTE}; {PUBLISHED}"),
+    Row(what="the same on Nav", part="train-nav", ours=_rate("ours"), peer=_rate("peer"),
         how=f"{WINDOW}; {PUBLISHED}"),
     Row(what="the same on Snake, not spatial", part="train-flat", ours=_rate("ours"), peer=_rate("peer"),
-        reach="1,600 (must 1,000)", how=f"{WINDOW}; {PUBLISHED}"),
-    Row(what="the same beside RLlib's DQN", part="train-flat", ours=_rate("ours"), peer=_rate("rllib"), reach="",
+        how=f"{WINDOW}; {PUBLISHED}"),
+    Row(what="the same, against RLlib's DQN", part="train-flat", ours=_rate("ours"), peer=_rate("rllib"),
         how="ours as above; RLlib: one runner of 4 games, MLP 128-128, prioritized, intensity 16, over 20 s"),
-    Row(what="the strided CNN of stable-baselines3 under both, uniform", part="train-strided", ours=_rate("ours"),
-        peer=_rate("peer"), reach="3x", how="whole `train` over 20 s; stable-baselines3's DQN.learn over 20 s"),
-    Row(what="Ape-X's reuse: batch 512 every 640 turns, prioritized, Snake", part="train-apex", ours=_rate("ours"),
-        reach="10,000 (must 5,000)", how=WINDOW),
-    Row(what="one update, default spatial network, Snake, sampling and priorities included", part="one-update",
-        unit="ms", ours=lambda v: v["seconds"], reach="4 (must 7)", floor=_arithmetic_update, scale=1e3,
-        more_is_better=False, how="median of 300 in one process on real turns, threads as `train` takes"),
-    Row(what="one actor on one core, Snake, greedy, default network", part="one-actor", ours=_actor("greedy"),
-        reach="15,000 (must 10,000)", floor=_bare_game, how="blocks pushed into replay in the process, over 10 s"),
+    Row(what="`train` with the strided CNN of stable-baselines3 on both sides, uniform replay",
+        part="train-strided", ours=_rate("ours"),
+        peer=_rate("peer"), how="whole `train` over 20 s; stable-baselines3's DQN.learn over 20 s"),
+    Row(what="`train` with Ape-X's ratio: Snake, prioritized, batch 512, one update every 640 turns",
+        part="train-apex", ours=_rate("ours"),
+        how=WINDOW),
+    Row(what="one update: Snake, default spatial network, with sampling and priorities", part="one-update",
+        unit="ms", ours=lambda v: v["seconds"], floor=_arithmetic_update, scale=1e3,
+        more_is_better=False, how="median of 300 in one process on real turns, with the threads that `train` chooses"),
+    Row(what="one actor on one core: Snake, default network, greedy", part="one-actor", ours=_actor("greedy"),
+        floor=_bare_game, how="blocks pushed into replay in the same process, over 10 s"),
     Row(what="the same, epsilon 1, uniform replay", part="one-actor", ours=_actor("random_uniform"),
-        reach="40,000 (must 25,000)", floor=_bare_game, how="the same"),
+        floor=_bare_game, how="the same"),
     Row(what="the same, epsilon 1, prioritized replay", part="one-actor", ours=_actor("random_prioritized"),
-        reach="", floor=_bare_game, how="the same; the difference is what initial priorities cost"),
-    Row(what="replay of 1 M records: sample 256 prioritized, weights, priorities back", part="replay", unit="ms",
-        ours=lambda v: v["seconds"], reach="0.4", scale=1e3, more_is_better=False, how="median of 2,000"),
-    Row(what="replay memory a Snake transition, 1 M records", part="replay", unit="bytes",
-        ours=lambda v: v["bytes_per_transition"], reach="600", more_is_better=False,
-        how="all arrays and the sum tree over the capacity"),
-    Row(what="the same, resident", part="replay", unit="bytes",
-        ours=lambda v: v["resident_bytes_per_transition"], reach="600", more_is_better=False,
-        how="growth of the process's resident memory"),
-    Row(what="memory of every process, default run, 2 actors", part="startup", unit="GB",
-        ours=lambda v: v["pss_bytes"], reach="1.6",
+        floor=_bare_game, how="the same; the difference is the cost of initial priorities"),
+    Row(what="replay memory of 1 M transitions: sample 256 prioritized, return their priorities",
+        part="replay", unit="ms",
+        ours=lambda v: v["seconds"], scale=1e3, more_is_better=False, how="median of 2,000"),
+    Row(what="replay memory per Snake transition, 1 M transitions", part="replay", unit="bytes",
+        ours=lambda v: v["bytes_per_transition"], more_is_better=False,
+        how="bytes of all arrays and the sum tree, divided by the capacity"),
+    Row(what="the same, resident memory", part="replay", unit="bytes",
+        ours=lambda v: v["resident_bytes_per_transition"], more_is_better=False,
+        how="growth of the process's resident memory, divided by the capacity"),
+    Row(what="memory of all processes: default run, 2 actors", part="startup", unit="GB",
+        ours=lambda v: v["pss_bytes"],
         peer=lambda v: v["peer"]["pss_bytes"], peer_part="train-snake", scale=1e-9, more_is_better=False,
-        how="proportional memory (PSS) summed, the largest of one a second over 15 s"),
-    Row(what="from typing `train` to the first episode line", part="startup", unit="s",
-        ours=lambda v: v["first_episode_seconds"], reach="10", more_is_better=False,
+        how="sum of proportional set sizes (PSS); the largest of one sample per second over 15 s"),
+    Row(what="time from starting `train` to the first episode line", part="startup", unit="s",
+        ours=lambda v: v["first_episode_seconds"], more_is_better=False,
         peer=lambda v: v["peer"]["first_episode_seconds"], peer_part="train-snake",
-        how="median of 3; published trainer: the end of its first game"),
+        how="median of 3; published trainer: until its first game ends"),
 )  # fmt: skip
 
 
 def make_main_table(records: Mapping[str, Record]) -> str:
     """Return the table of all rows whose parts were measured."""
-    header = ("what", "unit", "ours", "peer", "ours / peer", "to reach", "limit", "share of it", "how it was taken")
+    header = ("measurement", "unit", "ours", "peer", "ours / peer", "limit", "share of limit", "method")
     rows = [_make_cells(row, records) for row in ROWS if row.part in records]
     return format_table(header, rows) if rows else ""
 
@@ -122,7 +125,7 @@ def make_main_table(records: Mapping[str, Record]) -> str:
 def _make_cells(row: Row, records: Mapping[str, Record]) -> list[str]:
     record = records[row.part]
     if record.error is not None:
-        return [row.what, row.unit, "failed", "", "", row.reach, "", "", record.error.splitlines()[0]]
+        return [row.what, row.unit, "failed", "", "", "", "", record.error.splitlines()[0]]
     beside = record.values if row.peer_part is None else _values(records, row.peer_part)
     peer = None if beside is None else row.peer(beside)
     ours, floor = row.ours(record.values), row.floor(records)
@@ -132,12 +135,12 @@ def _make_cells(row: Row, records: Mapping[str, Record]) -> list[str]:
     if ours and floor:
         share = f"{100 * (ours / floor if row.more_is_better else floor / ours):.0f}%"
     numbers = [format_number(None if value is None else value * row.scale) for value in (ours, peer, floor)]
-    return [row.what, row.unit, numbers[0] + mark, numbers[1], ratio, row.reach, numbers[2], share, row.how]
+    return [row.what, row.unit, numbers[0] + mark, numbers[1], ratio, numbers[2], share, row.how]
 
 
 def make_actor_table(records: Mapping[str, Record]) -> str:
     """Return the table of useful actors for each game and reuse."""
-    header = ("game", "batch, turns an update", "a turn (µs)", "an update (ms)", "useful actors")
+    header = ("game", "batch, turns per update", "turn (µs)", "update (ms)", "useful actors")
     rows = []
     for game in GAMES:
         found = _values(records, f"useful-{game}") or {}
@@ -155,7 +158,7 @@ def make_actor_table(records: Mapping[str, Record]) -> str:
 
 
 def make_stations(records: Mapping[str, Record], reuse: str) -> Stations | None:
-    """Return what the model needs for Snake at that reuse, None before it is measured."""
+    """Return the model's inputs for Snake at that reuse, None before they are measured."""
     times, ways = _values(records, "useful-snake"), _values(records, "data-ways")
     if times is None or ways is None:
         return None
@@ -174,7 +177,7 @@ def make_stations(records: Mapping[str, Record], reuse: str) -> Stations | None:
 
 
 def make_model_tables(records: Mapping[str, Record]) -> str:
-    """Return, for each reuse, what fills first, and turns a second by the number of actors."""
+    """Return, for each reuse, which station saturates first, and turns per second by number of actors."""
     parts = []
     for reuse, words in REUSES.items():
         stations = make_stations(records, reuse)
@@ -186,26 +189,26 @@ def make_model_tables(records: Mapping[str, Record]) -> str:
         ]
         paces = [(n, *stations.throughput(n)) for n in ACTOR_COUNTS]
         parts += [
-            f"Snake, batch and turns an update: {words}",
-            format_table(("station", "turns/s at its limit", "actors that fill it"), filling),
+            f"Snake, batch size and turns per update: {words}",
+            format_table(("station", "limit (turns/s)", "actors to saturate it"), filling),
             format_table(
-                ("actors", "turns/s", "held by"), [[str(n), format_number(pace), by] for n, pace, by in paces]
+                ("actors", "turns/s", "limited by"), [[str(n), format_number(pace), by] for n, pace, by in paces]
             ),
         ]
     return "\n\n".join(parts)
 
 
 def describe_records(records: Mapping[str, Record]) -> str:
-    """Return where and when the figures were taken, and what the mark means if it is used."""
+    """Return the machine and date of the figures, and the meaning of the mark if one is used."""
     if not records:
         return ""
     lines = []
     machines = {_machine_line(record) for record in records.values()}
-    lines += [f"Taken on {line}." for line in sorted(machines)]
+    lines += [f"Measured on {line}." for line in sorted(machines)]
     if any(record.quick for record in records.values()):
-        lines.append("**Quick looks: these figures only show that everything runs.**")
+        lines.append("**Quick run: these figures only show that everything works.**")
     if any(is_busy(dict(r.quiet), r.machine["cores"]) for r in records.values()):
-        lines.append(f"{UNDER_LOAD} Others used the machine while this was taken: the figure is worth nothing.")
+        lines.append(f"{UNDER_LOAD} Others used the machine during this measurement; ignore the figure.")
     missing = [name for name in PARTS if name not in records]
     if missing:
         lines.append(f"Not measured: {', '.join(missing)}.")
