@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -102,8 +103,12 @@ def test_settings_that_contradict_each_other_are_refused(
 
 
 def test_all_problems_come_together_from_every_constructor() -> None:
-    wrong = {"gamma": 2.0, "n_layers": -1, "batch_size": 0}
-    for make in (lambda: Hyperparameters(**wrong), lambda: Hyperparameters.from_mapping(wrong)):  # type: ignore[arg-type]
+    wrong: dict[str, Any] = {"gamma": 2.0, "n_layers": -1, "batch_size": 0}
+    constructors: tuple[Callable[[], Hyperparameters], ...] = (
+        lambda: Hyperparameters(**wrong),
+        lambda: Hyperparameters.from_mapping(wrong),
+    )
+    for make in constructors:
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert {problem.field for problem in caught.value.problems} == set(wrong)

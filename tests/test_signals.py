@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import TrainingLog
 from tests.trained_runs import WALK, make_run
 
 UNWRITABLE_HOME = {"HOME": "/dev/null"}
-ENDLESS = {"training_episodes": 1_000_000, "learning_starts": 50, "max_turns_per_episode": 20}
+ENDLESS: dict[str, Any] = {"training_episodes": 1_000_000, "learning_starts": 50, "max_turns_per_episode": 20}
 
 
 class Training:

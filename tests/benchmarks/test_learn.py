@@ -60,7 +60,7 @@ def test_a_quick_look_does_not_stand_in_for_the_whole(folder: Path) -> None:
     assert not Budget().is_quick
     assert not Budget(minutes=10).is_quick
     for less in ({"updates": 100}, {"peer_minutes": 2}, {"games": 99}, {"minutes": 4.9}, {"episodes": 5}):
-        assert Budget(**less).is_quick  # type: ignore[arg-type]
+        assert Budget(**less).is_quick
     save_record(folder, make_record("kind/a", {}, quick=True))
     assert learn.is_done(part, quick)
     assert not learn.is_done(part, Budget())

@@ -56,7 +56,7 @@ def test_the_peer_is_shown_beside_ours_at_the_same_minute() -> None:
 
 
 def test_differences_carry_their_standard_error() -> None:
-    assert tables.pool([1.0, 3.0]) == (2.0, pytest.approx(1.0))
+    assert list(tables.pool([1.0, 3.0])) == [2.0, pytest.approx(1.0)]
     assert math.isnan(tables.pool([1.0])[1])
     # means 20 and 50, standard errors 3 and 4
     assert tables.compare([46.0, 54.0], [17.0, 23.0]) == "+30.0 ± 5.0"

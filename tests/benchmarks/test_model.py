@@ -23,10 +23,10 @@ def test_limits_by_hand() -> None:
 
 
 def test_throughput_grows_with_actors_until_the_first_station_is_full() -> None:
-    assert STATIONS.throughput(1) == (pytest.approx(1000), "actors")
-    assert STATIONS.throughput(4) == (pytest.approx(4000), "actors")
-    assert STATIONS.throughput(6) == (pytest.approx(5000), "learner")
-    assert STATIONS.throughput(500) == (pytest.approx(5000), "learner")
+    assert list(STATIONS.throughput(1)) == [pytest.approx(1000), "actors"]
+    assert list(STATIONS.throughput(4)) == [pytest.approx(4000), "actors"]
+    assert list(STATIONS.throughput(6)) == [pytest.approx(5000), "learner"]
+    assert list(STATIONS.throughput(500)) == [pytest.approx(5000), "learner"]
 
 
 def test_stations_fill_in_the_order_of_their_limits() -> None:
@@ -37,4 +37,4 @@ def test_stations_fill_in_the_order_of_their_limits() -> None:
 
 def test_a_faster_learner_moves_the_limit_to_replay() -> None:
     faster = dataclasses.replace(STATIONS, update_seconds=1e-4)
-    assert faster.throughput(500) == (pytest.approx(1 / 1.1e-4), "replay")
+    assert list(faster.throughput(500)) == [pytest.approx(1 / 1.1e-4), "replay"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,7 +68,7 @@ def test_a_counted_game_plays_as_before_and_its_turns_are_noted(
     played: list[int] = []
     game = SimpleNamespace(step=lambda: played.append(1))
     module: Any = SimpleNamespace(create_game=lambda: game)
-    monkeypatch.setattr(turn_counter.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: module)
     monkeypatch.setattr(turn_counter, "NOTED_SECONDS", 0.0)
     monkeypatch.setenv(turn_counter.COUNT_FILE, str(tmp_path / "counts"))
     made = turn_counter.count_turns("a.game")()

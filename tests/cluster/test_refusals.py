@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.training.corridors import make_corridor_run
     ],
 )
 def test_no_token_and_a_wrong_one_at_the_job_server(
-    cluster: Cluster, tmp_path: Path, environment: dict[str, str], said: str
+    cluster: Cluster, tmp_path: Path, environment: dict[str, Any], said: str
 ) -> None:
     run = make_corridor_run(tmp_path)
     done = cluster.run("submit", str(run.path), "--address", cluster.dashboard, **environment)

@@ -26,7 +26,8 @@ def framework_board(game: Any) -> list[list[str]]:
     game._position_cache = None
     view.render(game)
     game._position_cache = None
-    return view.board_characters
+    characters: list[list[str]] = view.board_characters
+    return characters
 
 
 def assert_same_board(encoder: BoardEncoder, game: Any) -> None:

@@ -20,7 +20,8 @@ def test_the_reference_example_runs_as_written() -> None:
     metadata = GameMetadata.from_pyproject("retro.examples.snake")
     env = GameEnvironment(create_game, metadata)
     obs = env.reset()
-    assert (obs.shape, obs.dtype) == ((6 * 16 * 32,), np.float32)
+    assert obs.shape == (6 * 16 * 32,)
+    assert obs.dtype == np.float32
     obs, reward, done = env.step("KEY_RIGHT")
     assert (obs.shape, reward, done in (True, False)) == ((6 * 16 * 32,), 0.0, True)
     assert env.metadata.board_size == (32, 16)
@@ -126,6 +127,7 @@ def test_without_a_seed_the_global_generators_are_left_to_the_user(
 def test_an_illegal_move_ends_the_game_with_the_last_board() -> None:
     class Faller(ArrowKeyAgent):
         character = "@"
+        position: tuple[int, int]
 
         def play_turn(self, game: Game) -> None:
             self.position = (self.position[0] + 1, 0)
@@ -152,4 +154,4 @@ def test_faults_of_the_game_are_its_own(walk_metadata: GameMetadata) -> None:
     with pytest.raises(GameFailedError, match="ZeroDivisionError"):
         GameEnvironment(lambda: 1 / 0, walk_metadata)
     with pytest.raises(UsageError, match="must be a function"):
-        GameEnvironment(Game([], {}), walk_metadata)  # type: ignore[arg-type]
+        GameEnvironment(Game([], {}), walk_metadata)

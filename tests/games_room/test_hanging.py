@@ -40,7 +40,7 @@ def swallow(game: Game) -> None:
         try:
             select.select([], [], [], 10_000)
         except BaseException:
-            game.swallowed = True  # type: ignore[attr-defined]
+            game.swallowed = True
     sleep(game)
 
 

@@ -79,7 +79,7 @@ def test_two_games_and_two_copies_share_nothing(make_project: Project, make_spac
     first, again = make_space(folder / "one").load("game"), make_space(folder / "one").load("game")
     second = make_space(folder / "two").load("game")
     assert (first.board.NAME, second.board.NAME) == ("one", "two")
-    first.score = 5
+    first.__dict__["score"] = 5
     assert again.score == 0
     assert "board" not in sys.modules
 

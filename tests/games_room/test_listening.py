@@ -45,6 +45,6 @@ def test_tables_beside_handlers_count_and_other_texts_do_not(make_project: Proje
 def test_the_handlers_of_the_framework_and_the_attributes_of_agents_count() -> None:
     assert set(find_keys([], [ArrowKeyAgent()])) == set(ARROWS)
     agent = ArrowKeyAgent()
-    agent.fire, agent.character, agent.turn = "f", "A", 3  # type: ignore[attr-defined]
+    agent.fire, agent.character, agent.turn = "f", "A", 3
     assert set(find_keys([], [agent])) == {*ARROWS, "f"}
     assert find_keys([], [agent])[:4] == tuple(sorted(ARROWS, key=find_keys([], [agent]).index))

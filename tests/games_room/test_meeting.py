@@ -132,7 +132,8 @@ def test_of_several_that_are_called_alike_the_one_that_the_actions_move_is_found
     assert PlayerFinder("Mover#2").find(game.agents) is game.agents[1]
     assert PlayerFinder("Mover").find(game.agents) is game.agents[0]
     assert PlayerFinder("Mover#3").find(game.agents) is None
-    game.agents[1].display = False
+    second: Any = game.agents[1]
+    second.display = False
     assert PlayerFinder("Mover#2").find(game.agents) is None
     described = GameMetadata(actions=metadata.actions, reward="score", player="Mover#2")
     session = GameSession(make, described)

@@ -21,7 +21,7 @@ def problems_of(**changes: Any) -> list[Any]:
 
 
 def test_the_reference_example_is_read_as_written() -> None:
-    values = {
+    values: dict[str, Any] = {
         "actions": ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"],
         "reward": "score",
         "character_set": ["@", "*", ">", "<", "^", "v"],

@@ -25,7 +25,7 @@ def test_an_observation_holds_board_player_and_state(walk: Callable[[], Game], w
     assert observation.state.tolist() == [3.0]
     assert (observer.width, observer.height, observer.n_state) == (5, 4, 1)
     dtypes = observation.codes.dtype, observation.player.dtype, observation.state.dtype
-    assert dtypes == (np.uint8, np.int16, np.float32)
+    assert dtypes == tuple(map(np.dtype, (np.uint8, np.int16, np.float32)))
 
 
 def test_observing_into_one_row_of_many_leaves_the_others(

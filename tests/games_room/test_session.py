@@ -65,11 +65,12 @@ def test_the_reward_is_the_change_of_the_state_as_a_naive_player_sees_it() -> No
         actions = [rng.randrange(5) for _ in range(60)]
         session.seed(seed)
         session.start()
-        turns = []
+        turns: list[Turn] = []
         while not session.is_over and len(turns) < 60:
             turns.append(session.step(actions[len(turns)]))
         random.seed(seed)
-        game, expected = factory(), []
+        game = factory()
+        expected: list[Turn] = []
         game.input_source = ProgrammaticInput()
         game.start()
         while game.playing and len(expected) < 60:
@@ -98,7 +99,7 @@ def test_a_reward_of_the_last_turn_counts() -> None:
 
 def test_an_illegal_move_ends_the_game() -> None:
     agent = ArrowKeyAgent()
-    agent.try_to_move = lambda position, game: setattr(agent, "position", position)  # type: ignore[method-assign]
+    agent.try_to_move = lambda position, game: setattr(agent, "position", position)
     session = GameSession(lambda: Game([agent], {"score": 0}, board_size=(2, 2)), METADATA)
     session.start()
     assert not session.step(RIGHT).terminated

@@ -365,10 +365,10 @@ def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, mon
     made = Attachment(
         pair.home,
         RECORD,
-        Server("RUNNING"),
+        Server("RUNNING"),  # type: ignore[arg-type]
         pair.reporter,
         StopRequest(),
-        patience_seconds=0.05,  # type: ignore[arg-type]
+        patience_seconds=0.05,
     )
     with pytest.raises(ClusterError, match="retro-gamer attach"):
         made.follow()

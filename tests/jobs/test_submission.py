@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> RunDirectory:
     """A run with checkpoints of episodes 100 and 200, and of its end after 250."""
     run = make_corridor_run(tmp_path, training_episodes=250)
     for name, episode in (("ep_0100", 100), ("ep_0200", 200), ("final", 250)):
-        save(run.path, name, change=lambda state, episode=episode: state.update(episode=episode))
+        save(run.path, name, change=functools.partial(dict.update, episode=episode))
     return run
 
 

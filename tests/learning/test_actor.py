@@ -56,7 +56,8 @@ class Stage:
 
     def prefer(self, action: int) -> None:
         """Let the policy take that action whatever it sees."""
-        last = self.learner.network.head[-1]
+        head: Any = self.learner.network.head
+        last = head[-1]
         with torch.no_grad():
             last.weight.zero_()
             last.bias.zero_()
@@ -72,7 +73,8 @@ class Stage:
     def q_values(self, block: Block, rows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             arrays = (block.codes[rows], block.player[rows], block.state[rows])
-            return self.learner.network(*arrays).numpy()
+            values: np.ndarray = self.learner.network(*arrays).numpy()
+        return values
 
 
 def tickets_of(report: Report) -> list[int]:
@@ -82,7 +84,9 @@ def tickets_of(report: Report) -> list[int]:
 @pytest.mark.parametrize("n_games", [1, 3, 8])
 def test_every_ticket_comes_back_once_as_an_episode_or_unused(n_games: int) -> None:
     stage = Stage(walks(ends_after(7)), n_games=n_games)
-    waiting, completed, held = list(range(1, 31)), [], set()
+    waiting = list(range(1, 31))
+    completed: list[int] = []
+    held: set[int] = set()
     while len(completed) < 30:
         granted = tuple(waiting[:9])
         del waiting[:9]

@@ -36,7 +36,7 @@ def crop_cell(codes: np.ndarray, x: int, y: int, outside: int) -> int:
 def crop(codes: np.ndarray, centre: np.ndarray, radius: int, outside: int) -> np.ndarray:
     side = 2 * radius + 1
     places = np.arange(side * side)
-    surroundings = Surroundings(*codes.shape[1:], radius, places, outside)
+    surroundings = Surroundings(codes.shape[1], codes.shape[2], radius, places, outside)
     assert surroundings.look_up(codes[:1], centre[:1]).shape == (1, side * side)
     return surroundings.look_up(codes, centre).reshape(-1, side, side)
 

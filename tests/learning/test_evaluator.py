@@ -19,7 +19,8 @@ def make_learner(kind: str, seed: int = 3) -> Learner:
 
 def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarray:
     with torch.no_grad():
-        return learner.network(*boards).numpy()
+        values: np.ndarray = learner.network(*boards).numpy()
+    return values
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
@@ -25,7 +27,8 @@ def test_parameters_share_memory_with_the_vector_both_ways() -> None:
         flat.vector.fill_(0.5)
     assert all((p == 0.5).all() for p in network.parameters())
     with torch.no_grad():
-        network[2].bias.fill_(7.0)
+        last = cast(Any, network)[2]
+        last.bias.fill_(7.0)
     assert flat.vector.data[-2:].tolist() == [7.0, 7.0]
 
 

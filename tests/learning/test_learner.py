@@ -16,7 +16,7 @@ from retro_gamer.learning.optimizer import MOMENTS
 from retro_gamer.replay.transition import Batch
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "list": {"spatial": False},
     "linear list": {"spatial": False, "n_layers": 0},
     "player": {},
@@ -33,7 +33,8 @@ def make_learner(kind: str = "player", n_characters: int = 3, **settings: Any) -
 
 def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     with torch.no_grad():
-        return network(*boards)
+        q: torch.Tensor = network(*boards)
+        return q
 
 
 def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
@@ -90,7 +91,7 @@ class PlainDqn:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("max_gradient_norm", [10.0, 0.05])
 def test_updates_are_those_of_a_plain_double_dqn(kind: str, max_gradient_norm: float) -> None:
-    settings = {"learning_rate": 0.01, "target_update_freq": 3, "max_gradient_norm": max_gradient_norm}
+    settings: dict[str, Any] = {"learning_rate": 0.01, "target_update_freq": 3, "max_gradient_norm": max_gradient_norm}
     learner = make_learner(kind, **settings)
     plain = PlainDqn(learner, **settings)
     for i in range(10):
@@ -117,7 +118,8 @@ def test_the_target_is_copied_every_target_update_freq_updates_and_not_between()
 def test_the_largest_q_is_that_of_the_batch_in_units_of_reward() -> None:
     learner = make_learner("player, not dueling")
     with torch.no_grad():
-        learner.network.head[-1].bias.copy_(torch.tensor([0.0, -float(squash(np.float32(500.0))), 2.0]))
+        head: Any = learner.network.head
+        head[-1].bias.copy_(torch.tensor([0.0, -float(squash(np.array(500.0, np.float32))), 2.0]))
     batch = make_batch(learner.spec)
     q = q_values(learner.network, (batch.codes, batch.player, batch.state))
     expected = float(np.abs(unsquash(q.double().numpy())).max())

@@ -21,7 +21,8 @@ EPSILON = 1e-3
 
 
 def squash_oracle(x: np.ndarray) -> np.ndarray:
-    return np.sign(x) * (np.sqrt(np.abs(x) + 1) - 1) + EPSILON * x
+    squashed: np.ndarray = np.sign(x) * (np.sqrt(np.abs(x) + 1) - 1) + EPSILON * x
+    return squashed
 
 
 def unsquash_by_bisection(y: float) -> float:
@@ -41,7 +42,7 @@ VALUES = [0.0, 1e-3, -1e-3, 0.01, -0.3, 0.5, 1.0, -1.0, 7.0, -50.0, 4300.0, -1e6
 
 @pytest.mark.parametrize("value", VALUES)
 def test_squash_is_the_function_of_the_paper(value: float) -> None:
-    assert float(squash(np.float64(value))) == pytest.approx(float(squash_oracle(np.array(value))), rel=1e-12)
+    assert float(squash(np.array(value))) == pytest.approx(float(squash_oracle(np.array(value))), rel=1e-12)
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -54,7 +55,7 @@ def test_unsquash_undoes_squash_in_float32(value: float) -> None:
 
 @pytest.mark.parametrize("value", [-40.0, -2.0, -0.1, 0.0, 0.02, 1.0, 30.0, 600.0])
 def test_unsquash_agrees_with_bisection(value: float) -> None:
-    found = float(unsquash(np.float64(value)))
+    found = float(unsquash(np.array(value)))
     assert found == pytest.approx(unsquash_by_bisection(value), rel=1e-9, abs=1e-9)
 
 
@@ -97,7 +98,7 @@ def test_the_gradient_is_the_clipped_error_times_its_weight_at_the_action_taken(
     errors, weights = np.array([0.4, -3.0, 5.0], np.float32), np.array([1.0, 0.5, 0.0], np.float32)
     gradient = huber_gradient(errors, weights, np.array([2, 0, 1]), 3)
     assert gradient.dtype == np.float32
-    np.testing.assert_allclose(gradient * 3, [[0, 0, -0.4], [0.5, 0, 0], [0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(gradient * 3, np.array([[0, 0, -0.4], [0.5, 0, 0], [0, 0, 0]]), rtol=1e-6)
 
 
 def test_the_gradient_is_that_of_torch() -> None:

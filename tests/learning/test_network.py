@@ -39,7 +39,8 @@ KINDS = {
 
 def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     with torch.no_grad():
-        return network(*boards)
+        q: torch.Tensor = network(*boards)
+        return q
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,7 +167,8 @@ def convolve_by_hand(one_hot: np.ndarray, network: SpatialNetwork) -> torch.Tens
     """Return the features of boards [B, rows, columns, C + 1] by torch's own convolutions."""
     board = torch.from_numpy(one_hot.transpose(0, 3, 1, 2)).float()
     if isinstance(network, BoardCNN):
-        return network.scene(board).flatten(1)
+        features: torch.Tensor = network.scene(board).flatten(1)
+        return features
     assert isinstance(network, EgocentricCNN)
     kernel = network.kernel.unflatten(0, (KERNEL, KERNEL)).permute(3, 2, 0, 1)
     first = functional.conv2d(board, kernel, network.bias, stride=2).relu()

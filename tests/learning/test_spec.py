@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,9 @@ def test_a_game_that_is_not_spatial_keeps_the_plain_head() -> None:
 
 @pytest.mark.parametrize("field", ["board_size", "character_set"])
 def test_make_spec_needs_a_description_without_gaps(field: str) -> None:
+    gap: dict[str, Any] = {field: None}
     with pytest.raises(ValueError, match="must be known"):
-        make_spec(dataclasses.replace(METADATA, **{field: None}), make_settings(), has_player=True)
+        make_spec(dataclasses.replace(METADATA, **gap), make_settings(), has_player=True)
 
 
 def test_with_characters_changes_nothing_else() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ class TwinBuffer:
         self.rows_written = 0
         self.turns = 0
         self.added = 0
-        self.records: dict[int, dict] = {}
+        self.records: dict[int, dict[str, Any]] = {}
 
     def push(self, block: Block) -> None:
         priorities = self._priorities(block)
@@ -52,11 +53,11 @@ class TwinBuffer:
         return [sum(known) / len(known) if known else 1.0] * len(block)
 
     def of_error(self, error: float) -> float:
-        return (abs(float(error)) + SMALLEST_ERROR) ** self.exponent
+        return float((abs(float(error)) + SMALLEST_ERROR) ** self.exponent)
 
     def _forget(self) -> None:
         # From the newest back to the first that cannot stay; all older ones go with it.
-        kept: dict[int, dict] = {}
+        kept: dict[int, dict[str, Any]] = {}
         for name in sorted(self.records, reverse=True):
             overwritten = self.records[name]["lowest_row"] < self.rows_written - self.n_rows
             if len(kept) == self.capacity or overwritten:
@@ -75,7 +76,9 @@ class TwinBuffer:
 
 
 def assert_batch_is_of(batch: Batch, twin: TwinBuffer) -> None:
-    assert (batch.codes.dtype, batch.action.dtype, batch.ids.dtype) == (np.uint8, np.int64, np.int64)
+    assert (batch.codes.dtype, batch.action.dtype, batch.ids.dtype) == tuple(
+        map(np.dtype, (np.uint8, np.int64, np.int64))
+    )
     assert batch.weights.dtype == batch.returns.dtype == batch.discounts.dtype == np.float32
     for k, name in enumerate(batch.ids):
         record = twin.records[int(name)]

@@ -31,7 +31,7 @@ def _through_files(state: dict[str, Any]) -> dict[str, Any]:
     arrays: dict[str, Any] = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     np.savez(file, **arrays)
     file.seek(0)
-    plain = json.loads(json.dumps({name: value for name, value in state.items() if name not in arrays}))
+    plain: dict[str, Any] = json.loads(json.dumps({name: value for name, value in state.items() if name not in arrays}))
     return plain | dict(np.load(file, allow_pickle=False))
 
 

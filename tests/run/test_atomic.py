@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.run import files as atomic
 from retro_gamer.run.directory import list_files
 from retro_gamer.run.files import first_free, write_atomic
 from tests.full_disk import no_room_beyond
@@ -39,7 +38,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path: Path, monke
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(atomic.os, "fsync", interrupt)
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
@@ -58,8 +57,8 @@ def test_file_and_directory_are_synced_around_the_rename(tmp_path: Path, monkeyp
         done.append("rename")
         replace(old, new)
 
-    monkeypatch.setattr(atomic.os, "fsync", note_fsync)
-    monkeypatch.setattr(atomic.os, "replace", note_replace)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
     (tmp_path / "folder").mkdir()
     write_atomic(tmp_path / "folder" / "a", b"data")
     assert done == [".tmp", "rename", "folder"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import RunExistsError
-from retro_gamer.run import files as lock_module
 from retro_gamer.run.files import RunLock
 
 _HOLDER = """
@@ -116,7 +116,7 @@ def test_without_locks_in_the_file_system_what_the_file_says_decides(
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock_module.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     (tmp_path / ".lock").write_text(json.dumps(content) if content else "")
     if free:
         with RunLock(tmp_path):
@@ -131,6 +131,6 @@ def test_another_error_of_the_file_system_is_not_hidden(tmp_path: Path, monkeypa
     def fail(descriptor: int, operation: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(lock_module.fcntl, "flock", fail)
+    monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.raises(OSError, match="Input/output"), RunLock(tmp_path):
         pass

@@ -89,7 +89,7 @@ def test_a_request_to_stop_is_heard_while_much_is_to_be_learned_of_each_game(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train_every: int
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
-    long = {"max_turns_per_episode": 150, "train_every": train_every, "training_episodes": 12}
+    long: dict[str, Any] = {"max_turns_per_episode": 150, "train_every": train_every, "training_episodes": 12}
     whole, parts = (
         make_corridor_run(tmp_path, game=CORRIDOR.replace("x == 6", "x == 600"), run_name=name, **long)
         for name in ("whole", "parts")

@@ -137,7 +137,7 @@ def test_a_copy_of_the_memory_that_turns_read_only_half_way_is_given_up(folder: 
 
 
 def snapshot_of(run: RunDirectory, name: str) -> Path:
-    return SnapshotFolder(run.path).path / read(run, name)["replay_snapshot"]
+    return SnapshotFolder(run.path).path / str(read(run, name)["replay_snapshot"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from retro_gamer.run.directory import RunDirectory
 from tests.training.corridors import CORRIDOR, DESCRIPTION, episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter
 
-FEW = {"training_episodes": 12, "learning_starts": 20, "batch_size": 8, "max_turns_per_episode": 15}
+FEW: dict[str, Any] = {"training_episodes": 12, "learning_starts": 20, "batch_size": 8, "max_turns_per_episode": 15}
 
 
 def in_turn(code: str, *, before: str = "") -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,5 +23,5 @@ def test_memory_kept_is_found_and_memory_given_back_is_not() -> None:
 
 def test_where_only_the_peak_is_known_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     now = resident_bytes()
-    monkeypatch.setattr(growth, "_STATM", growth.Path("/nowhere/statm"))
+    monkeypatch.setattr(growth, "_STATM", Path("/nowhere/statm"))
     assert 0.5 * now < resident_bytes() < 20 * now

@@ -218,6 +218,6 @@ def test_a_batch_that_cannot_be_had_is_no_update() -> None:
 
 def test_a_replay_lost_again_and_again_ends_the_run() -> None:
     stage = make_stage(2, training_episodes=10_000)
-    stage.runtime.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign]
+    stage.runtime.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign, list-item]
     with pytest.raises(EngineError, match="memory_capacity"):
         stage.run()

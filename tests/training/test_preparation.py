@@ -59,7 +59,7 @@ def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path:
 
 
 def test_many_turns_are_played_only_where_characters_are_to_be_found(tmp_path: Path) -> None:
-    many = {"exploration_turns": MOST_TURNS_FOR_THE_PLAYER + 50}
+    many: dict[str, Any] = {"exploration_turns": MOST_TURNS_FOR_THE_PLAYER + 50}
     described = make_corridor_run(tmp_path, run_name="described", **many)
     assert prepare_run(described).discovery.turns == MOST_TURNS_FOR_THE_PLAYER
     undescribed = make_corridor_run(tmp_path, description=UNDESCRIBED, run_name="undescribed", **many)

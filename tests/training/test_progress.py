@@ -3,17 +3,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from typing import Any
 
 import pytest
 
 from retro_gamer.training.loop.progress import LoggingReporter, Progress
 
-PROGRESS = Progress(
-    **{
-        field.name: math.nan if field.type == "float" else 0
-        for field in dataclasses.fields(Progress)
-    }
-)  # fmt: skip
+ZEROS: dict[str, Any] = {f.name: math.nan if f.type == "float" else 0 for f in dataclasses.fields(Progress)}
+PROGRESS = Progress(**ZEROS)
 
 
 def test_a_logging_reporter_speaks_through_the_logger_of_the_package(caplog: pytest.LogCaptureFixture) -> None:

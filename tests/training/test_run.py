@@ -43,7 +43,8 @@ def read_checkpoint(run: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def weights_of(run: RunDirectory, name: str = "final") -> dict[str, torch.Tensor]:
-    return read_checkpoint(run, name)["model_state_dict"]
+    weights: dict[str, torch.Tensor] = read_checkpoint(run, name)["model_state_dict"]
+    return weights
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

@@ -49,7 +49,8 @@ def test_an_office_whose_run_is_over_hands_out_nothing() -> None:
 
 def test_every_ticket_is_completed_once_whatever_happens() -> None:
     random = np.random.default_rng(0)
-    office, completed = EpisodeTickets(1, 200), []
+    office = EpisodeTickets(1, 200)
+    completed: list[int] = []
     while len(completed) < 200:
         actor = int(random.integers(3))
         office.hand_out(actor, int(random.integers(0, 6)))

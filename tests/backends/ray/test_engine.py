@@ -80,9 +80,9 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def init(**given: Any) -> None:
         asked.append({**given, "folder": os.getcwd(), "PYTHONPATH": os.environ.get("PYTHONPATH")})
 
-    monkeypatch.setattr(engine.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(engine.ray, "init", init)
-    monkeypatch.setattr(engine.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
     return asked
 
 
@@ -106,7 +106,7 @@ def test_where_the_usual_folder_is_another_users_a_private_one_is_used(
     starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_ours: bool, private: bool
 ) -> None:
     monkeypatch.setattr(engine, "DEFAULT_TEMPORARY", tmp_path)
-    monkeypatch.setattr(engine.os, "access", lambda *_: is_ours)
+    monkeypatch.setattr(os, "access", lambda *_: is_ours)
     with LocalRay(n_cpus=1):
         folder = starts[0]["_temp_dir"]
         assert (folder is not None) is private
@@ -126,7 +126,7 @@ def test_a_start_that_fails_says_how_to_do_without(
         scratch.append(os.getcwd())
         raise error
 
-    monkeypatch.setattr(engine.ray, "init", init)
+    monkeypatch.setattr(ray, "init", init)
     before = os.getcwd()
     with pytest.raises(EngineError, match="--actors 0") as raised, LocalRay(n_cpus=1):
         pass
@@ -140,7 +140,7 @@ def test_a_ray_that_does_not_answer_is_given_up_with_advice(
 ) -> None:
     before = signal.getsignal(signal.SIGALRM)
     monkeypatch.setattr(engine, "START_SECONDS", 0.1)
-    monkeypatch.setattr(engine.ray, "init", lambda **given: threading.Event().wait())
+    monkeypatch.setattr(ray, "init", lambda **given: threading.Event().wait())
     with pytest.raises(EngineError, match="did not answer within") as raised, LocalRay(n_cpus=1):
         pass
     assert "--actors 0" in str(raised.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -85,7 +86,8 @@ def create_game():
 
 def log_bytes() -> int:
     """Return the size of all that Ray keeps of what its processes print."""
-    folder = Path(ray._private.worker.global_worker.node.get_logs_dir_path())
+    node: Any = ray._private.worker.global_worker.node
+    folder = Path(node.get_logs_dir_path())
     return sum(file.stat().st_size for file in folder.glob("worker-*"))
 
 

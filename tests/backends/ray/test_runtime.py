@@ -66,9 +66,9 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWork
     made.stop()
 
 
-def play(runtime: RayWorkerPool, *tickets: Any) -> GrantReported | ActorLost:
+def play(runtime: RayWorkerPool, *tickets: Any) -> GrantReported | ActorLost | ReplayLost:
     runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=tickets))
-    events: list[GrantReported | ActorLost] = []
+    events: list[GrantReported | ActorLost | ReplayLost] = []
     while not events:
         events = runtime.poll(5.0)
     (event,) = events
