@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retro_gamer.errors import ConfigurationError, Problem
+from retro_gamer.toml import to_toml
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Setting:
         rule = self._broken_rule(value)
         if rule is None:
             return None
-        return Problem(field=self.name, value=value, rule=rule, remedy=f"{self.name} = {toml_value(self.default)}")
+        return Problem(field=self.name, value=value, rule=rule, remedy=f"{self.name} = {to_toml(self.default)}")
 
     def _broken_rule(self, value: object) -> str | None:
         nouns = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
@@ -81,15 +82,6 @@ class Setting:
 
 def _plain(number: float) -> str:
     return str(int(number)) if number == int(number) else str(number)
-
-
-def toml_value(value: object) -> str:
-    """Return `value` as TOML spells it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(value)
 
 
 def setting(default: Any, **declared: Any) -> Any:
@@ -300,7 +292,7 @@ def _find_problem(name: str, value: Any) -> Problem | None:
         field=name,
         value=value,
         rule="is not a hyperparameter" + (f"; did you mean {near[0]}?" if near else ""),
-        remedy=f"{near[0]} = {toml_value(SETTINGS[near[0]].default)}" if near else f"remove the line {name}",
+        remedy=f"{near[0]} = {to_toml(SETTINGS[near[0]].default)}" if near else f"remove the line {name}",
     )
 
 

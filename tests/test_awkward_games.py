@@ -16,12 +16,12 @@ from retro_gamer.cli.commands.check import check_game
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError
+from retro_gamer.games.description import complete_description
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.run.toml import write_description
 from retro_gamer.training.loop.progress import LoggingReporter
 from tests.cli.shows import show
 
@@ -93,7 +93,8 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
     if name != "threads":  # whose best candidate depends on the clock
         assert checked.suggested["reward"] == REWARDS[name]
     assert checked.findings.turns > 0
-    write_description(folder / "pyproject.toml", checked.suggested)
+    path = folder / "pyproject.toml"
+    path.write_text(complete_description(path, checked.suggested)[0])
 
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, SETTINGS)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.hyperparameters import SETTINGS, Hyperparameters, Setting, find_problems, toml_value
+from retro_gamer.hyperparameters import SETTINGS, Hyperparameters, Setting, find_problems
+from retro_gamer.toml import to_toml
 
 REFERENCE = {
     "learning_rate": 0.001,
@@ -117,5 +118,5 @@ def test_all_problems_come_together_from_every_constructor() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(True, "true"), (False, "false"), ("ignore", '"ignore"'), (3, "3"), (0.5, "0.5")]
 )
-def test_values_are_spelled_as_toml_does(value: object, text: str) -> None:
-    assert toml_value(value) == text
+def test_values_are_spelled_as_toml_does(value: bool | int | float | str, text: str) -> None:
+    assert to_toml(value) == text

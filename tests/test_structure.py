@@ -12,7 +12,7 @@ from retro_gamer.hyperparameters import SETTINGS
 
 ROOT = Path(__file__).parent.parent / "retro_gamer"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version"),
+    ("errors", "version", "toml"),
     ("hyperparameters",),
     ("games",),
     ("replay",),

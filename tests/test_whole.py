@@ -16,8 +16,8 @@ from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
+from retro_gamer.run.config import update_config
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.run.toml import update_config
 from retro_gamer.training.loop.progress import LoggingReporter
 
 SNAKE, NAV, BEAST = "retro.examples.snake", "retro.examples.nav", "retro.examples.beast"

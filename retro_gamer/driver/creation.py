@@ -15,9 +15,8 @@ from retro_gamer import hyperparameters as settings
 from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
 from retro_gamer.games.description import FoundDescription, GameMetadata, find_description
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source
+from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source, folders_above
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.loading.pyproject import folders_above
 from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.session import GameSession
 from retro_gamer.games.validation import FIELDS, find_problems

@@ -9,10 +9,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, printable
-from retro_gamer.games.loading.find import GameSource, find_source, source_of_module
-from retro_gamer.games.loading.pyproject import SECTION, find_section, folders_above
+from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, UsageError, printable
+from retro_gamer.games.loading.find import (
+    SECTION,
+    GameSource,
+    find_section,
+    find_source,
+    folders_above,
+    read_section,
+    source_of_module,
+)
 from retro_gamer.games.validation import VIEW, find_problems
+from retro_gamer.toml import edit_toml, read_text
 
 _ARROWS = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
 
@@ -71,6 +79,35 @@ def find_description(source: GameSource) -> FoundDescription:
             f"    retro-gamer check {shlex.quote(source.path or source.module)} --write\n"
         )
     )
+
+
+def find_description_file(source: GameSource) -> Path:
+    """Return the pyproject.toml to write a description into: the one that holds it, else one in the game's folder.
+
+    Raises:
+        UsageError: for an installed game.
+    """
+    folders = list(folders_above(source.folder))
+    if not folders or folders[-1].parent != folders[-1]:
+        raise UsageError(
+            f"{source.label} is an installed package, which is not changed. Copy the game into a folder of your own "
+            "and check it there."
+        )
+    found = find_section(source.folder)
+    return found[0] if found else folders[0] / "pyproject.toml"
+
+
+def complete_description(path: Path, values: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the text of a pyproject.toml with those of `values` added that its section lacks, and their names.
+
+    Raises:
+        ConfigurationError: if the file is not TOML or its section is not a table.
+    """
+    section = (read_section(path) if path.exists() else None) or {}
+    missing = {name: value for name, value in values.items() if name not in section}
+    text = read_text(path) if path.exists() else ""
+    changes = {(*SECTION.split("."), name): value for name, value in missing.items()}
+    return edit_toml(text, path, changes) or text, list(missing)
 
 
 _LISTS = ("actions", "character_set", "observe_state", "answers", "board_size")

@@ -12,10 +12,9 @@ from retro_gamer.games.validation import (
     LARGEST_BOARD_SIDE,
     SIGNALS,
     TURNS,
+    assignment,
     is_board_size,
     shortened,
-    toml_list,
-    toml_string,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def find_problems_against(
         if rule is not None:
             usable = [k for k in metadata.observe_state if _broken_number_rule(k, state) is None]
             usable = usable or [k for k in _number_keys(state) if k != _nearest_reward(metadata.reward, state)]
-            remedy = f"observe_state = {toml_list(usable)}"
+            remedy = assignment("observe_state", usable)
             problems.append(Problem(field="observe_state", value=key, rule=rule, remedy=remedy))
     if metadata.player is not None and not any(metadata.player in called for called in names):
         problems.append(_unknown_player(metadata.player, names))
@@ -65,7 +64,7 @@ def _find_reward_problems(reward: str, state: Mapping[str, Any]) -> list[Problem
     if rule is None:
         return []
     near = _nearest_reward(reward, state)
-    remedy = f"reward = {toml_string(near)}" if near else f'reward = "{TURNS}" (each turn survived counts)'
+    remedy = assignment("reward", near) if near else f'reward = "{TURNS}" (each turn survived counts)'
     return [Problem(field="reward", value=reward, rule=rule, remedy=remedy)]
 
 
@@ -95,5 +94,5 @@ def _unknown_player(player: str, names: Sequence[tuple[str, str]]) -> Problem:
         field="player",
         value=player,
         rule="is neither the name nor the class of an agent; there are " + ", ".join(quoted(n, 30) for n in labels[:8]),
-        remedy=f"player = {toml_string(near[0])}" if near else "remove the line, and the player is found by itself",
+        remedy=assignment("player", near[0]) if near else "remove the line, and the player is found by itself",
     )

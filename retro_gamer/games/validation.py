@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from retro_gamer.errors import Problem, printable
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT, is_blank, is_invisible, is_one_character
 from retro_gamer.games.loading.keys import LARGEST_ACTION_COUNT, is_known_key, suggest_key
+from retro_gamer.toml import to_toml
 
 FIELDS = (
     "actions",
@@ -67,14 +67,9 @@ def is_board_size(value: object) -> bool:
     )
 
 
-def toml_list(values: Sequence[str]) -> str:
-    """Return `values` as a TOML array to paste (at most a dozen of them)."""
-    return "[" + ", ".join(toml_string(value) for value in values[:12]) + "]"
-
-
-def toml_string(value: str) -> str:
-    """Return `value` as a TOML string to paste."""
-    return json.dumps(value, ensure_ascii=not value.isprintable())
+def assignment(name: str, value: str | Sequence[str]) -> str:
+    """Return a line of TOML to paste, with at most a dozen entries of a list."""
+    return f"{name} = {to_toml(value if isinstance(value, str) else value[:12])}"
 
 
 def shortened(problems: list[Problem]) -> list[Problem]:
@@ -108,7 +103,7 @@ def _check_actions(value: Any) -> list[Problem]:
     if not value:
         return [Problem(field="actions", value=[], rule="must name at least one key", remedy=_ARROWS)]
     mended = [key if is_known_key(key) else suggest_key(key) for key in value]
-    remedy = f"actions = {toml_list(list(dict.fromkeys(key for key in mended if key)))}" if any(mended) else _ARROWS
+    remedy = assignment("actions", list(dict.fromkeys(key for key in mended if key))) if any(mended) else _ARROWS
     rule = "is neither a single character nor a key the framework knows"
     wrong = [Problem(field="actions", value=key, rule=rule, remedy=remedy) for key in value if not is_known_key(key)]
     return wrong + _find_repeated("actions", value)
@@ -118,7 +113,7 @@ def _check_reward(value: Any) -> list[Problem]:
     if isinstance(value, str) and value.startswith("@") and value not in SIGNALS:
         near = difflib.get_close_matches(value, SIGNALS, n=1, cutoff=0.3) or [TURNS]
         rule = f"begins with @ as the signals do, which are {', '.join(SIGNALS)}"
-        return [Problem(field="reward", value=value, rule=rule, remedy=f"reward = {toml_string(near[0])}")]
+        return [Problem(field="reward", value=value, rule=rule, remedy=assignment("reward", near[0]))]
     if isinstance(value, str) and value:
         return []
     rule = "must be the name of a key of the game's state"
@@ -135,7 +130,7 @@ def _check_character_set(value: Any) -> list[Problem]:
     broken = {text: broken_rule for text in value if (broken_rule := _broken_character_rule(text)) is not None}
     letters = dict.fromkeys(c for text in value for c in ([text] if text not in broken else list(text[:8])))
     usable = [c for c in letters if _broken_character_rule(c) is None]
-    remedy = f"character_set = {toml_list(usable)}" if usable else "remove the line, and characters are discovered"
+    remedy = assignment("character_set", usable) if usable else "remove the line, and characters are discovered"
     wrong = [Problem(field="character_set", value=text, rule=why, remedy=remedy) for text, why in broken.items()]
     return wrong + _find_repeated("character_set", value)
 
@@ -170,7 +165,7 @@ def _check_factory(value: Any) -> list[Problem]:
             field="factory",
             value=value,
             rule=rule,
-            remedy=f"factory = {toml_string(f'FILE:{name}')}, with FILE as the file is called without its .py",
+            remedy=assignment("factory", f"FILE:{name}") + ", where FILE is the file's name without .py",
         )
     ]
 
@@ -216,8 +211,8 @@ def _check_end(value: Any) -> list[Problem]:
         if not isinstance(text, str) or not text.strip() or not _is_worth(worth)
     ]
     after = list(value)[list(value).index(OTHERWISE) + 1 :] if OTHERWISE in value else []
-    rule = f"comes after {toml_string(OTHERWISE)}, which always holds, and so is never looked at"
-    remedy = f"put {toml_string(OTHERWISE)} last"
+    rule = f'comes after "{OTHERWISE}", which always matches, so it is never used'
+    remedy = f'put "{OTHERWISE}" last'
     return wrong + [Problem(field="end", value=text, rule=rule, remedy=remedy) for text in after[:1]]
 
 
@@ -245,7 +240,7 @@ def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Pr
         rule = f"must be a list of strings, not {type(value).__name__}"
         if isinstance(value, str) and value.strip():
             entries = [c for c in dict.fromkeys(value) if c.strip()] if name == "character_set" else [value]
-            example = f"{name} = {toml_list(entries)}"
+            example = assignment(name, entries)
         return [Problem(field=name, value=value, rule=rule, remedy=example)]
     if len(value) > longest:
         rule = f"has {len(value)} entries; at most {longest} are possible"
@@ -257,7 +252,7 @@ def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Pr
 
 
 def _find_repeated(name: str, values: Sequence[str]) -> list[Problem]:
-    once = f"{name} = {toml_list(list(dict.fromkeys(values)))}"
+    once = assignment(name, list(dict.fromkeys(values)))
     repeated = [value for value, count in Counter(values).items() if count > 1]
     return [Problem(field=name, value=value, rule="is listed twice", remedy=once) for value in repeated]
 
@@ -265,8 +260,8 @@ def _find_repeated(name: str, values: Sequence[str]) -> list[Problem]:
 def _find_contradictions(values: Mapping[str, Any]) -> list[Problem]:
     reward, observed = values.get("reward"), values.get("observe_state")
     if values.get("end") is not None and isinstance(reward, str) and reward != END:
-        rule = f"says what an end is worth, which only the reward {toml_string(END)} asks for"
-        return [Problem(field="end", value=values["end"], rule=rule, remedy=f"reward = {toml_string(END)}")]
+        rule = f'values the ends of a game, which only reward = "{END}" uses'
+        return [Problem(field="end", value=values["end"], rule=rule, remedy=assignment("reward", END))]
     if not isinstance(reward, str) or not isinstance(observed, (list, tuple)) or reward not in observed:
         return []
     rest = [key for key in observed if isinstance(key, str) and key != reward]
@@ -275,6 +270,6 @@ def _find_contradictions(values: Mapping[str, Any]) -> list[Problem]:
             field="observe_state",
             value=reward,
             rule="must not contain the reward key: the agent would see its score instead of the game",
-            remedy=f"observe_state = {toml_list(rest)}",
+            remedy=assignment("observe_state", rest),
         )
     ]

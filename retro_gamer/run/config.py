@@ -27,7 +27,7 @@ from retro_gamer.games.validation import find_problems as find_metadata_problems
 from retro_gamer.hyperparameters import Hyperparameters, Setting
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import write_atomic
-from retro_gamer.run.toml import parse_toml, read_text, toml_text, update_config
+from retro_gamer.toml import edit_toml, parse_toml, read_text, to_toml
 from retro_gamer.version import __version__
 
 
@@ -44,8 +44,6 @@ def find_place(name: str, run_dir: Path) -> str:
     """Return the absolute path that `name_place` called `name`, wherever `run_dir` is now."""
     return os.path.normpath(os.path.join(os.path.realpath(run_dir), name))
 
-
-__all__ = ["RunConfig", "find_config_problems", "load_config", "update_config", "write_config"]
 
 _LARGEST_TABLE = 200
 _FIELDS = {
@@ -143,6 +141,22 @@ def load_config(run_dir: str | Path) -> RunConfig:
         created=str(values["run"].get("created", "")),
         version=str(values["run"].get("version", "")),
     )
+
+
+def update_config(run_dir: str | Path, changes: Mapping[tuple[str, ...], Any]) -> bool:
+    """Set values of config.toml, such as ``{("metadata", "character_set"): ["@"]}``; return whether any was new.
+
+    All other text stays (see `edit_toml`).
+
+    Raises:
+        ConfigurationError: if the file is not TOML.
+        OSError: if it cannot be written; the old file is then untouched.
+    """
+    path = RunDirectory.open(run_dir).config_path
+    edited = edit_toml(read_text(path), path, changes)
+    if edited is not None:
+        write_atomic(path, edited.encode("utf-8"))
+    return edited is not None
 
 
 def find_config_problems(values: Mapping[str, Any]) -> list[Problem]:
@@ -264,8 +278,8 @@ def _run_lines(config: RunConfig) -> Iterator[str]:
     yield ""
     yield "[run]"
     yield f"format_version = {FORMAT_VERSION}"
-    yield f"created = {toml_text(config.created)}"
-    yield f"version = {toml_text(config.version)}"
+    yield f"created = {to_toml(config.created)}"
+    yield f"version = {to_toml(config.version)}"
     yield ""
 
 
@@ -277,17 +291,17 @@ def _game_lines(config: RunConfig, run_dir: Path) -> Iterator[str]:
         yield '# function into a module and name it here: module = "my_game"'
         yield ""
         return
-    yield f"module = {toml_text(source.module)}"
+    yield f"module = {to_toml(source.module)}"
     if source.path is not None or source.search_path is not None:
         yield "# Relative to this directory, so that game and run can be moved together:"
     for name, place in (("path", source.path), ("search_path", source.search_path)):
         if place is not None:
-            yield f"{name} = {toml_text(name_place(place, run_dir))}"
+            yield f"{name} = {to_toml(name_place(place, run_dir))}"
     if source.factory is not None:
-        yield f"factory = {toml_text(source.factory)}"
+        yield f"factory = {to_toml(source.factory)}"
     if source.answers:
         yield "# What is answered, a line each, to what the game asks before it begins:"
-        yield f"answers = {toml_text(source.answers)}"
+        yield f"answers = {to_toml(source.answers)}"
     yield ""
 
 
@@ -300,12 +314,12 @@ def _metadata_lines(config: RunConfig, origin: str | None) -> Iterator[str]:
     characters = values.pop("character_set", None)
     for name, value in values.items():
         yield f"# {_METADATA_COMMENTS[name]}"
-        yield f"{name} = {toml_text(value)}"
+        yield f"{name} = {to_toml(value)}"
     if characters is None:
         yield f"# {_UNKNOWN_CHARACTERS}"
     else:
         yield f"# {_METADATA_COMMENTS['character_set']}"
-        yield f"character_set = {toml_text(characters)}"
+        yield f"character_set = {to_toml(characters)}"
     yield ""
 
 
@@ -318,10 +332,10 @@ def _hyperparameter_lines(config: RunConfig) -> Iterator[str]:
             yield f"\n# ---- {group} ----"
         yield f"\n# {declared.help}"
         yield f"#   {_describe(declared)}"
-        yield f"{declared.name} = {toml_text(value)}"
+        yield f"{declared.name} = {to_toml(value)}"
     yield ""
 
 
 def _describe(declared: Setting) -> str:
-    details = [declared.unit, declared.range, f"default {toml_text(declared.default)}"]
+    details = [declared.unit, declared.range, f"default {to_toml(declared.default)}"]
     return "; ".join(detail for detail in details if detail and detail != "any")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from retro_gamer.errors import RetroGamerError, StorageError, printable
+from retro_gamer.run.config import update_config
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
-from retro_gamer.run.toml import update_config
 
 
 class RunWriter(Protocol):

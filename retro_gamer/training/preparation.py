@@ -20,10 +20,9 @@ from retro_gamer.games.random_play import Discovery, discover
 from retro_gamer.games.session import GameSession, seed_generators
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import load_checkpoint, read_trained_shape
-from retro_gamer.run.config import load_config
+from retro_gamer.run.config import load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.run.snapshots import SnapshotFolder
-from retro_gamer.run.toml import update_config
 from retro_gamer.run.writer import DirectoryWriter
 from retro_gamer.training.learner_main import LearnerTask
 from retro_gamer.training.loop.checkpointing import describe_fit

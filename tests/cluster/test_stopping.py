@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 
 from retro_gamer.backends.ray.learner_process import FIGURES
-from retro_gamer.run.toml import update_config
+from retro_gamer.run.config import update_config
 from tests.cluster.nodes import S3_SECRET, Cluster, wait_until
 from tests.training.corridors import episodes_of, make_corridor_run
 

@@ -112,7 +112,7 @@ def json_module() -> Any:
         (
             {"reward": "@end", "end": {"win": 1, "otherwise": 0, "lives = 0": -1}},
             "end",
-            "never looked at",
+            "never used",
             'put "otherwise" last',
         ),
         ({"observe_state": ["lives", "lives"]}, "observe_state", "listed twice", 'observe_state = ["lives"]'),

@@ -49,7 +49,8 @@ def check(
     The game is played at random; it needs no description yet, and no change.
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
-    from retro_gamer.run.toml import place_of_description, write_description
+    from retro_gamer.games.description import complete_description, find_description_file
+    from retro_gamer.run.files import write_atomic
     from retro_gamer.training.planning.measurements import count_cpus
 
     with _progress(as_json) as report:
@@ -57,8 +58,10 @@ def check(
     written: list[str] = []
     path: Path | None = None
     if write:
-        path = place_of_description(_source_of(game))
-        written = write_description(path, done.suggested)
+        path = find_description_file(_source_of(game))
+        text, written = complete_description(path, done.suggested)
+        if written:
+            write_atomic(path, text.encode())
     if as_json:
         told = {**to_json(done), "written": None if path is None else {"path": str(path), "fields": written}}
         typer.echo(json.dumps(told, indent=2))
@@ -134,7 +137,7 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.game_rules import find_problems_against
     from retro_gamer.games.probe.findings import rank_rewards
-    from retro_gamer.games.validation import find_problems, toml_string
+    from retro_gamer.games.validation import assignment, find_problems
 
     is_whole = "actions" in described
     values = dict(described) if is_whole else {**suggested, **described}
@@ -143,7 +146,7 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
         state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
         metadata = GameMetadata.from_mapping(values, "the description")
         problems = find_problems_against(metadata, state, findings.agents)
-        reward = f"reward = {toml_string(rank_rewards(findings)[0])}"
+        reward = assignment("reward", rank_rewards(findings)[0])
         problems = [dataclasses.replace(p, remedy=reward) if p.field == "reward" else p for p in problems]
     return problems if is_whole else [problem for problem in problems if problem.field in described]
 
@@ -165,8 +168,8 @@ def _complete(
 
 def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> list[str]:
     """Return what to type next."""
-    from retro_gamer.games.loading.pyproject import SECTION
-    from retro_gamer.run.toml import toml_text
+    from retro_gamer.games.loading.find import SECTION
+    from retro_gamer.toml import to_toml
 
     typed = shlex.quote(game)
     create = ["Next:", "", f"    retro-gamer create --game {typed} --output runs/{_run_name(done.game)}"]
@@ -177,7 +180,7 @@ def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> li
         return [what, "", *create]
     if not done.suggested:
         return create
-    lines = [f"    {name} = {toml_text(value)}" for name, value in done.suggested.items()]
+    lines = [f"    {name} = {to_toml(value)}" for name, value in done.suggested.items()]
     return [
         "The description could be completed so:" if done.described else "A description could be:",
         "",

@@ -11,7 +11,8 @@ import typer
 
 from retro_gamer.cli.commands.options import Debug, with_setting_options
 from retro_gamer.errors import ConfigurationError, Problem, printable
-from retro_gamer.hyperparameters import SETTINGS, toml_value
+from retro_gamer.hyperparameters import SETTINGS
+from retro_gamer.toml import to_toml
 
 if TYPE_CHECKING:
     from retro_gamer.driver.creation import CreatedRun
@@ -95,7 +96,7 @@ def _facts(created: CreatedRun) -> list[tuple[str, str]]:
         facts.append(("also seen", ", ".join(metadata.observe_state)))
     facts.append(("episodes", str(config.hyperparameters.training_episodes)))
     changed = [
-        f"{declared.name} = {toml_value(value)} (default {toml_value(declared.default)})"
+        f"{declared.name} = {to_toml(value)} (default {to_toml(declared.default)})"
         for declared, value in config.hyperparameters.items()
         if value != declared.default
     ]

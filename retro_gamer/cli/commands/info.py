@@ -15,10 +15,11 @@ import typer
 
 from retro_gamer.cli.commands.options import Debug, RunDir
 from retro_gamer.errors import printable
-from retro_gamer.hyperparameters import SETTINGS, toml_value
+from retro_gamer.hyperparameters import SETTINGS
 from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import FINAL, CheckpointFile, RunDirectory
 from retro_gamer.run.log import EpisodeLine, TrainingLog, format_episode
+from retro_gamer.toml import to_toml
 
 RECENT_EPISODES = 100
 NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"
@@ -139,9 +140,9 @@ def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:
             group = declared.group
             yield f"  {group}"
         if name in report["changed"]:
-            yield f"  * {name:<26} {toml_value(value)} (default {toml_value(declared.default)})"
+            yield f"  * {name:<26} {to_toml(value)} (default {to_toml(declared.default)})"
         else:
-            yield f"    {name:<26} {toml_value(value)}"
+            yield f"    {name:<26} {to_toml(value)}"
 
 
 def _training_lines(training: dict[str, Any]) -> Iterator[str]:
@@ -182,7 +183,7 @@ def _next_steps(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else toml_value(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else to_toml(value)
 
 
 def _date(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from retro_gamer.hyperparameters import SETTINGS, Setting, toml_value
+from retro_gamer.hyperparameters import SETTINGS, Setting
+from retro_gamer.toml import to_toml
 
 
 @dataclasses.dataclass
@@ -66,7 +67,7 @@ def _make_parameter(declared: Setting) -> inspect.Parameter:
 def describe_values(declared: Setting) -> str:
     """Return unit, range and default of a hyperparameter in words."""
     permitted = "" if declared.kind is bool or declared.choices else declared.range
-    parts = [declared.unit, permitted, f"default {toml_value(declared.default)}"]
+    parts = [declared.unit, permitted, f"default {to_toml(declared.default)}"]
     return "; ".join(part for part in parts if part)
 
 

@@ -1,4 +1,4 @@
-"""Finding where a game is, from what the user typed: a dotted module, a file or a folder."""
+"""Find a game, given as a dotted module, a file or a folder, and the pyproject.toml section that describes it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,55 @@ import difflib
 import importlib.util
 import os
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, quoted
+from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError, Problem, printable, quoted
 from retro_gamer.games.loading.failures import describe_failure
-from retro_gamer.games.loading.pyproject import find_section
+from retro_gamer.toml import read_toml
+
+SECTION = "tool.retro-gamer"
+_LIBRARY_FOLDERS = ("site-packages", "dist-packages")
+
+
+def folders_above(folder: Path) -> Iterator[Path]:
+    """Yield `folder` and its parents, up to but without a folder of installed packages."""
+    folder = Path(os.path.abspath(folder))
+    for candidate in (folder, *folder.parents):
+        if candidate.name in _LIBRARY_FOLDERS:
+            return
+        yield candidate
+
+
+def find_section(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the nearest pyproject.toml in or above `folder` that has our section, and the section.
+
+    Raises:
+        ConfigurationError: for a file on the way that is not TOML, or whose section is not a table.
+    """
+    for candidate in folders_above(folder):
+        path = candidate / "pyproject.toml"
+        if path.is_file():
+            section = read_section(path)
+            if section is not None:
+                return path, section
+    return None
+
+
+def read_section(path: Path) -> dict[str, Any] | None:
+    """Return our section of one pyproject.toml, or None."""
+    tool = read_toml(path).get("tool")
+    if not isinstance(tool, dict) or "retro-gamer" not in tool:
+        return None
+    section = tool["retro-gamer"]
+    if isinstance(section, dict):
+        return section
+    rule = "must be a table of fields, not a single value"
+    raise ConfigurationError([Problem(field=SECTION, value=section, rule=rule, remedy=f"[{SECTION}]")], str(path))
+
 
 FACTORY_NAME = "create_game"
 _USUAL_NAMES = ("__init__", "main", "game", "__main__")

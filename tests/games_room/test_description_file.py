@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ConfigurationError, UsageError
+from retro_gamer.games.description import complete_description, find_description_file
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.run.toml import place_of_description, write_description
 
 VALUES = {"actions": ["KEY_UP", " "], "reward": "score", "character_set": ["\\", '"', "█"], "spatial": True}
+
+
+def write_description(path: Path, values: dict[str, object]) -> list[str]:
+    text, names = complete_description(path, values)
+    path.write_bytes(text.encode())
+    return names
+
+
 PROJECT = """\
 # my project
 [project]
@@ -66,10 +74,10 @@ def test_the_place_is_the_file_that_has_the_section_or_the_one_beside_the_game(t
     (tmp_path / "game" / "main.py").write_text("")
     source = find_source(str(tmp_path / "game" / "main.py"))
     above = tmp_path / "pyproject.toml"
-    assert place_of_description(source) == tmp_path / "game" / "pyproject.toml"
+    assert find_description_file(source) == tmp_path / "game" / "pyproject.toml"
     above.write_text('[project]\nname = "x"\n')
-    assert place_of_description(source) == tmp_path / "game" / "pyproject.toml"
+    assert find_description_file(source) == tmp_path / "game" / "pyproject.toml"
     above.write_text("[tool.retro-gamer]\n")
-    assert place_of_description(source) == above
-    with pytest.raises(UsageError, match="is installed"):
-        place_of_description(find_source("retro.examples.virus"))
+    assert find_description_file(source) == above
+    with pytest.raises(UsageError, match="is an installed package"):
+        find_description_file(find_source("retro.examples.virus"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.games.loading.pyproject import find_section, folders_above, read_section
+from retro_gamer.games.loading.find import find_section, folders_above, read_section
 
 SECTION = '[tool.retro-gamer]\nreward = "score"\n'
 

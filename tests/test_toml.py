@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.run.toml import parse_toml, read_text, toml_text
+from retro_gamer.toml import parse_toml, read_text, read_toml, to_toml
 
 
 @pytest.mark.parametrize(
@@ -26,18 +26,22 @@ from retro_gamer.run.toml import parse_toml, read_text, toml_text
         ([1, 2], "[1, 2]"),
         ("█", '"█"'),
         ("\x1b\n", '"\\u001b\\n"'),
+        ("\x7f\x9b\u202e", '"\\u007f\\u009b\\u202e"'),
+        ("👩\u200d🚀", '"👩\u200d🚀"'),
+        ("\U000e0001", '"\\U000e0001"'),
+        ({"you win": 1, "a-b": "c"}, '{ "you win" = 1, a-b = "c" }'),
     ],
 )
 def test_values_are_spelled_as_toml_reads_them(value: object, text: str) -> None:
-    assert toml_text(value) == text  # type: ignore[arg-type]
+    assert to_toml(value) == text  # type: ignore[arg-type]
     read = tomllib.loads(f"x = {text}")["x"]
     assert read == (list(value) if isinstance(value, tuple) else value)
 
 
 @pytest.mark.parametrize("number", [math.pi, 1 / 3, 1e-300, 5e-324, 1.7976931348623157e308, -0.1])
 def test_no_digit_of_a_number_is_lost(number: float) -> None:
-    assert "e" not in toml_text(number)
-    assert tomllib.loads(f"x = {toml_text(number)}")["x"] == number
+    assert "e" not in to_toml(number)
+    assert tomllib.loads(f"x = {to_toml(number)}")["x"] == number
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
@@ -84,3 +88,8 @@ def test_a_file_nested_thousands_deep_is_refused_cleanly(text: str) -> None:
 def test_an_enormous_number_is_refused_cleanly() -> None:
     with pytest.raises(ConfigurationError, match="is not TOML"):
         parse_toml("a = " + "9" * 10_000, Path("config.toml"))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        read_toml(tmp_path / "missing.toml")
