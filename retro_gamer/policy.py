@@ -21,7 +21,7 @@ from retro_gamer.games.session import GameSession, seed_generators, unseed_gener
 from retro_gamer.games.validation import is_board_size
 from retro_gamer.learning.checkpoint import MISFITS, load_checkpoint, make_damaged, read_trained_shape
 from retro_gamer.learning.inference import InferenceNetwork
-from retro_gamer.learning.losses import unsquash
+from retro_gamer.learning.step import unsquash
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from retro_gamer.learning.learner import Learner
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 
 
 def count_update_flops(learner: Learner, batch: Batch) -> int:

@@ -28,10 +28,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
 from retro_gamer.features.extractor import see
+from retro_gamer.learning import set_threads
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import EagerStep
-from retro_gamer.learning.threads import set_threads
 from retro_gamer.training.planning.measurements import count_cpus
 from retro_gamer.training.planning.run_spec import RunSpec
 

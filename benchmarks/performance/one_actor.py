@@ -18,7 +18,7 @@ from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.work import SNAKE, make_learner, making_work
 from retro_gamer.acting.actor import Grant
 from retro_gamer.games.loading.keys import make_keystroke
-from retro_gamer.learning.threads import set_threads
+from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
 

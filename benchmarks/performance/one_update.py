@@ -17,7 +17,7 @@ from benchmarks.machine import measure_gflops
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.flops import count_update_flops
 from benchmarks.performance.work import SNAKE, make_learner, making_work, play_blocks
-from retro_gamer.learning.threads import set_threads
+from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.allocation import most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
 from retro_gamer.training.planning.run_spec import RunSpec

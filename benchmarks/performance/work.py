@@ -14,7 +14,7 @@ from retro_gamer.acting.actor import Grant
 from retro_gamer.driver.creation import create_run
 from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.learning.learner import Learner
-from retro_gamer.replay.transition import Batch, Block
+from retro_gamer.replay.transitions import Batch, Block
 from retro_gamer.run.config import update_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.planning.run_spec import RunSpec

@@ -8,7 +8,7 @@ from retro_gamer.features.extractor import FeatureBatch, make_extractor, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
-from retro_gamer.replay.transition import Block
+from retro_gamer.replay.transitions import Block
 from retro_gamer.training.planning.run_spec import RunSpec
 
 OVERHEAD_BYTES = 1024 * 1024

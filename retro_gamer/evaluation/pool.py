@@ -17,7 +17,7 @@ from retro_gamer.evaluation.statistics import Evaluation, GameResult, character_
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.session import GameSession
-from retro_gamer.learning.threads import set_threads
+from retro_gamer.learning import set_threads
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 
 CHARACTER_STATISTICS = 4
 """Per character: present or not, how many (log), and the mean offset (x, y) from the player or the centre."""

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from retro_gamer.features.extractor import FeatureBatch
-from retro_gamer.learning import losses
-from retro_gamer.learning.losses import SQUEEZE
-from retro_gamer.learning.step import StepFigures, UpdateContext
+from retro_gamer.learning import step as losses
+from retro_gamer.learning.step import SQUEEZE, StepFigures, UpdateContext
 
 WARM_STEPS = 3
 """Before recording: what is loaded or tuned at an operation's first use must not be recorded."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.cnn import make_network
+from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.optimizer import FlatParameters
 
 

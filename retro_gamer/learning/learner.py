@@ -12,14 +12,14 @@ import torch
 from retro_gamer.features.extractor import FeatureBatch, see
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning import tiny_numbers_are_zero
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.inference import Weights
+from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.networks.base import QNetwork, grow_tensor
-from retro_gamer.learning.networks.cnn import make_network
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
 from retro_gamer.learning.step import EagerStep, Step, UpdateContext
-from retro_gamer.learning.threads import tiny_numbers_are_zero
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 
 NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
 

@@ -10,8 +10,9 @@ from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.networks.base import QNetwork
-from retro_gamer.learning.networks.cnn import BoardCNN, EgocentricCNN, SpatialNetwork
+from retro_gamer.learning.networks.base import QNetwork, SpatialNetwork
+from retro_gamer.learning.networks.board import BoardCNN
+from retro_gamer.learning.networks.egocentric import EgocentricCNN
 
 
 def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:

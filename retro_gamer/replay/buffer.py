@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retro_gamer.replay.samplers import Priorities, RareExperiences
-from retro_gamer.replay.storage import ObservationRows, TransitionRing, Transitions
-from retro_gamer.replay.transition import Batch, Block
+from retro_gamer.replay.transitions import Batch, Block, ObservationRows, TransitionRing, Transitions
 
 STATE_VERSION = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retro_gamer.replay.storage import TransitionRing
+from retro_gamer.replay.transitions import TransitionRing
 
 BRANCHES = 16
 """Children of a node. Wide nodes need few levels, and numpy's cost here is per level, not per number."""

@@ -14,10 +14,10 @@ from retro_gamer.features.spec import NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning import set_threads
 from retro_gamer.learning.checkpoint import MISFITS, make_damaged
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
-from retro_gamer.learning.threads import set_threads
 from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop.backend import Backend, WorkerPool
 from retro_gamer.training.loop.checkpointing import LearnerRecorder

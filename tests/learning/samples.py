@@ -9,7 +9,7 @@ import numpy as np
 
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 
 SMALL = NetworkSpec(
     height=4,

@@ -15,8 +15,8 @@ from retro_gamer.acting.actor import Actor, Episode, Grant, Report
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning.learner import Learner
-from retro_gamer.learning.losses import squash, unsquash
-from retro_gamer.replay.transition import Block
+from retro_gamer.learning.step import squash, unsquash
+from retro_gamer.replay.transitions import Block
 from tests.learning.samples import make_settings
 from tests.learning.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
 

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from retro_gamer.features.extractor import see
-from retro_gamer.learning.networks.base import QNetwork
-from retro_gamer.learning.networks.cnn import make_network
-from retro_gamer.learning.networks.manual_gradients import gradient_of_rows, lay_tables, take_tables
+from retro_gamer.learning.networks import make_network
+from retro_gamer.learning.networks.base import QNetwork, gradient_of_rows, lay_tables, take_tables
 from retro_gamer.learning.optimizer import FlatParameters
 from tests.learning.samples import make_batch, make_small_spec
 

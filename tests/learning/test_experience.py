@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from retro_gamer.acting.rollout import RolloutBuilder
-from retro_gamer.learning.losses import squash, unsquash
-from retro_gamer.replay.transition import Block
+from retro_gamer.learning.step import squash, unsquash
+from retro_gamer.replay.transitions import Block
 
 GAMMA = 0.9
 SHAPE = (2, 3, 1)

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional
 
 from retro_gamer.learning.learner import NETWORKS, Learner, grow_learner_state
-from retro_gamer.learning.losses import squash, unsquash
-from retro_gamer.learning.networks.cnn import make_network
+from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.optimizer import MOMENTS
-from retro_gamer.replay.transition import Batch
+from retro_gamer.learning.step import squash, unsquash
+from retro_gamer.replay.transitions import Batch
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
 
 KINDS: dict[str, dict[str, Any]] = {

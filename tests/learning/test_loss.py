@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from retro_gamer.learning.losses import (
+from retro_gamer.learning.step import (
     double_q_errors,
     huber_gradient,
     initial_priorities,

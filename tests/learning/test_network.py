@@ -19,15 +19,11 @@ from retro_gamer.features.extractor import (
     character_statistics,
 )
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import FlatMLP
-from retro_gamer.learning.networks.cnn import (
-    CHANNELS,
-    FIRST_CHANNELS,
-    BoardCNN,
-    EgocentricCNN,
-    SpatialNetwork,
-    make_network,
-)
+from retro_gamer.learning.networks import make_network
+from retro_gamer.learning.networks.base import CHANNELS, FIRST_CHANNELS, SpatialNetwork
+from retro_gamer.learning.networks.board import BoardCNN
+from retro_gamer.learning.networks.egocentric import EgocentricCNN
+from retro_gamer.learning.networks.flat import FlatMLP
 from tests.learning.samples import make_boards, make_small_spec
 
 KINDS = {

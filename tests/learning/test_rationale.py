@@ -6,7 +6,7 @@ import pytest
 
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.learning.networks.cnn import make_network
+from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.rationale import describe_network
 from tests.learning.samples import make_settings
 

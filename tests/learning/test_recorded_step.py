@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from retro_gamer.learning import cuda_graph_step as tensor_loss
-from retro_gamer.learning import losses as loss
+from retro_gamer.learning import step as loss
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep, Staging
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import EagerStep

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from retro_gamer.learning.threads import set_threads
+from retro_gamer.learning import set_threads
 
 
 def test_set_threads_sets_at_least_one() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retro_gamer.replay.buffer import ReplayBuffer
-from retro_gamer.replay.transition import Block
+from retro_gamer.replay.transitions import Block
 
 HEIGHT, WIDTH, N_STATE = 2, 3, 1
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retro_gamer.replay.transition import Block
+from retro_gamer.replay.transitions import Block
 from tests.replay.blocks import chain, changed, make_block
 
 

@@ -10,7 +10,7 @@ import pytest
 from retro_gamer.replay import buffer as buffer_module
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.samplers import SMALLEST_ERROR
-from retro_gamer.replay.transition import Batch, Block
+from retro_gamer.replay.transitions import Batch, Block
 from tests.replay.blocks import HEIGHT, WIDTH, chain, changed, make_block, make_buffer
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from retro_gamer.replay.n_step import REWARD_LIMIT, n_step_transitions
+from retro_gamer.acting.rollout import REWARD_LIMIT, n_step_transitions
 
 
 class Expected(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.samplers import TAIL, RareExperiences, find_rare
-from retro_gamer.replay.storage import TransitionRing, Transitions
+from retro_gamer.replay.transitions import TransitionRing, Transitions
 from tests.replay.blocks import chain, make_buffer
 
 

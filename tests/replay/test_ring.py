@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.replay.storage import read_ring, write_ring
+from retro_gamer.replay.transitions import read_ring, write_ring
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retro_gamer.replay.storage import ObservationRows
+from retro_gamer.replay.transitions import ObservationRows
 from tests.replay.blocks import chain
 
 

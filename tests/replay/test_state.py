@@ -10,7 +10,7 @@ import pytest
 
 from retro_gamer.replay import buffer as buffer_module
 from retro_gamer.replay.buffer import ReplayBuffer
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 from tests.replay.blocks import chain, make_buffer
 from tests.replay.test_buffer import random_block
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.replay.storage import TransitionRing, Transitions
+from retro_gamer.replay.transitions import TransitionRing, Transitions
 
 
 def _append(ring: TransitionRing, first: list[int], next: list[int]) -> None:

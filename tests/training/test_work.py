@@ -15,7 +15,7 @@ from retro_gamer.games.loading.find import GameSource
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS
-from retro_gamer.replay.transition import Block
+from retro_gamer.replay.transitions import Block
 from retro_gamer.run.config import load_config
 from retro_gamer.training.planning.run_spec import MOST_SPARE_ROWS, SHORT_GRANT_UPDATES, RunSpec, share_of_spare_rows
 from tests.training.corridors import CORRIDOR, make_corridor_run

@@ -19,9 +19,9 @@ from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import is_library
 from retro_gamer.games.loading.sandbox import stay_in_scratch
 from retro_gamer.games.loading.watchdog import Watchdog
+from retro_gamer.learning import set_threads
 from retro_gamer.learning.inference import Weights
-from retro_gamer.learning.threads import set_threads
-from retro_gamer.replay.transition import Block
+from retro_gamer.replay.transitions import Block
 from retro_gamer.training.planning.run_spec import RunSpec
 
 _LARGEST = 100_000

@@ -45,7 +45,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     from retro_gamer.cli.display.play_screen import Show
     from retro_gamer.games.loading.launcher import load_factory
     from retro_gamer.games.session import GameSession
-    from retro_gamer.learning.threads import set_threads
+    from retro_gamer.learning import set_threads
     from retro_gamer.policy import TrainedPolicy
     from retro_gamer.run.config import load_config
 

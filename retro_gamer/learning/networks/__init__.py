@@ -1,1 +1,16 @@
-"""The Q-networks and their gradients."""
+"""The Q-networks, and which one a spec asks for."""
+
+from __future__ import annotations
+
+from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.learning.networks.base import QNetwork
+from retro_gamer.learning.networks.board import BoardCNN
+from retro_gamer.learning.networks.egocentric import EgocentricCNN
+from retro_gamer.learning.networks.flat import FlatMLP
+
+
+def make_network(spec: NetworkSpec) -> QNetwork:
+    """Return the network for `spec`, its weights drawn from torch's global generator."""
+    if not spec.spatial:
+        return FlatMLP(spec)
+    return EgocentricCNN(spec) if spec.has_player else BoardCNN(spec)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import itertools
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.features.extractor import Features, make_extractor
+from retro_gamer.features.extractor import CHARACTER_STATISTICS, LOCATION_FEATURES, Features, make_extractor
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.manual_gradients import backward_layers, forward_layers, gradient_of, pass_relu
+
+FIRST_CHANNELS = 16
+CHANNELS = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,72 +139,107 @@ def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions + spec.dueling))
 
 
-class FlatMLP(QNetwork):
-    """The non-spatial network: a plain MLP over the one-hot board, laid out [H, W, C], and the state values.
+class SpatialNetwork(QNetwork):
+    """Base of the two: a scene of `n_scene` features, beside it the summary of the board, and the head."""
 
-    Nearly all inputs are zero, so the first layer adds up the weight rows of the cells that are not empty.
+    head: nn.Sequential
+    head_layers: list[nn.Linear]
+    n_scene: int
+
+    def _add_head(self, n_scene: int) -> None:
+        """Add the last part, after the layers of the scene."""
+        spec = self.spec
+        self.n_scene = n_scene
+        self.head = make_head(
+            n_scene + spec.n_characters * CHARACTER_STATISTICS + LOCATION_FEATURES + spec.n_state, spec
+        )
+        self.head_layers = linear_layers(self.head)
+
+    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] from what the head gives."""
+        return duel(outputs) if self.spec.dueling else outputs
+
+    def _head_axis(self) -> dict[str, CharacterAxis]:
+        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=CHARACTER_STATISTICS)}
+
+
+def gradient_of(parameter: torch.Tensor) -> torch.Tensor:
+    """Return the gradient that a parameter has."""
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def forward_layers(layers: Sequence[nn.Linear], x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Return what goes into each layer, [B, F] each, and what comes out of the last; ReLU stands between layers."""
+    inputs = [x]
+    for layer in layers[:-1]:
+        inputs.append(functional.linear(inputs[-1], layer.weight, layer.bias).relu_())
+    return inputs, functional.linear(inputs[-1], layers[-1].weight, layers[-1].bias)
+
+
+def backward_layers(
+    layers: Sequence[nn.Linear], inputs: Sequence[torch.Tensor], gradient: torch.Tensor
+) -> torch.Tensor:
+    """Set the gradients of layers for the first boards of a forward pass, as many as `gradient` has rows.
+
+    Return the gradient of what went into the first layer.
     """
+    n_boards = len(gradient)
+    for i in range(len(layers) - 1, -1, -1):
+        into = inputs[i][:n_boards]
+        gradient = backward_linear(layers[i], into, gradient)
+        if i:
+            pass_relu(gradient, into)
+    return gradient
 
-    has_fixed_shapes = False
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__(spec)
-        n_inputs = spec.height * spec.width * spec.n_characters
-        n_out = spec.layer_size if spec.n_layers else spec.n_actions
-        bound = 1 / math.sqrt(max(1, n_inputs + spec.n_state))
-        self.cells = nn.Parameter(torch.empty(n_inputs, n_out).uniform_(-bound, bound))
-        self.values = nn.Parameter(torch.empty(spec.n_state, n_out).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_out).uniform_(-bound, bound))
-        rest: list[nn.Module] = []
-        if spec.n_layers:
-            rest = [nn.ReLU()]
-            for _ in range(spec.n_layers - 1):
-                rest += [nn.Linear(spec.layer_size, spec.layer_size), nn.ReLU()]
-            rest.append(nn.Linear(spec.layer_size, spec.n_actions))
-        self.rest = nn.Sequential(*rest)
-        self._layers = linear_layers(self.rest)
+def backward_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Set the gradients of one layer; return that of its input [B, F_in] from that of its output [B, F_out]."""
+    torch.mm(gradient.t(), x, out=gradient_of(layer.weight))
+    torch.sum(gradient, 0, out=gradient_of(layer.bias))
+    return gradient @ layer.weight
 
-    def character_axes(self) -> dict[str, CharacterAxis]:
-        """Return the axis of the first layer: its rows are laid out [H * W, C]."""
-        return {"cells": CharacterAxis(dim=0, before=self.spec.height * self.spec.width)}
 
-    def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-        """Return the two halves of the boards: the rows of the first end where the second's begin."""
-        rows, starts, state = prepared
-        n_first = len(starts) // 2
-        middle = int(starts[n_first])
-        first = (rows[:middle], starts[:n_first], state[:n_first])
-        return first, (rows[middle:], starts[n_first:] - middle, state[n_first:])
+def duel(outputs: torch.Tensor) -> torch.Tensor:
+    """Return Q-values [B, A] from [B, 1 + A]: what the board is worth, and how far each action is above their mean.
 
-    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A]."""
-        q: torch.Tensor = self.rest(self._first(*prepared))
-        return q
+    Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning", equation 9.
+    """
+    advantages = outputs[:, 1:]
+    return outputs[:, :1] + (advantages - advantages.mean(1, keepdim=True))
 
-    def _first(self, rows: torch.Tensor, starts: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Return what the first layer gives [B, layer_size], before its ReLU."""
-        return functional.embedding_bag(rows, self.cells, starts, mode="sum") + state @ self.values + self.bias
 
-    @torch.no_grad()
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
-        """Return the values, as the base does, in one pass over both ends."""
-        q = self._first(*prepared)
-        inputs: list[torch.Tensor] = []
-        if self._layers:
-            inputs, q = forward_layers(self._layers, q.relu_())
-        q_tm1, q_t = q.chunk(2)
-        return ForwardPass(q_tm1=q_tm1, q_t=q_t, kept=(prepared, inputs))
+def backward_duel(gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of what went into `duel` [B, 1 + A] from that of the Q-values [B, A]."""
+    return torch.cat([gradient.sum(1, keepdim=True), gradient - gradient.mean(1, keepdim=True)], dim=1)
 
-    @torch.no_grad()
-    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
-        """Set the gradients, written out."""
-        (rows, starts, state), inputs = valued.kept
-        n_boards = len(gradient)
-        if self._layers:
-            gradient = pass_relu(backward_layers(self._layers, inputs, gradient), inputs[0][:n_boards])
-        n_rows = starts[1 : n_boards + 1] - starts[:n_boards]
-        each = gradient.repeat_interleave(n_rows, dim=0)
-        # Only these rows have a gradient: a whole one, made to be added to zeros, takes three times as long.
-        gradient_of(self.cells).index_add_(0, rows[: len(each)], each)
-        torch.mm(state[:n_boards].t(), gradient, out=gradient_of(self.values))
-        torch.sum(gradient, 0, out=gradient_of(self.bias))
+
+def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Take the gradient of a ReLU's output back to its input, in place."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+    return gradient
+
+
+def lay_tables(weights: torch.Tensor) -> torch.Tensor:
+    """Return tables [T * (C + 2), F], one after the other, whose row `code` is what a cell of that code weighs.
+
+    `weights` [T, C + 1, F] begin with the outside, whose code is the last; an empty cell, code 0, weighs nothing.
+    """
+    return torch.cat([torch.zeros_like(weights[:, :1]), weights[:, 1:], weights[:, :1]], dim=1).flatten(0, 1)
+
+
+def take_tables(tables: torch.Tensor, into: torch.Tensor) -> None:
+    """Put the gradient of tables [T * (C + 2), F] into that of the weights [T, C + 1, F] they were laid from."""
+    tables = tables.view(len(into), -1, into.shape[2])
+    into[:, 1:] = tables[:, 1:-1]
+    into[:, 0] = tables[:, -1]
+
+
+def gradient_of_rows(rows: torch.Tensor, n_rows: int, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient [R, F] of a small table of which sums of `rows` int32 [N, K] were taken, all K different.
+
+    It is the product of the one-hot rows, which on a small table is quicker than to add one by one.
+    """
+    one_hot = gradient.new_zeros(len(rows), n_rows)
+    one_hot.scatter_(1, rows.long(), 1.0)
+    return one_hot.t() @ gradient

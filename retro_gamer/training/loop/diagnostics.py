@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.losses import squash
+from retro_gamer.learning.step import squash
 from retro_gamer.training.loop.schedules import epsilon_after, share_of_exploration
 
 CHECK_EPISODES = 100

@@ -17,9 +17,9 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.probe.findings import ProbeFindings
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning import set_threads
 from retro_gamer.learning.learner import Learner
-from retro_gamer.learning.threads import set_threads
-from retro_gamer.replay.transition import Batch
+from retro_gamer.replay.transitions import Batch
 from retro_gamer.training.planning.allocation import ServiceTimes, most_learner_threads
 from retro_gamer.training.planning.run_spec import RunSpec
 

@@ -1,7 +1,4 @@
-"""The spatial networks: one that sees the board from where the player stands, and one that sees all of it.
-
-Both are CNNs whose features meet, in the head, a summary of the whole board and the state values.
-"""
+"""The network that sees the board from where the player stands."""
 
 from __future__ import annotations
 
@@ -11,22 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from retro_gamer.features.extractor import (
-    ADJACENT_RADIUS,
-    BLOCK,
-    CHARACTER_STATISTICS,
-    KERNEL,
-    LOCATION_FEATURES,
-    BoardExtractor,
-    EgocentricExtractor,
-)
+from retro_gamer.features.extractor import ADJACENT_RADIUS, BLOCK, KERNEL, EgocentricExtractor
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import CharacterAxis, FlatMLP, ForwardPass, QNetwork, linear_layers, make_head
-from retro_gamer.learning.networks.manual_gradients import (
+from retro_gamer.learning.networks.base import (
+    CHANNELS,
+    FIRST_CHANNELS,
+    CharacterAxis,
+    ForwardPass,
+    SpatialNetwork,
     backward_duel,
     backward_layers,
     backward_linear,
-    duel,
     forward_layers,
     gradient_of,
     gradient_of_rows,
@@ -35,40 +27,7 @@ from retro_gamer.learning.networks.manual_gradients import (
     take_tables,
 )
 
-FIRST_CHANNELS = 16
-CHANNELS = 32
 ADJACENT_CHANNELS = 8
-
-
-def make_network(spec: NetworkSpec) -> QNetwork:
-    """Return the network for `spec`, its weights drawn from torch's global generator."""
-    if not spec.spatial:
-        return FlatMLP(spec)
-    return EgocentricCNN(spec) if spec.has_player else BoardCNN(spec)
-
-
-class SpatialNetwork(QNetwork):
-    """Base of the two: a scene of `n_scene` features, beside it the summary of the board, and the head."""
-
-    head: nn.Sequential
-    head_layers: list[nn.Linear]
-    n_scene: int
-
-    def _add_head(self, n_scene: int) -> None:
-        """Add the last part, after the layers of the scene."""
-        spec = self.spec
-        self.n_scene = n_scene
-        self.head = make_head(
-            n_scene + spec.n_characters * CHARACTER_STATISTICS + LOCATION_FEATURES + spec.n_state, spec
-        )
-        self.head_layers = linear_layers(self.head)
-
-    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A] from what the head gives."""
-        return duel(outputs) if self.spec.dueling else outputs
-
-    def _head_axis(self) -> dict[str, CharacterAxis]:
-        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=CHARACTER_STATISTICS)}
 
 
 class EgocentricCNN(SpatialNetwork):
@@ -168,39 +127,3 @@ class EgocentricCNN(SpatialNetwork):
         to_kinds = pass_relu(gradient_of_rows(cells, n_kinds, to_near.reshape(-1, ADJACENT_CHANNELS)), kinds)
         take_tables(to_kinds, gradient_of(self.near.weight).t()[None])
         torch.sum(to_kinds, 0, out=gradient_of(self.near.bias))
-
-
-class BoardCNN(SpatialNetwork):
-    """A CNN over the whole board, for games without a player, reduced to at most LARGEST_SCENE cells a side."""
-
-    look: BoardExtractor
-
-    def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__(spec)
-        rows, columns = (math.ceil(size / self.look.reduction) for size in (spec.height, spec.width))
-        self.scene, n_scene = _make_scene_layers(spec.n_characters + 1, rows, columns)
-        self._add_head(n_scene)
-
-    def character_axes(self) -> dict[str, CharacterAxis]:
-        """Return the axes: input channels of the first convolution, the summary's columns of the head."""
-        return {"scene.0.weight": CharacterAxis(dim=1, offset=1), **self._head_axis()}
-
-    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A]."""
-        one_hot, aside = prepared
-        return self._finish(self.head(torch.cat([self.scene(one_hot).flatten(1), aside], dim=1)))
-
-
-def _halved(side: int) -> int:
-    return math.ceil(side / 2)
-
-
-def _make_scene_layers(n_channels: int, rows: int, columns: int) -> tuple[nn.Sequential, int]:
-    """Return convolutions that halve the scene until it is at most 8 cells a side, and the features they give."""
-    layers: list[nn.Module] = []
-    n_in, n_out = n_channels, FIRST_CHANNELS
-    while not layers or max(rows, columns) > 8:
-        layers += [nn.Conv2d(n_in, n_out, KERNEL, stride=2, padding=KERNEL // 2), nn.ReLU()]
-        rows, columns = _halved(rows), _halved(columns)
-        n_in, n_out = n_out, CHANNELS
-    return nn.Sequential(*layers), n_in * rows * columns
