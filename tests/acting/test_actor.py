@@ -17,8 +17,8 @@ from retro_gamer.games.session import GameSession
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import squash, unsquash
 from retro_gamer.replay.transitions import Block
+from tests.acting.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
 from tests.learning.samples import make_settings
-from tests.learning.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
 
 
 class Stage:
