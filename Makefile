@@ -1,6 +1,9 @@
 # Two commands need nothing on the machine but Python 3.11+ and make:
 #   make demo    set up, then create and train a Snake run for a few minutes
 #   make test    set up, then pass every test
+# For those who change the code, see CONTRIBUTING.md:
+#   make check      everything that must pass: format, lint, types, docs, tests (each is a target of its own)
+#   make coverage   the tests without Ray, and how many lines of the package they run
 PYTHON ?= python3
 VENV ?= .venv
 # Two more measure, see benchmarks/README.md (PART=NAME for one part, LIST=1 for a list, OPTIONS for the rest):
@@ -20,7 +23,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: setup demo test check bench learn soak clean
+COVERED := tests --ignore=tests/backends/ray --ignore=tests/cluster --ignore=tests/test_docs.py
+
+.PHONY: setup demo test format lint types docs coverage check bench learn soak clean
 
 setup: $(READY)
 
@@ -41,11 +46,28 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-check: $(READY)
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+docs: $(READY)
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "docs/_build/index.html"
+
+# A process started by a test is not measured, so the tests that start Ray add time and no lines.
+coverage: $(READY)
+	$(BIN)/coverage run -m pytest $(COVERED)
+	$(BIN)/coverage report
+
+# Quick checks first; the tests run once.
+check: lint types docs test
 
 MEASURE = $(if $(LIST),--list) $(if $(PART),--part '$(PART)') $(OPTIONS)
 
