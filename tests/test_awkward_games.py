@@ -91,10 +91,10 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
         str(folder), turns=250, seconds=0.6, seed=SEED, n_processes=0, report=quietly, with_cost=False
     )  # fmt: skip
     if name != "threads":  # whose best candidate depends on the clock
-        assert checked.suggested["reward"] == REWARDS[name]
+        assert checked.proposed["reward"] == REWARDS[name]
     assert checked.findings.turns > 0
     path = folder / "pyproject.toml"
-    path.write_text(complete_description(path, checked.suggested)[0])
+    path.write_text(complete_description(path, checked.proposed)[0])
 
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, SETTINGS)

@@ -104,7 +104,7 @@ def test_sigterm_is_status_143(tmp_path: Path) -> None:
     training = Training(make_run(tmp_path, **ENDLESS), "--actors", "0")
     training.read_until("episode ")
     assert training.end(signal.SIGTERM) == 143, training.shown
-    assert "Go on:" in training.shown
+    assert "Continue:" in training.shown
     assert training.run.checkpoints()[-1].episode == training.episodes()
 
 

@@ -1,6 +1,6 @@
-"""What people type. The only room that prints or exits.
+"""The command line: the only part of the package that prints or exits.
 
-Nothing heavy is imported until a command needs it, so that ``--help`` answers at once.
+Modules that take long to import are imported inside the commands that need them, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -10,19 +10,27 @@ import io
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-from retro_gamer.cli.app import PROGRAM, Invocation, make_app
+import typer
+from typer.core import TyperGroup
+
+from retro_gamer.cli.commands.options import Debug, Invocation
 from retro_gamer.errors import RetroGamerError, printable
+from retro_gamer.version import __version__
+
+PROGRAM = "retro-gamer"
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A path or a character that the terminal's encoding lacks must not end a command.
+            # A character that the terminal's encoding lacks must not end the command.
             stream.reconfigure(errors="backslashreplace")
     if sys.stderr is not None:
-        faulthandler.enable()  # a game that crashes in this process leaves no other word than its line
+        faulthandler.enable()  # a game that crashes in this process leaves nothing else to find its line by
     sys.exit(run(sys.argv[1:]))
 
 
@@ -39,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report(error: Exception, debug: bool) -> int:
-    """Print what went wrong, with its traceback if `debug`, and return the exit status."""
+    """Print the error, with its traceback if `debug`, and return the exit status."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, RetroGamerError):
@@ -48,7 +56,60 @@ def _report(error: Exception, debug: bool) -> int:
         place = f": {error.filename}" if error.filename else ""
         message, status = f"{error.strerror or error}{place}", 1
     else:
-        message, status = f"{type(error).__name__}: {error}\nThis is a fault of {PROGRAM}, not of yours.", 1
-        message += "" if debug else " Please report what --debug shows."
+        message, status = f"{type(error).__name__}: {error}\nThis is a bug in {PROGRAM}.", 1
+        message += "" if debug else " Please run the command again with --debug and report the traceback."
     print(f"Error: {printable(message).rstrip()}", file=sys.stderr)
     return status
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Ctrl-C exits with status 130 under every version of typer."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def make_app() -> typer.Typer:
+    """Return the command line with all commands."""
+    from retro_gamer.cli.commands.check import check
+    from retro_gamer.cli.commands.cluster import attach, job, submit
+    from retro_gamer.cli.commands.create import create
+    from retro_gamer.cli.commands.evaluate import evaluate
+    from retro_gamer.cli.commands.info import info
+    from retro_gamer.cli.commands.play import play
+    from retro_gamer.cli.commands.train import train
+
+    app = typer.Typer(
+        cls=Commands,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # its panels truncate the longer option names at 80 columns
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=_about.__doc__,
+    )
+    app.callback()(_about)
+    for command in (check, create, train, play, evaluate, info, submit, attach):
+        app.command()(command)
+    app.command(hidden=True)(job)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Train deep Q-learning agents to play terminal games made with retro-games, and watch them play."""

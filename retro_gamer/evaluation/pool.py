@@ -50,11 +50,11 @@ def evaluate_checkpoints(
     max_turns: int,
     n_processes: int,
     on_played: Callable[[int], None] | None = None,
-    on_left_out: Callable[[str], None] | None = None,
+    on_skipped: Callable[[str], None] | None = None,
 ) -> dict[str | None, Evaluation]:
     """Return the figures of random play (None) and of each checkpoint by name, all on the same seeds.
 
-    `on_played` is told the number of games played so far, of all players, `on_left_out` why a checkpoint of several
+    `on_played` is told the number of games played so far, of all players, `on_skipped` why a checkpoint of several
     is left out: training that goes on removes those it has replaced, and one may be damaged.
 
     Raises:
@@ -71,9 +71,9 @@ def evaluate_checkpoints(
     played, left_out = _play_shares(shares, min(n_processes, len(shares)), on_played or (lambda n_games: None))
     if checkpoints and len(left_out) == len(checkpoints):
         raise left_out[checkpoints[0]]
-    if on_left_out is not None:
+    if on_skipped is not None:
         for error in left_out.values():
-            on_left_out(str(error))
+            on_skipped(str(error))
     reward = load_config(run_dir).metadata.reward
     keys = find_telling_keys((result for results in played.values() for result in results), reward)
     return {

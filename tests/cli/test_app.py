@@ -102,12 +102,13 @@ def test_errors_are_one_message_without_a_traceback(
     assert capsys.readouterr().err == message
 
 
-def test_a_fault_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _failing_app(monkeypatch, KeyError("lost"))
 
     assert run(["info", "run"]) == 1
     shown = capsys.readouterr().err
     assert "KeyError: 'lost'" in shown
+    assert "This is a bug in retro-gamer" in shown
     assert "--debug" in shown
     assert "Traceback" not in shown
 
@@ -164,6 +165,6 @@ def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
-    assert b"fault of" not in process.stderr.read()
+    assert b"bug in" not in process.stderr.read()
     process.wait()
     process.stderr.close()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.display.check_text import Check, find_remarks, to_json, to_lines
+from retro_gamer.cli.display.check_text import CheckReport, find_remarks, to_json, to_lines
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.games.probe import workers as checking
+from retro_gamer.games.probe import workers
 from retro_gamer.games.probe.findings import KeyTrials, ProbeFindings, StateKey
 from retro_gamer.games.probe.key_trial import ProbePlan
 from retro_gamer.games.probe.workers import play_everywhere
@@ -43,7 +43,7 @@ def test_a_game_without_a_description_is_told_of_and_described(game: Path, capsy
 
     before = (game / "pyproject.toml").read_bytes()
     assert run(["check", str(game), *QUICK, "--write"]) == 0
-    assert "lacks nothing" in capsys.readouterr().out
+    assert "is complete; nothing was changed." in capsys.readouterr().out
     assert (game / "pyproject.toml").read_bytes() == before
 
 
@@ -66,7 +66,7 @@ def test_a_description_that_does_not_fit_is_a_problem(game: Path, capsys: pytest
     assert "'right'" in capsys.readouterr().out
     assert run(["check", str(game), *QUICK, "--write"]) == 1
     said = capsys.readouterr().out
-    assert f"Mend the description, then look again: retro-gamer check '{game}'" in said
+    assert f"Fix the description, then run check again: retro-gamer check '{game}'" in said
     assert "retro-gamer create" not in said
     (game / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_LEFT"]\nreward = "points"\n')
     assert run(["check", str(game), *QUICK]) == 1
@@ -117,15 +117,15 @@ def test_create_points_to_check(game: Path, tmp_path: Path, capsys: pytest.Captu
     assert f"retro-gamer check '{game}' --write" in capsys.readouterr().err
 
 
-def make_check(described: dict[str, Any] | None = None, **values: Any) -> Check:
+def make_check(described: dict[str, Any] | None = None, **values: Any) -> CheckReport:
     values = {"repeats": True, **values}
     findings = ProbeFindings(how="main()", turns=100, seconds=0.1, board_size=(9, 9), view_size=(9, 9), **values)
-    return Check(
+    return CheckReport(
         game="game.py",
         findings=findings,
         described=described or {},
         origin="the test" if described else None,
-        suggested={},
+        proposed={},
         problems=(),
         cost=None,
         seconds=1.0,
@@ -148,19 +148,19 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         (make_check({"reward": "@end"}, cut_short=4), "none of 4 did"),
         (make_check({"character_set": ["@"]}, characters={"@": 3, "#": 1}), "also showed #"),
         (make_check(repeats=None, start_seconds=9.0, cut_short=2), "takes 9.0 seconds"),
-        (make_check(repeats=None, start_seconds=9.0, cut_short=1), "was seen in 100 turns of 1 game."),
-        (make_check(repeats=False), "went different ways"),
+        (make_check(repeats=None, start_seconds=9.0, cut_short=1), "is based on 100 turns of 1 game."),
+        (make_check(repeats=False), "with the same seed differed"),
         (
             make_check({"end": {"lifes = 0": -1}}, state={"lives": StateKey()}),
-            "end: 'lifes = 0' names no key that the state was seen to have, and is looked for as a text. "
+            "end: 'lifes = 0' names no key of the game's state, so it is taken for a text that it shows. "
             "Did you mean lives?",
         ),
-        (make_check(ignores_seed=True), "nothing in it seems left to chance"),
+        (make_check(ignores_seed=True), "does not seem to use chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
         (make_check(keys={"q": trials(4, *"abcd", ended=4)}, listened=("q",)), "q only ended the game"),
     ],
 )
-def test_what_is_remarked(check: Check, remark: str) -> None:
+def test_what_is_remarked(check: CheckReport, remark: str) -> None:
     (found,) = list(find_remarks(check))
     assert remark in found
     assert f"! {found}" in list(to_lines(check))
@@ -209,9 +209,9 @@ def test_a_process_kept_from_a_processor_is_waited_for(monkeypatch: pytest.Monke
             theirs.send(7)
         return seconds
 
-    monkeypatch.setattr(checking, "starved_seconds", starve)
-    workers: dict[Any, Any] = {ours: SimpleNamespace(pid=1)}
-    assert checking._wait([ours], workers, 0.01) == [ours]
+    monkeypatch.setattr(workers, "starved_seconds", starve)
+    running: dict[Any, Any] = {ours: SimpleNamespace(pid=1)}
+    assert workers._wait([ours], running, 0.01) == [ours]
     assert ours.recv() == 7
     told = iter([0.0, 0.0])
-    assert checking._wait([ours], workers, 0.01) == []
+    assert workers._wait([ours], running, 0.01) == []

@@ -41,8 +41,8 @@ def test_a_description_of_ones_own_is_named(tmp_path: Path, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert f"[tool.retro-gamer] of {tmp_path / 'pyproject.toml'}" in shown
     assert "built-in" not in shown
-    assert "found by 200 random turns" in shown
-    assert "also seen    lives" in shown
+    assert "discovered in 200 random turns" in shown
+    assert "state        lives" in shown
 
 
 def test_all_problems_are_shown_as_they_were_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

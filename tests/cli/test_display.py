@@ -7,12 +7,11 @@ import math
 import pytest
 from rich.console import Console
 
+from retro_gamer.cli.display.numbers import clock, number
 from retro_gamer.cli.display.progress_display import (
     LineReporter,
     LiveReporter,
-    clock,
     make_reporter,
-    number,
     progress_line,
     render_progress,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.cli.commands.evaluate import format_evaluations
-from retro_gamer.evaluation import pool as shares
+from retro_gamer.evaluation import pool
 from retro_gamer.evaluation.statistics import Evaluation
 from retro_gamer.run.directory import RunDirectory
 from tests.trained_runs import make_run, make_trained_run
@@ -28,7 +28,7 @@ FIGURES = Evaluation(
 )
 
 
-class InferenceNetwork:
+class StandInPool:
     """Stands in for the processes that play."""
 
     def __init__(self, **changes: Any) -> None:
@@ -40,14 +40,14 @@ class InferenceNetwork:
         self.calls.append({"run_dir": run_dir, "checkpoints": checkpoints, **given})
         given["on_played"](3)
         for name in self.torn:
-            given["on_left_out"](f"{name} is torn")
+            given["on_skipped"](f"{name} is torn")
         return dict.fromkeys((None, *checkpoints), self.figures)
 
 
 @pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch) -> InferenceNetwork:
-    evaluator = InferenceNetwork()
-    monkeypatch.setattr(shares, "evaluate_checkpoints", evaluator)
+def evaluator(monkeypatch: pytest.MonkeyPatch) -> StandInPool:
+    evaluator = StandInPool()
+    monkeypatch.setattr(pool, "evaluate_checkpoints", evaluator)
     return evaluator
 
 
@@ -67,7 +67,7 @@ def run_dir(tmp_path: Path) -> Path:
     ],
 )
 def test_the_checkpoint_asked_for_is_evaluated(
-    typed: list[str], checkpoints: list[str], run_dir: Path, evaluator: InferenceNetwork
+    typed: list[str], checkpoints: list[str], run_dir: Path, evaluator: StandInPool
 ) -> None:
     aside = run_dir / "checkpoints" / "abandoned-1"
     aside.mkdir()
@@ -81,17 +81,17 @@ def test_the_checkpoint_asked_for_is_evaluated(
 
 
 def test_the_table_shows_the_players_one_below_the_other(
-    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", str(run_dir), "--episodes", "20", "--seed", "5"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        'Change of "score" in 20 games each, seed 5:',
+        'Change of "score" in 20 games per player, seed 5:',
         "",
         "  player            mean    95% +-    median      best     turns",
         "  random         1,480.5     123.5    0.5000   3,000.0     812.2",
         "  final          1,480.5     123.5    0.5000   3,000.0     812.2",
         "",
-        "Mean of the other numbers at the end:",
+        "Mean of the other state values at the end of a game:",
         "",
         "  player          energy",
         "  random            12.3",
@@ -100,7 +100,7 @@ def test_the_table_shows_the_players_one_below_the_other(
 
 
 def test_programs_get_json_and_nothing_else(
-    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluator.figures = Evaluation(**{**vars(FIGURES), "interval": math.nan})
     (run_dir / "checkpoints" / "final.pt").unlink()
@@ -116,16 +116,16 @@ def test_programs_get_json_and_nothing_else(
 
 
 def test_a_checkpoint_that_is_left_out_is_told(
-    run_dir: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluator.torn = ["ep_0200"]
     assert run(["evaluate", str(run_dir), "--all-checkpoints", "--json"]) == 0
     output = capsys.readouterr()
     json.loads(output.out)
-    assert "Note: one checkpoint is left out: ep_0200 is torn" in output.err
+    assert "Note: skipped a checkpoint: ep_0200 is torn" in output.err
 
 
-def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Path, evaluator: InferenceNetwork) -> None:
+def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Path, evaluator: StandInPool) -> None:
     checkpoints = run_dir / "checkpoints"
     (checkpoints / "abandoned-1").mkdir()
     (checkpoints / "final.pt").rename(checkpoints / "abandoned-1" / "final.pt")
@@ -139,7 +139,7 @@ def test_faults_are_told_with_an_example() -> None:
     broken = Evaluation(**{**vars(FIGURES), "faults": 2, "first_fault": "game.py:3: boom"})
     lines = list(format_evaluations({"random": FIGURES, "final": broken}))
     assert lines[-2:] == [
-        "final: 2 of its games failed by an error of the game's own, one of them so:",
+        "final: 2 games failed with an error in the game's code, for example:",
         "  game.py:3: boom",
     ]
     assert sum("boom" in line for line in lines) == 1
@@ -161,7 +161,7 @@ def test_numbers_a_player_never_met_are_a_dash() -> None:
     ],
 )
 def test_wrong_usage_plays_nothing(
-    typed: list[str], run_dir: Path, evaluator: InferenceNetwork, capfd: pytest.CaptureFixture[str]
+    typed: list[str], run_dir: Path, evaluator: StandInPool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", str(run_dir), *typed]) == 2
     assert "Traceback" not in capfd.readouterr().err
@@ -169,7 +169,7 @@ def test_wrong_usage_plays_nothing(
 
 
 def test_a_run_without_checkpoints_says_how_to_train_it(
-    tmp_path: Path, evaluator: InferenceNetwork, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = make_run(tmp_path)
     assert run(["evaluate", str(run_dir)]) == 2

@@ -97,7 +97,7 @@ def test_a_run_that_its_time_has_ended_says_so(run_dir: Path, capsys: Captured) 
     _write_log(run_dir, 30)
     save(run_dir, "final")
     assert run(["info", str(run_dir)]) == 0
-    assert "finished, its time was over: 30 of 200 episodes" in capsys.readouterr().out
+    assert "Stopped at the time limit: 30 of 200 episodes" in capsys.readouterr().out
 
 
 def test_the_text_marks_what_is_off_its_default(run_dir: Path, capsys: Captured) -> None:
@@ -108,7 +108,7 @@ def test_the_text_marks_what_is_off_its_default(run_dir: Path, capsys: Captured)
     assert sorted(marked) == ["crop_radius", "gamma", "layer_size", "n_layers", "training_episodes"]
     assert any("gamma" in line and "0.9 (default 0.99)" in line for line in lines)
     assert any(line.split() == ["batch_size", "64"] for line in lines)
-    assert f"Train it: retro-gamer train {run_dir}" in lines
+    assert f"Train:    retro-gamer train {run_dir}" in lines
 
 
 def test_the_text_shows_episodes_as_the_log_does_and_checkpoints(run_dir: Path, capsys: Captured) -> None:
@@ -121,13 +121,13 @@ def test_the_text_shows_episodes_as_the_log_does_and_checkpoints(run_dir: Path, 
     assert [line.strip() for line in shown.splitlines() if "[EP " in line] == [
         format_episode(_line(episode)) for episode in range(21, 31)
     ]
-    assert "unfinished: 30 of 200 episodes" in shown
-    assert "mean reward of the last 30: 15.5" in shown
+    assert "Unfinished: 30 of 200 episodes" in shown
+    assert "Mean reward of the last 30 episodes: 15.5" in shown
     checkpoint_lines = [line.split() for line in shown.splitlines() if ".pt" in line]
     assert [words[0] for words in checkpoint_lines] == ["ep_0010.pt", "ep_0020.pt"]
     assert all(words[-1] in ("kB", "MB") for words in checkpoint_lines)
-    assert f"Go on:    retro-gamer train {run_dir} --resume latest" in shown
-    assert f"Watch it: retro-gamer play {run_dir}" in shown
+    assert f"Continue: retro-gamer train {run_dir} --resume latest" in shown
+    assert f"Watch:    retro-gamer play {run_dir}" in shown
 
 
 def test_what_lies_in_files_cannot_reach_the_terminal_raw(run_dir: Path, capsys: Captured) -> None:

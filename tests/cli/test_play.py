@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.cli.commands.play import character_statistics
+from retro_gamer.cli.commands.play import describe_games
 from retro_gamer.cli.display.play_screen import Ending
 from tests.cli.shows import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
@@ -33,7 +33,7 @@ def test_a_game_is_watched_to_its_end_and_again(tmp_path: Path) -> None:
         shown.wait_for(GAME_OVER)
         shown.press("\r")
         assert shown.wait() == 0
-        shown.wait_for("Watch another: retro-gamer play")
+        shown.wait_for("Watch again: retro-gamer play")
         assert shown.saw_alternate
         assert not shown.emulator.is_alternate
         assert shown.emulator.has_cursor
@@ -52,7 +52,7 @@ def test_enter_and_escape_leave_a_game_at_once(tmp_path: Path, key: str) -> None
         shown.press("x")
         shown.press(key)
         assert shown.wait() == 0
-        shown.wait_for("Left the game after")
+        shown.wait_for("Quit after")
         assert shown.modes == shown.modes_before
 
 
@@ -98,7 +98,7 @@ def test_games_that_were_watched_before_one_that_fails_are_told(tmp_path: Path) 
         assert shown.wait() == 1
         shown.wait_for("AssertionError")
         assert shown.text.count("Game over after 6 turns: score 6 (lives 3)") == 1
-        assert "Watch another: retro-gamer play" in shown.text
+        assert "Watch again: retro-gamer play" in shown.text
 
 
 def test_what_a_game_prints_stays_off_the_board(tmp_path: Path) -> None:
@@ -193,16 +193,16 @@ def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
         Ending(turns=1, score=1.5, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
         Ending(turns=20, score="lost", state={"score": "lost"}, is_over=True),
     ]
-    assert character_statistics(endings, "score", Path("a b"), "ep_0100").splitlines() == [
-        "Left the game after 1 turn: score 1.5 (lives 2)",
+    assert describe_games(endings, "score", Path("a b"), "ep_0100").splitlines() == [
+        "Quit after 1 turn: score 1.5 (lives 2)",
         "Game over after 20 turns: score 'lost'",
-        "Watch another: retro-gamer play 'a b' --checkpoint ep_0100",
+        "Watch again: retro-gamer play 'a b' --checkpoint ep_0100",
     ]
 
 
 def test_many_games_are_not_all_listed() -> None:
     endings = [Ending(turns=turns, score=0, state={"score": 0}, is_over=True) for turns in range(50)]
-    lines = character_statistics(endings, "score", Path("run"), None).splitlines()
+    lines = describe_games(endings, "score", Path("run"), None).splitlines()
     assert len(lines) == 11
     assert "49 turns" in lines[-2]
 

@@ -68,8 +68,8 @@ def test_a_finished_training_says_what_to_type(asked: dict[str, Any], capsys: Ca
     assert capsys.readouterr().out.splitlines() == [
         "Architecture",
         "Trained 200 of 200 episodes, 12,345 turns, 3,000 updates in 1:05.",
-        "Watch it:  retro-gamer play 'my run'",
-        "Look back: retro-gamer info 'my run'",
+        "Watch:    retro-gamer play 'my run'",
+        "Review:   retro-gamer info 'my run'",
     ]
 
 
@@ -80,14 +80,16 @@ def test_a_signal_says_how_to_go_on(number: signal.Signals, asked: dict[str, Any
     assert run(["train", "runs/a"]) == 128 + number
 
     shown = capsys.readouterr().out
-    assert f"Stopped by {number.name} after 57 of 200 episodes" in shown
+    assert f"Stopped by {number.name}: 57 of 200 episodes" in shown
     assert "retro-gamer train runs/a --resume ep_0057" in shown
 
 
 def test_a_time_limit_says_how_to_go_on(asked: dict[str, Any], capsys: Captured) -> None:
     asked["outcome"] = {"episodes": 57}
     assert run(["train", "runs/a", "--minutes", "1"]) == 0
-    assert "retro-gamer train runs/a --resume final" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Stopped at the time limit: 57 of 200 episodes" in shown
+    assert "retro-gamer train runs/a --resume final" in shown
 
 
 def test_the_display_makes_room_when_training_fails(
@@ -178,6 +180,6 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
         assert process.wait(60) == 130, rest
-    assert "Go on:     retro-gamer train" in rest
+    assert "Continue: retro-gamer train" in rest
     (checkpoint,) = (run_dir / "checkpoints").glob("ep_*.pt")
     assert f"--resume {checkpoint.stem}" in rest

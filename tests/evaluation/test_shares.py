@@ -95,7 +95,7 @@ def test_of_several_checkpoints_those_that_are_gone_or_damaged_are_left_out(tmp_
     told: list[str] = []
     found = evaluate_checkpoints(
         str(run_dir), ["ep_0100", "ep_0157", "final"], episodes=2, seed=1, max_turns=100, n_processes=1,
-        on_left_out=told.append,
+        on_skipped=told.append,
     )  # fmt: skip
     assert list(found) == [None, "final"]
     assert ["ep_0100" in reason or "ep_0157" in reason for reason in told] == [True, True]

@@ -1,22 +1,23 @@
-"""``retro-gamer check``: play a game at random first, tell what it is like, and write its description."""
+"""``retro-gamer check``: probe a game by playing it at random, report the findings, and write its description."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retro_gamer.cli.commands.options import Debug
+from retro_gamer.cli.commands.options import Debug, Json
 from retro_gamer.errors import printable
 
 if TYPE_CHECKING:
-    from retro_gamer.cli.display.check_text import Check
+    from retro_gamer.cli.display.check_text import CheckReport
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.probe.findings import ProbeFindings
 
@@ -26,11 +27,13 @@ Game = Annotated[
         metavar="GAME", show_default=False, help="A module such as retro.examples.snake, a file, or a folder."
     ),
 ]
-Write = Annotated[bool, typer.Option("--write", help="Put what the description lacks into the game's pyproject.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Write = Annotated[bool, typer.Option("--write", help="Add the missing fields to the game's pyproject.toml.")]
 Turns = Annotated[int, typer.Option("--turns", metavar="N", min=1, max=10_000_000, help="Random turns to play.")]
 Seconds = Annotated[
-    float, typer.Option("--seconds", metavar="S", min=0.1, max=3600, help="Longest time to play, and to try keys.")
+    float,
+    typer.Option(
+        "--seconds", metavar="S", min=0.1, max=3600, help="Time limit for playing, and again for trying keys."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the first game.")]
 
@@ -44,30 +47,31 @@ def check(
     seed: Seed = 0,
     debug: Debug = False,
 ) -> None:
-    """Find out what a game is like, and describe it.
+    """Inspect a game and propose its description.
 
-    The game is played at random; it needs no description yet, and no change.
+    Plays the game at random. The game needs no description yet, and is not changed.
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
     from retro_gamer.games.description import complete_description, find_description_file
+    from retro_gamer.games.loading.find import find_source
     from retro_gamer.run.files import write_atomic
     from retro_gamer.training.planning.measurements import count_cpus
 
     with _progress(as_json) as report:
-        done = check_game(game, turns=turns, seconds=seconds, seed=seed, n_processes=count_cpus(), report=report)
+        found = check_game(game, turns=turns, seconds=seconds, seed=seed, n_processes=count_cpus(), report=report)
     written: list[str] = []
     path: Path | None = None
     if write:
-        path = find_description_file(_source_of(game))
-        text, written = complete_description(path, done.suggested)
+        path = find_description_file(find_source(game))
+        text, written = complete_description(path, found.proposed)
         if written:
             write_atomic(path, text.encode())
     if as_json:
-        told = {**to_json(done), "written": None if path is None else {"path": str(path), "fields": written}}
-        typer.echo(json.dumps(told, indent=2))
+        values = {**to_json(found), "written": None if path is None else {"path": str(path), "fields": written}}
+        typer.echo(json.dumps(values, indent=2))
     else:
-        typer.echo(printable("\n".join([*to_lines(done), "", *_advise(done, game, path, written)])))
-    if done.problems:
+        typer.echo(printable("\n".join([*to_lines(found), "", *_advise(found, game, path, written)])))
+    if found.problems:
         raise typer.Exit(1)
 
 
@@ -80,22 +84,22 @@ def check_game(
     n_processes: int,
     report: Callable[[int], None],
     with_cost: bool = True,
-) -> Check:
-    """Return all that is found out about a game; with no processes, in this one, and without cost if so asked.
+) -> CheckReport:
+    """Probe a game and return the report. With `n_processes` 0 it is probed in this process, for tests.
 
     Raises:
         GameNotFoundError, ConfigurationError
         GameFailedError: if the game cannot be started.
     """
-    from retro_gamer.cli.display.check_text import Check
+    from retro_gamer.cli.display.check_text import CheckReport
     from retro_gamer.games.probe.findings import suggest_description
     from retro_gamer.games.probe.key_trial import ProbePlan
     from retro_gamer.games.probe.workers import find_game, play_everywhere, play_here
     from retro_gamer.training.planning.measurements import estimate_cost
 
     started = time.monotonic()
-    source, found = find_game(game)
-    described = {} if found is None else dict(found.values)
+    source, description = find_game(game)
+    described = {} if description is None else dict(description.values)
     player = described.get("player")
     plan = ProbePlan(
         source=source,
@@ -107,15 +111,15 @@ def check_game(
         key_seconds=seconds,
     )
     findings = play_everywhere(plan, n_processes, report) if n_processes else play_here(plan, report)
-    suggested = suggest_description(findings, described)
-    problems = _find_problems(described, suggested, findings)
-    metadata = None if problems else _complete(described, suggested, findings)
-    return Check(
+    proposed = suggest_description(findings, described)
+    problems = _find_problems(described, proposed, findings)
+    metadata = None if problems else _complete(described, proposed, findings)
+    return CheckReport(
         game=source.label,
         findings=findings,
         described=described,
-        origin=None if found is None else found.origin,
-        suggested=suggested,
+        origin=None if description is None else description.origin,
+        proposed=proposed,
         problems=tuple(problems),
         cost=None if metadata is None or not with_cost else estimate_cost(metadata, source, findings),
         seconds=time.monotonic() - started,
@@ -129,10 +133,10 @@ def _usable_actions(described: Mapping[str, Any]) -> tuple[str, ...]:
     return () if find_field_problems("actions", actions) else tuple(actions)
 
 
-def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], findings: ProbeFindings) -> list[Any]:
-    """Return what is wrong with a description, by itself and held against the game.
+def _find_problems(described: Mapping[str, Any], proposed: Mapping[str, Any], findings: ProbeFindings) -> list[Any]:
+    """Return the problems of a description, by itself and in the game.
 
-    One without actions is taken for the beginning of one: only the fields it has are looked at.
+    A description without actions is taken for unfinished: only the fields it has are checked.
     """
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.game_rules import find_problems_against
@@ -140,7 +144,7 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
     from retro_gamer.games.validation import assignment, find_problems
 
     is_whole = "actions" in described
-    values = dict(described) if is_whole else {**suggested, **described}
+    values = dict(described) if is_whole else {**proposed, **described}
     problems = find_problems(values)
     if not problems:
         state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
@@ -152,13 +156,13 @@ def _find_problems(described: Mapping[str, Any], suggested: Mapping[str, Any], f
 
 
 def _complete(
-    described: Mapping[str, Any], suggested: Mapping[str, Any], findings: ProbeFindings
+    described: Mapping[str, Any], proposed: Mapping[str, Any], findings: ProbeFindings
 ) -> GameMetadata | None:
-    """Return the description as it will be, None if even then no network can be built for it."""
+    """Return the description with the proposed fields, or None if it is still too incomplete to build a network."""
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.validation import find_problems
 
-    values = {**suggested, **described}
+    values = {**proposed, **described}
     if find_problems(values) or not values.get("character_set"):
         return None
     metadata = GameMetadata.from_mapping(values, "the description")
@@ -166,28 +170,27 @@ def _complete(
     return dataclasses.replace(metadata, board_size=size)
 
 
-def _advise(done: Check, game: str, path: Path | None, written: list[str]) -> list[str]:
-    """Return what to type next."""
+def _advise(report: CheckReport, game: str, path: Path | None, written: list[str]) -> list[str]:
+    """Return what was written or is proposed, and the command that may follow."""
     from retro_gamer.games.loading.find import SECTION
     from retro_gamer.toml import to_toml
 
-    typed = shlex.quote(game)
-    create = ["Next:", "", f"    retro-gamer create --game {typed} --output runs/{_run_name(done.game)}"]
-    if done.problems:
-        create = [f"Mend the description, then look again: retro-gamer check {typed}"]
+    name = shlex.quote(game)
+    create = ["Next:", "", f"    retro-gamer create --game {name} --output runs/{_run_name(report.game)}"]
+    if report.problems:
+        create = [f"Fix the description, then run check again: retro-gamer check {name}"]
     if path is not None:
-        what = f"Wrote {', '.join(written)} into {path}." if written else f"{path} lacks nothing; it stays as it is."
+        what = f"Wrote {', '.join(written)} to {path}." if written else f"{path} is complete; nothing was changed."
         return [what, "", *create]
-    if not done.suggested:
+    if not report.proposed:
         return create
-    lines = [f"    {name} = {to_toml(value)}" for name, value in done.suggested.items()]
     return [
-        "The description could be completed so:" if done.described else "A description could be:",
+        "Proposed additions to the description:" if report.described else "Proposed description:",
         "",
         f"    [{SECTION}]",
-        *lines,
+        *(f"    {field} = {to_toml(value)}" for field, value in report.proposed.items()),
         "",
-        f"Write it into the game's pyproject.toml with: retro-gamer check {typed} --write",
+        f"To write this to the game's pyproject.toml: retro-gamer check {name} --write",
     ]
 
 
@@ -196,25 +199,14 @@ def _run_name(label: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "game"
 
 
-def _source_of(game: str) -> Any:
-    from retro_gamer.games.loading.find import find_source
-
-    return find_source(game)
-
-
-def _progress(quiet: bool) -> Any:
-    """Return a context that shows how many turns have been played, on a terminal."""
-    import contextlib
-
+@contextlib.contextmanager
+def _progress(is_quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show the number of turns played, if standard error is a terminal."""
     from rich.console import Console
 
-    @contextlib.contextmanager
-    def show() -> Any:
-        console = Console(stderr=True, highlight=False)
-        if quiet or not console.is_terminal:
-            yield lambda turns: None
-            return
-        with console.status("Starting the game") as status:
-            yield lambda turns: status.update(f"Playing at random: {turns:,} turns")
-
-    return show()
+    console = Console(stderr=True, highlight=False)
+    if is_quiet or not console.is_terminal:
+        yield lambda turns: None
+        return
+    with console.status("Starting the game") as status:
+        yield lambda turns: status.update(f"Playing at random: {turns:,} turns")

@@ -1,4 +1,4 @@
-"""``retro-gamer create``: make a run directory with its config.toml."""
+"""``retro-gamer create``: create a run directory with its config.toml."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ Game = Annotated[
     ),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", metavar="DIR", show_default=False, help="Directory to make for this run.")
+    Path, typer.Option("--output", metavar="DIR", show_default=False, help="Directory to create for this run.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace a run that is there: its settings, checkpoints and log are kept aside.")
+    bool, typer.Option("--force", help="Replace an existing run: its settings, checkpoints and log are moved aside.")
 ]
 
 
 @with_setting_options
 def create(game: Game, output: Output, settings: dict[str, Any], force: Force = False, debug: Debug = False) -> None:
-    """Make a training run with its config.toml.
+    """Create a training run with its config.toml.
 
-    The game's description is read from the [tool.retro-gamer] section of its pyproject.toml, and checked.
+    Reads the game's description from the [tool.retro-gamer] section of its pyproject.toml, and checks it.
     """
     from retro_gamer.driver.creation import create_run
 
     try:
         created = create_run(game, output, settings, force=force)
     except ConfigurationError as error:
-        raise ConfigurationError([as_typed(p) for p in error.problems], error.where) from error
-    typer.echo(printable(character_statistics(created)))
+        raise ConfigurationError([as_option(p) for p in error.problems], error.where) from error
+    typer.echo(printable(describe_run(created)))
 
 
-def as_typed(problem: Problem) -> Problem:
-    """Return a problem with a hyperparameter spelled as the option that was typed; others stay as they are."""
+def as_option(problem: Problem) -> Problem:
+    """Return the problem with its hyperparameter named as the option of `create`; other problems are unchanged."""
     if problem.field not in SETTINGS:
         return problem
     name, _, value = problem.remedy.partition(" = ")
@@ -59,18 +59,18 @@ def as_typed(problem: Problem) -> Problem:
     return dataclasses.replace(problem, field=SETTINGS[problem.field].option, remedy=remedy)
 
 
-def character_statistics(created: CreatedRun) -> str:
-    """Return what the new run will train, and what to type next."""
+def describe_run(created: CreatedRun) -> str:
+    """Return the facts of the new run and the command that may follow."""
     place = shlex.quote(str(created.directory.path))
     lines = [f"Created {place}", *(f"  {name:<12} {text}" for name, text in _facts(created))]
     if created.builtin:
-        lines += ["", f"{created.config.game} ships no description, so a built-in one is used."]
-    lines += ["", f"Change anything in {shlex.quote(str(created.directory.config_path))}. Then train:", ""]
+        lines += ["", f"{created.config.game} has no description; the built-in one of retro-gamer is used."]
+    lines += ["", f"To change a setting, edit {shlex.quote(str(created.directory.config_path))}. Then train:", ""]
     return "\n".join([*lines, f"    retro-gamer train {place}"])
 
 
 def _describe_game(config: RunConfig) -> str:
-    """Return the game as it was named, with its file where a folder was."""
+    """Return the game as the user named it, followed by its file if that is a folder."""
     path = config.source.path if config.source is not None else None
     if path is None or Path(path).name == Path(config.game).name:
         return config.game
@@ -83,18 +83,18 @@ def _facts(created: CreatedRun) -> list[tuple[str, str]]:
 
     config, metadata = created.config, created.config.metadata
     width, height = metadata.board_size or (0, 0)
-    by_turns = f"found by {config.hyperparameters.exploration_turns} random turns when training starts"
+    discovered = f"discovered in {config.hyperparameters.exploration_turns:,} random turns when training starts"
     facts = [
         ("game", _describe_game(config)),
         ("description", created.origin),
-        ("board", f"{width} x {height} cells, seen as {'a scene (CNN)' if metadata.spatial else 'a list (MLP)'}"),
+        ("board", f"{width} x {height} cells, read by {'a CNN' if metadata.spatial else 'an MLP'}"),
         ("actions", f"{say_keys(metadata.actions)}, or none"),
         ("reward", describe_reward(metadata.reward)),
-        ("characters", " ".join(metadata.character_set) if metadata.character_set else by_turns),
+        ("characters", " ".join(metadata.character_set) if metadata.character_set else discovered),
     ]
     if metadata.observe_state:
-        facts.append(("also seen", ", ".join(metadata.observe_state)))
-    facts.append(("episodes", str(config.hyperparameters.training_episodes)))
+        facts.append(("state", ", ".join(metadata.observe_state)))
+    facts.append(("episodes", f"{config.hyperparameters.training_episodes:,}"))
     changed = [
         f"{declared.name} = {to_toml(value)} (default {to_toml(declared.default)})"
         for declared, value in config.hyperparameters.items()

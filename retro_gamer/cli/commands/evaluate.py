@@ -1,4 +1,4 @@
-"""``retro-gamer evaluate``: how good a trained agent is, beside random play."""
+"""``retro-gamer evaluate``: the scores of a trained agent, with random play as the baseline."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.commands.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Checkpoint, Debug, Json, RunDir
+from retro_gamer.cli.display.numbers import column_number, count, without_nan
 from retro_gamer.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -20,21 +21,11 @@ if TYPE_CHECKING:
 RANDOM = "random"
 COLUMNS = ("mean", "95% +-", "median", "best", "turns")
 
-Checkpoint = Annotated[
-    str | None,
-    typer.Option(
-        "--checkpoint",
-        metavar="NAME",
-        show_default=False,
-        help="Name of a checkpoint (ep_0100, latest) or path within checkpoints/. Default: final, else the latest.",
-    ),
+AllCheckpoints = Annotated[
+    bool, typer.Option("--all-checkpoints", help="Evaluate every checkpoint: the learning curve of the run.")
 ]
-AllCheckpoints = Annotated[bool, typer.Option("--all-checkpoints", help="Every checkpoint: the curve of the training.")]
-Episodes = Annotated[
-    int, typer.Option("--episodes", metavar="N", min=1, max=1_000_000, help="Games each player plays.")
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Another seed gives other games.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=1, max=1_000_000, help="Games per player.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the games.")]
 
 
 def evaluate(
@@ -48,11 +39,11 @@ def evaluate(
 ) -> None:
     """Measure how well an agent plays.
 
-    It plays without exploring, on all cores, games that the same seed makes the same again, and random play does
-    the same games. The score of a game is the change of the rewarded state from its start to its end.
+    The agent plays without exploration, on all cores. The same seed gives the same games; a random player plays them
+    too, as a baseline. The score of a game is the change of the reward key from its start to its end.
     """
     if checkpoint is not None and all_checkpoints:
-        raise UsageError("--checkpoint names one and --all-checkpoints takes every one: give one of the two")
+        raise UsageError("--checkpoint and --all-checkpoints exclude each other: give only one of them")
     from retro_gamer.cli.display.progress_display import Counter
     from retro_gamer.evaluation.pool import evaluate_checkpoints
     from retro_gamer.run.config import load_config
@@ -60,10 +51,10 @@ def evaluate(
     from retro_gamer.training.planning.measurements import count_cpus
 
     config = load_config(run_dir)
-    names, note = choose_checkpoints(RunDirectory(run_dir), checkpoint, all_checkpoints)
+    names, note = choose_checkpoints(RunDirectory(run_dir), checkpoint, every=all_checkpoints)
     if note is not None:
         typer.echo(f"Note: {note}.", err=True)
-    left_out: list[str] = []
+    skipped: list[str] = []
     with Counter("Games played", episodes * (1 + len(names))) as counter:
         found = evaluate_checkpoints(
             str(run_dir),
@@ -73,26 +64,26 @@ def evaluate(
             max_turns=config.hyperparameters.max_turns_per_episode,
             n_processes=count_cpus(),
             on_played=counter.show,
-            on_left_out=left_out.append,
+            on_skipped=skipped.append,
         )
-    for reason in left_out:
-        typer.echo(f"Note: one checkpoint is left out: {reason}", err=True)
-    players = {name or RANDOM: figures for name, figures in found.items()}
+    for reason in skipped:
+        typer.echo(f"Note: skipped a checkpoint: {reason}", err=True)
+    players = {name or RANDOM: evaluation for name, evaluation in found.items()}
     if as_json:
-        told = {"run": str(run_dir), "reward": config.metadata.reward, "seed": seed}
-        told["players"] = {name: _plain(figures) for name, figures in players.items()}
-        typer.echo(json.dumps(told, indent=2, allow_nan=False))
+        report = {"run": str(run_dir), "reward": config.metadata.reward, "seed": seed}
+        report["players"] = {name: without_nan(dataclasses.asdict(value)) for name, value in players.items()}
+        typer.echo(json.dumps(report, indent=2, allow_nan=False))
     else:
-        title = f'Change of "{config.metadata.reward}" in {episodes} games each, seed {seed}:'
+        title = f'Change of "{config.metadata.reward}" in {count(episodes, "game")} per player, seed {seed}:'
         typer.echo(printable("\n".join([title, *format_evaluations(players)])))
 
 
-def choose_checkpoints(run: RunDirectory, name: str | None, every: bool) -> tuple[list[str], str | None]:
+def choose_checkpoints(run: RunDirectory, name: str | None, *, every: bool) -> tuple[list[str], str | None]:
     """Return the checkpoints to evaluate, as paths within checkpoints/, and a note if it is not the final one.
 
     Raises:
         CheckpointNotFoundError: if there is none.
-        UsageError: for a path that leads out of checkpoints/.
+        UsageError: if the path leads out of checkpoints/.
     """
     from retro_gamer.run.directory import SUFFIX
 
@@ -103,43 +94,30 @@ def choose_checkpoints(run: RunDirectory, name: str | None, every: bool) -> tupl
     return ([file.name for file in run.checkpoints()], None) if every else ([latest.name], note)
 
 
-def _plain(figures: Evaluation) -> dict[str, Any]:
-    values = dataclasses.asdict(figures)
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-
-
 def format_evaluations(players: Mapping[str, Evaluation]) -> Iterator[str]:
-    """Yield the lines of a table of the players' figures, and of one of the other numbers of their games."""
+    """Yield a table of the players' scores and a table of the other numbers in the final states, line by line."""
     width = max(12, *map(len, players))
-    rows = {name: (f.mean, f.interval, f.median, f.best, f.mean_turns) for name, f in players.items()}
+    rows = {name: (e.mean, e.interval, e.median, e.best, e.mean_turns) for name, e in players.items()}
     yield ""
     yield from _format_table("player", COLUMNS, rows, width)
-    keys = sorted({key for figures in players.values() for key in figures.state_means})
+    keys = sorted({key for evaluation in players.values() for key in evaluation.state_means})
     if keys:
         yield ""
-        yield "Mean of the other numbers at the end:"
+        yield "Mean of the other state values at the end of a game:"
         yield ""
-        means = {name: tuple(f.state_means.get(key, math.nan) for key in keys) for name, f in players.items()}
+        means = {name: tuple(e.state_means.get(key, math.nan) for key in keys) for name, e in players.items()}
         yield from _format_table("player", keys, means, width)
-    for name, figures in players.items():
-        if figures.first_fault is not None:
+    for name, evaluation in players.items():
+        if evaluation.first_fault is not None:
             yield ""
-            yield f"{name}: {figures.faults} of its games failed by an error of the game's own, one of them so:"
-            yield f"  {figures.first_fault}"
+            yield f"{name}: {count(evaluation.faults, 'game')} failed with an error in the game's code, for example:"
+            yield f"  {evaluation.first_fault}"
 
 
 def _format_table(
     head: str, columns: tuple[str, ...] | list[str], rows: Mapping[str, tuple[float, ...]], width: int
 ) -> Iterator[str]:
-    texts = {name: [_figure(value) for value in values] for name, values in rows.items()}
+    texts = {name: [column_number(value) for value in values] for name, values in rows.items()}
     widths = [max(9, len(title), *(len(row[i]) for row in texts.values())) for i, title in enumerate(columns)]
     for name, cells in ((head, columns), *texts.items()):
         yield f"  {name:<{width}}" + "".join(f" {cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
-
-
-def _figure(value: float) -> str:
-    """Return a number with as many decimals as its size deserves, a dash if there is none."""
-    if not math.isfinite(value):
-        return "-"
-    decimals = 1 if abs(value) >= 10 or value == 0 else 2 if abs(value) >= 1 else 4
-    return f"{value:,.{decimals}f}"

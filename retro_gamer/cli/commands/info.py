@@ -1,4 +1,4 @@
-"""``retro-gamer info``: what a run is, where it stands and what it has kept."""
+"""``retro-gamer info``: the settings, progress and checkpoints of a run, as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,31 +9,40 @@ import math
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retro_gamer.cli.commands.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Debug, Json, RunDir
+from retro_gamer.cli.display.numbers import count, file_size, number, without_nan
 from retro_gamer.errors import printable
 from retro_gamer.hyperparameters import SETTINGS
-from retro_gamer.run.config import RunConfig, load_config
-from retro_gamer.run.directory import FINAL, CheckpointFile, RunDirectory
-from retro_gamer.run.log import EpisodeLine, TrainingLog, format_episode
 from retro_gamer.toml import to_toml
+
+if TYPE_CHECKING:
+    from retro_gamer.run.config import RunConfig
+    from retro_gamer.run.directory import CheckpointFile
+    from retro_gamer.run.log import EpisodeLine
 
 RECENT_EPISODES = 100
 NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"
 
+Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="Number of last episodes to show.")]
+
 
 def make_report(run_dir: Path, n_episodes: int) -> dict[str, Any]:
-    """Return what is known of a run in plain JSON types, with its last `n_episodes` episodes.
+    """Return the facts of a run in plain JSON types, with its last `n_episodes` episodes.
 
-    A figure that does not exist yet, or is not finite, is None. `changed` names the hyperparameters off their
-    default. `training.status` is "not started", "unfinished" (under way or stopped) or "finished".
+    A number that does not exist yet, or is not finite, is None. `changed` names the hyperparameters that differ from
+    their default. `training.status` is "not started", "unfinished" (running or stopped) or "finished".
 
     Raises:
         RunNotFoundError, ConfigurationError
     """
+    from retro_gamer.run.config import load_config
+    from retro_gamer.run.directory import RunDirectory
+    from retro_gamer.run.log import TrainingLog
+
     run = RunDirectory.open(run_dir)
     config = load_config(run_dir)
     episodes = TrainingLog(run.log_path).read_episodes()
@@ -47,19 +56,21 @@ def make_report(run_dir: Path, n_episodes: int) -> dict[str, Any]:
         "metadata": config.metadata.to_mapping(),
         "hyperparameters": hyperparameters,
         "changed": [name for name, value in hyperparameters.items() if value != SETTINGS[name].default],
-        "training": _standing(config, episodes, checkpoints),
-        "episodes": [_finite(dataclasses.asdict(line)) for line in episodes[max(0, len(episodes) - n_episodes) :]],
+        "training": _progress(config, episodes, checkpoints),
+        "episodes": [without_nan(dataclasses.asdict(line)) for line in episodes[max(0, len(episodes) - n_episodes) :]],
         "checkpoints": [_checkpoint_fields(file) for file in checkpoints],
     }
 
 
-def _standing(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[CheckpointFile]) -> dict[str, Any]:
+def _progress(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[CheckpointFile]) -> dict[str, Any]:
+    from retro_gamer.run.directory import FINAL
+
     rewards = [line.total_reward for line in episodes]
     recent = rewards[-RECENT_EPISODES:]
     status = UNFINISHED if episodes or checkpoints else NOT_STARTED
     if any(file.name == FINAL for file in checkpoints):
         status = FINISHED
-    return _finite(
+    return without_nan(
         {
             "status": status,
             "episodes": episodes[-1].episode if episodes else 0,
@@ -83,38 +94,25 @@ def _checkpoint_fields(file: CheckpointFile) -> dict[str, Any]:
     }
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with None for every number that JSON cannot spell."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="How many of the last episodes to show.")]
-
-
 def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug: Debug = False) -> None:
-    """Show a run and where it stands.
+    """Show the settings and the progress of a run.
 
-    Its game, hyperparameters, progress, last episodes and checkpoints.
+    Prints the game, hyperparameters, progress, last episodes and checkpoints.
     """
-    from retro_gamer.cli.commands.info import make_report
-
     report = make_report(run_dir, episodes)
     text = json.dumps(report, indent=2, allow_nan=False) if as_json else "\n".join(format_report(report))
     typer.echo(printable(text))
 
 
 def format_report(report: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a report for reading."""
+    """Yield the lines of a report."""
     yield f"Run {report['run']}, created {_date(report['created'])} by retro-gamer {report['version']}"
     yield from _heading("Game")
     yield f"  {report['game']['name']}"
     yield from (f"  {name} = {_toml(value)}" for name, value in report["metadata"].items())
     if "character_set" not in report["metadata"]:
-        yield "  character_set is discovered when training starts"
-    yield from _heading("Hyperparameters (* marks those off their default)")
+        yield "  character_set will be discovered when training starts"
+    yield from _heading("Hyperparameters (* differs from the default)")
     yield from _hyperparameter_lines(report)
     yield from _heading("Training")
     yield from _training_lines(report["training"])
@@ -146,21 +144,21 @@ def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _training_lines(training: dict[str, Any]) -> Iterator[str]:
-    from retro_gamer.cli.commands.info import FINISHED
-
     is_short = training["status"] == FINISHED and training["episodes"] < training["training_episodes"]
-    status = f"{FINISHED}, its time was over" if is_short else training["status"]
-    yield f"  {status}: {training['episodes']} of {training['training_episodes']} episodes"
+    status = "Stopped at the time limit" if is_short else training["status"].capitalize()
+    yield f"  {status}: {training['episodes']:,} of {training['training_episodes']:,} episodes"
     if training["episodes"]:
-        yield f"  {training['turns']:,} turns played, epsilon {_figure(training['epsilon'])}"
-        recent = training["recent_episodes"]
-        yield f"  mean reward of the last {recent}: {_figure(training['mean_reward_recent'])}"
-        yield f"  best reward of an episode: {_figure(training['best_reward'])}"
+        yield f"  {training['turns']:,} turns played, epsilon {number(training['epsilon'])}"
+        recent = count(training["recent_episodes"], "episode")
+        yield f"  Mean reward of the last {recent}: {number(training['mean_reward_recent'])}"
+        yield f"  Best reward of an episode: {number(training['best_reward'])}"
 
 
 def _episode_line(episode: dict[str, Any]) -> str:
-    figures: dict[str, Any] = {name: math.nan if value is None else value for name, value in episode.items()}
-    return format_episode(EpisodeLine(**figures))
+    from retro_gamer.run.log import EpisodeLine, format_episode
+
+    values: dict[str, Any] = {name: math.nan if value is None else value for name, value in episode.items()}
+    return format_episode(EpisodeLine(**values))
 
 
 def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> Iterator[str]:
@@ -168,18 +166,18 @@ def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> Iterator[str]:
         yield "  none"
     width = max((len(file["file"]) for file in checkpoints), default=0)
     for file in checkpoints:
-        yield f"  {file['file']:<{width}}  {_date(file['modified'])}  {_size(file['size_bytes']):>9}"
+        yield f"  {file['file']:<{width}}  {_date(file['modified'])}  {file_size(file['size_bytes']):>9}"
 
 
 def _next_steps(report: dict[str, Any]) -> Iterator[str]:
     place = shlex.quote(report["run"])
     if report["checkpoints"]:
-        yield f"Watch it: retro-gamer play {place}"
-    if report["training"]["status"] == "not started":
-        yield f"Train it: retro-gamer train {place}"
+        yield f"Watch:    retro-gamer play {place}"
+    if report["training"]["status"] == NOT_STARTED:
+        yield f"Train:    retro-gamer train {place}"
     elif report["training"]["episodes"] < report["training"]["training_episodes"]:
         resume = " --resume latest" if report["checkpoints"] else ""
-        yield f"Go on:    retro-gamer train {place}{resume}"
+        yield f"Continue: retro-gamer train {place}{resume}"
 
 
 def _toml(value: Any) -> str:
@@ -191,13 +189,3 @@ def _date(text: str) -> str:
         return f"{datetime.datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
     except ValueError:
         return text or "(date unknown)"
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    return f"{size_bytes / 1e3:.1f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:.1f} MB"
-
-
-def _figure(value: float | None) -> str:
-    return "nan" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and those made from the declarations of the hyperparameters."""
+"""Options that several commands share, and one option for each hyperparameter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retro_gamer.toml import to_toml
 
 @dataclasses.dataclass
 class Invocation:
-    """What is known about the command being run once its options are read."""
+    """What the options of the command tell the code around it."""
 
     debug: bool = False
 
@@ -31,12 +31,20 @@ Debug = Annotated[
     bool, typer.Option("--debug", callback=_note_debug, is_eager=True, help="Show the traceback of an error.")
 ]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", show_default=False, help="Directory of the training run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint", metavar="NAME", show_default=False,
+        help="Name of a checkpoint (ep_0100, latest) or its path within checkpoints/. Default: final, else the latest.",
+    ),
+]  # fmt: skip
 
 _METAVARS: dict[type, str] = {int: "N", float: "F"}
 
 
 def with_setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with one option for each hyperparameter; those typed reach it as the dict `settings`."""
+    """Return `command` with one option for each hyperparameter. It receives those typed as the dict `settings`."""
 
     def with_settings(**values: Any) -> None:
         typed = {name: value for name in SETTINGS if (value := values.pop(name)) is not None}
@@ -65,18 +73,34 @@ def _make_parameter(declared: Setting) -> inspect.Parameter:
 
 
 def describe_values(declared: Setting) -> str:
-    """Return unit, range and default of a hyperparameter in words."""
+    """Return the unit, range and default of a hyperparameter, for its help."""
     permitted = "" if declared.kind is bool or declared.choices else declared.range
     parts = [declared.unit, permitted, f"default {to_toml(declared.default)}"]
     return "; ".join(part for part in parts if part)
 
 
-RETRIES = 3
-WAIT_SECONDS = 300.0
-
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume", metavar="CHECKPOINT", show_default=False,
+        help="Continue from this checkpoint: a path, or a name such as ep_0300 or latest.",
+    ),
+]  # fmt: skip
+Actors = Annotated[
+    int | None,
+    typer.Option(
+        "--actors", metavar="N", min=0, max=10_000, show_default=False,
+        help="Actor processes; 0 plays in this process, repeatably for a seed. Default: chosen for machine and game.",
+    ),
+]  # fmt: skip
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes", metavar="M", show_default=False, help="Stop after M minutes; unfinished games are dropped."
+    ),
+]
 Retries = Annotated[
-    int,
-    typer.Option("--retries", metavar="N", min=0, help="How often a learner that was lost on a cluster is replaced."),
+    int, typer.Option("--retries", metavar="N", min=0, help="How often a lost learner is restarted on a cluster.")
 ]
 LearnerCpus = Annotated[
     int | None,
@@ -85,7 +109,9 @@ LearnerCpus = Annotated[
         help="CPUs reserved for the learner on a cluster. Default: half of the largest node, at most 4; 1 with --gpus.",
     ),
 ]  # fmt: skip
-Gpus = Annotated[int, typer.Option("--gpus", metavar="N", min=0, max=1, help="GPUs reserved for the learner.")]
+Gpus = Annotated[
+    int, typer.Option("--gpus", metavar="N", min=0, max=1, help="GPUs reserved for the learner on a cluster.")
+]
 WaitSeconds = Annotated[
     float,
     typer.Option("--wait-seconds", metavar="S", min=1, help="How long to wait for a node with room for the learner."),
@@ -94,12 +120,6 @@ StorageUri = Annotated[
     str | None,
     typer.Option(
         "--storage", metavar="URI", show_default=False,
-        help="Keep a copy of the run there as it grows: a shared folder, s3://bucket/path, or what else fsspec knows.",
+        help="Copy the run there during training: a shared folder, s3://bucket/path, or any other fsspec URI.",
     ),
 ]  # fmt: skip
-JobAddress = Annotated[
-    str,
-    typer.Option(
-        "--address", metavar="URL", show_default=False, help="The cluster's dashboard, such as http://HEAD:8265."
-    ),
-]

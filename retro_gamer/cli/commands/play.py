@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.commands.options import Debug, RunDir
+from retro_gamer.cli.commands.options import Checkpoint, Debug, RunDir
+from retro_gamer.cli.display.numbers import count, number
 from retro_gamer.errors import UsageError, printable, quoted
 
 if TYPE_CHECKING:
@@ -18,26 +19,17 @@ if TYPE_CHECKING:
 FASTEST_FRAMERATE = 1000
 MOST_GAMES_LISTED = 10
 
-Checkpoint = Annotated[
-    str | None,
-    typer.Option(
-        "--checkpoint",
-        metavar="NAME",
-        show_default=False,
-        help="Name of a checkpoint (ep_0100, latest) or path within checkpoints/. Default: final, else the latest.",
-    ),
-]
-Framerate = Annotated[float, typer.Option("--framerate", metavar="N", help="Turns shown in a second.")]
+Framerate = Annotated[float, typer.Option("--framerate", metavar="N", help="Turns shown per second.")]
 
 
 def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 12, debug: Debug = False) -> None:
     """Watch a trained agent play in the terminal.
 
-    Enter or Escape quits.
+    Press Enter or Escape to quit.
     """
     if not 0 < framerate <= FASTEST_FRAMERATE:
-        raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE}, such as 12")
-    # Read when blessed is imported. It asks the terminal what it can do, and not every one answers.
+        raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE:,}; try 12")
+    # Read when blessed is imported: it queries the terminal, and some terminals never answer.
     os.environ.setdefault("BLESSED_QUERY_TIMEOUT_SECONDS", "0.5")
     from retro_gamer.cli.display.play_screen import EndingSignals, borrowed, open_terminal
 
@@ -65,34 +57,31 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
         try:
             with borrowed(terminal, signals):
                 for ending in Show(terminal, signals, policy, session, framerate).play_games():
-                    endings.append(ending)  # those before an error are to be told
+                    endings.append(ending)  # reported even if a later game fails
             signals.check()
         except KeyboardInterrupt:
             raise typer.Exit(128 + (signals.number or 2)) from None
         finally:
             if endings:
-                typer.echo(printable(character_statistics(endings, policy.metadata.reward, run_dir, checkpoint)))
+                typer.echo(printable(describe_games(endings, policy.metadata.reward, run_dir, checkpoint)))
 
 
-def character_statistics(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
-    """Return the scores of the games watched and what to type for another."""
+def describe_games(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
+    """Return the scores of the games watched and the command that shows more."""
     lines = [_describe(ending, reward) for ending in endings[-MOST_GAMES_LISTED:]]
     chosen = f" --checkpoint {shlex.quote(checkpoint)}" if checkpoint is not None else ""
-    return "\n".join([*lines, f"Watch another: retro-gamer play {shlex.quote(str(run_dir))}{chosen}"])
+    return "\n".join([*lines, f"Watch again: retro-gamer play {shlex.quote(str(run_dir))}{chosen}"])
 
 
 def _describe(ending: Ending, reward: str) -> str:
-    from retro_gamer.cli.display.play_screen import count_turns
-
     numbers = {
         str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward
     }
-    others = ", ".join(f"{key} {_number(value)}" for key, value in sorted(numbers.items()))
-    score = ending.score
-    score_text = _number(score) if isinstance(score, (int, float)) else quoted(score)
-    begin = "Game over" if ending.is_over else "Left the game"
-    return f"{begin} after {count_turns(ending)}: {reward} {score_text}" + (f" ({others})" if others else "")
+    others = ", ".join(f"{key} {_value(value)}" for key, value in sorted(numbers.items()))
+    outcome = "Game over" if ending.is_over else "Quit"
+    text = f"{outcome} after {count(ending.turns, 'turn')}: {reward} {_value(ending.score)}"
+    return f"{text} ({others})" if others else text
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else quoted(value)

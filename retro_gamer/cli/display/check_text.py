@@ -1,4 +1,4 @@
-"""What `check` found out, in words and in plain JSON types."""
+"""The report of `check`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retro_gamer.cli.display.progress_display import number
+from retro_gamer.cli.display.numbers import count, number
 from retro_gamer.errors import Problem, quoted
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.games.probe.findings import KeyVerdict, ProbeFindings, StateKey, judge_keys, rank_rewards, view_pays
@@ -18,28 +18,29 @@ from retro_gamer.training.planning.measurements import Cost
 
 MOST_LISTED = 12
 ENOUGH_TURNS = 100
-"""With fewer, that something did not change says nothing."""
+"""With fewer random turns, a value that did not change means nothing."""
 MEGABYTE = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Check:
-    """Everything that is told of a game."""
+class CheckReport:
+    """Everything that `check` reports about a game."""
 
     game: str
     findings: ProbeFindings
     described: Mapping[str, Any]
-    """The description as it is, empty if there is none."""
+    """The game's description; empty if it has none."""
     origin: str | None
-    suggested: Mapping[str, Any]
-    """Fields that the description lacks."""
+    """Where the description was found."""
+    proposed: Mapping[str, Any]
+    """Values for the fields that the description lacks."""
     problems: tuple[Problem, ...]
     cost: Cost | None
     seconds: float
 
 
-def to_json(check: Check) -> dict[str, Any]:
-    """Return everything in plain JSON types."""
+def to_json(check: CheckReport) -> dict[str, Any]:
+    """Return the report in plain JSON types."""
     findings, verdict = check.findings, judge_keys(check.findings)
     return {
         "game": check.game,
@@ -50,7 +51,7 @@ def to_json(check: Check) -> dict[str, Any]:
         "player": findings.player,
         "state": {name: _key_json(key, findings.turns) for name, key in findings.state.items()},
         "rewards": rank_rewards(findings),
-        "keys": {"listened": list(findings.listened), **{n: _plain(v) for n, v in dataclasses.asdict(verdict).items()}},
+        "keys": {"listened": findings.listened, **dataclasses.asdict(verdict)},
         "episodes": findings.episodes,
         "turns": findings.turns,
         "episode_turns": {
@@ -68,15 +69,15 @@ def to_json(check: Check) -> dict[str, Any]:
         "start_seconds": findings.start_seconds,
         "cost": None if check.cost is None else dataclasses.asdict(check.cost),
         "described": dict(check.described),
-        "suggested": dict(check.suggested),
+        "suggested": dict(check.proposed),
         "problems": [{"field": p.field, "value": quoted(p.value), "rule": p.rule} for p in check.problems],
         "remarks": list(find_remarks(check)),
         "seconds": round(check.seconds, 1),
     }
 
 
-def to_lines(check: Check) -> Iterator[str]:
-    """Yield what was found, line by line."""
+def to_lines(check: CheckReport) -> Iterator[str]:
+    """Yield the lines of the report."""
     findings = check.findings
     yield f"Checked {check.game}"
     for name, text in _facts(check):
@@ -91,13 +92,13 @@ def to_lines(check: Check) -> Iterator[str]:
         yield from (f"  {problem}" for problem in check.problems)
     if findings.failures:
         yield ""
-        yield f"{findings.n_failures} games failed, the first of them:"
+        yield f"{count(findings.n_failures, 'game')} failed, for example:"
         for failure in findings.failures:
             yield f"  seed {failure.seed}, turn {failure.turn}: {failure.text}"
 
 
-def find_remarks(check: Check) -> Iterator[str]:
-    """Yield what a user should know or change."""
+def find_remarks(check: CheckReport) -> Iterator[str]:
+    """Yield remarks on what the user should know or change."""
     findings, described, verdict = check.findings, check.described, judge_keys(check.findings)
     actions = described.get("actions", ())
     if verdict.tried:
@@ -113,16 +114,19 @@ def find_remarks(check: Check) -> Iterator[str]:
     steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
     if steady and findings.turns >= ENOUGH_TURNS:
         yield (
-            f'reward = "{reward}" did not change in {findings.turns:,} random turns. A signal can stand in for it: '
+            f'reward = "{reward}" did not change in {findings.turns:,} random turns. Consider a signal instead: '
             '"@turns" (each turn survived) or "@end" (how the game ends).'
         )
     if reward in SIGNALS and not findings.episode_turns:
-        yield f'reward = "{reward}" asks for games that end, and none of {findings.cut_short} did.'
+        yield f'reward = "{reward}" needs games that end, but none of {findings.cut_short} did.'
     yield from _remarks_on_end(described.get("end"), findings)
     known = described.get("character_set")
-    strange = sorted(set(findings.characters) - set(known)) if isinstance(known, list) else []
-    if strange:
-        yield f"The board also showed {' '.join(strange[:MOST_LISTED])}, which character_set lacks: seen as empty."
+    unknown = sorted(set(findings.characters) - set(known)) if isinstance(known, list) else []
+    if unknown:
+        yield (
+            f"The board also showed {' '.join(unknown[:MOST_LISTED])}, missing from character_set: the agent sees "
+            "empty cells there."
+        )
     if view_pays(findings) and described.get("observe", "board") != "view":
         yield (
             f"The board has {_size(findings.board_size)} cells and a player sees {_size(findings.view_size)} of them: "
@@ -137,7 +141,7 @@ def _remarks_on_end(end: Any, findings: ProbeFindings) -> Iterator[str]:
         if key is not None and key not in findings.state:
             near = difflib.get_close_matches(key, findings.state, n=1)
             yield (
-                f"end: {quoted(condition)} names no key that the state was seen to have, and is looked for as a text."
+                f"end: {quoted(condition)} names no key of the game's state, so it is taken for a text that it shows."
                 + (f" Did you mean {near[0]}?" if near else "")
             )
 
@@ -145,57 +149,60 @@ def _remarks_on_end(end: Any, findings: ProbeFindings) -> Iterator[str]:
 def _remarks_on_repeating(findings: ProbeFindings) -> Iterator[str]:
     if findings.repeats is None and not findings.n_failures:
         yield (
-            f"Building the game takes {findings.start_seconds:.1f} seconds, so its keys were not tried and nothing was "
-            f"measured; what is said here was seen in {_count(findings.turns, 'turn')} of "
-            f"{_count(findings.episodes, 'game')}. An episode costs as much before its first turn."
+            f"Building the game takes {findings.start_seconds:.1f} seconds, so its keys were not tried and its speed "
+            f"was not measured. This report is based on {count(findings.turns, 'turn')} of "
+            f"{count(findings.episodes, 'game')}. Every episode takes that long before its first turn."
         )
     if findings.repeats is False:
         yield (
-            "Two games with one seed went different ways: it depends on the clock, on threads or on a generator of its "
-            "own. It trains, but runs are not repeatable, and its keys could not be tried."
+            "Two games with the same seed differed: the game depends on the clock, on threads, or on a random "
+            "generator of its own. It can be trained, but runs are not repeatable, and its keys could not be tried."
         )
     if findings.ignores_seed:
-        yield "Games with different seeds were all the same under the same keys: nothing in it seems left to chance."
+        yield "Games with different seeds were identical under the same keys: the game does not seem to use chance."
     if findings.sharing is not None:
         yield f"Each actor will play one game at a time, because {findings.sharing}."
 
 
-def _facts(check: Check) -> Iterator[tuple[str, str]]:
+def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
     findings = check.findings
     characters = sorted(findings.characters)
     yield "starts", f"by {findings.how}, in {findings.start_seconds * 1000:.3g} ms"
     window = "" if findings.view_size == findings.board_size else f", of which {_size(findings.view_size)} are visible"
     yield "board", f"{_size(findings.board_size)} cells{window}"
     yield "characters", (" ".join(characters[:40]) or "none") + (" …" if len(characters) > 40 else "")
-    yield "player", findings.movers[0] if findings.movers else findings.player or "none found: the board is seen whole"
+    yield (
+        "player",
+        findings.movers[0] if findings.movers else findings.player or "none found: the agent sees the whole board",
+    )
     yield "keys", _describe_keys(judge_keys(findings))
     for i, (name, key) in enumerate(findings.state.items()):
         if i < MOST_LISTED:
             yield ("state" if not i else "", f"{quoted(name, 30)}: {_describe_key(key, findings.turns)}")
     if not findings.state:
         yield "state", "empty"
-    yield "reward", ", ".join(f'"{name}"' for name in rank_rewards(findings)[:4]) + " (candidates, the best first)"
+    yield "reward", ", ".join(f'"{name}"' for name in rank_rewards(findings)[:4]) + " (candidates, best first)"
     yield "episodes", _describe_episodes(findings)
-    yield "speed", f"{number(findings.turns_per_second)} turns a second and process, without training"
+    yield "speed", f"{number(findings.turns_per_second)} turns per second and process, without training"
     if check.cost is not None:
         cost = check.cost
         yield (
             "network",
             (
-                f"{cost.inputs:,} inputs, {cost.weights:,} weights; {cost.memory_bytes / MEGABYTE:,.0f} MB for "
-                "the replay memory"
+                f"{cost.inputs:,} inputs, {cost.weights:,} weights; {cost.memory_bytes / MEGABYTE:,.0f} MB of "
+                "replay memory"
             ),
         )
         yield (
             "training",
-            f"about {_minutes(cost.seconds)} on this machine for the default 1,000 episodes, if they last as long",
+            f"about {_minutes(cost.seconds)} on this machine for the default 1,000 episodes of this length",
         )
     yield "description", check.origin or "none yet"
 
 
 def _describe_keys(verdict: KeyVerdict) -> str:
     if not verdict.tried:
-        return f"{say_keys(verdict.effective) or 'none'} are named in the code (not tried)"
+        return f"{say_keys(verdict.effective) or 'none'} named in the code (not tried)"
     idle = f"; {say_keys(verdict.idle)} never did" if verdict.idle else ""
     return f"{say_keys(verdict.effective) or 'none'} changed something{idle}"
 
@@ -212,7 +219,7 @@ def _describe_episodes(findings: ProbeFindings) -> str:
     if not ended:
         return f"none of {findings.cut_short} ended within the {findings.turns:,} turns played"
     longest = f"median {statistics.median(ended):g} turns, longest {max(ended):,}"
-    return f"{len(ended):,} random games ended ({longest}); {findings.cut_short} were cut short"
+    return f"{len(ended):,} random games ended ({longest}); {findings.cut_short:,} cut short"
 
 
 def _key_json(key: StateKey, turns: int) -> dict[str, Any]:
@@ -224,14 +231,6 @@ def _key_json(key: StateKey, turns: int) -> dict[str, Any]:
         "changes": key.changes,
         "changes_per_turn": key.changes / turns if turns else None,
     }
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from retro_gamer.cli.display.numbers import clock, number
 from retro_gamer.errors import printable
 from retro_gamer.run.log import wrap_lines
 from retro_gamer.training.loop.progress import Progress, Reporter
@@ -202,25 +203,6 @@ def _figures(progress: Progress) -> list[tuple[str, str]]:
         ("epsilon", f"{progress.epsilon:.3f}"),
         ("loss", number(progress.loss)),
     ]
-
-
-def number(value: float) -> str:
-    """Return a figure to four significant digits or a dash if there is none yet."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as h:mm:ss or m:ss, a dash if it is unknown."""
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-LINE_SECONDS = 5.0
 
 
 class Counter:
