@@ -7,7 +7,6 @@ import math
 import pytest
 from rich.console import Console
 
-from retro_gamer.cli.display.numbers import clock, number
 from retro_gamer.cli.display.progress_display import (
     LineReporter,
     LiveReporter,
@@ -167,10 +166,3 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter.progress(PROGRESS)
     reporter.close()
     assert "\x1b[3" not in _text(console)
-
-
-def test_figures_are_short() -> None:
-    assert [number(value) for value in (0.0, 12.25, -1234.5, 0.00012345, math.inf)] == [
-        "0", "12.25", "-1,234", "0.0001234", "-",
-    ]  # fmt: skip
-    assert [clock(seconds) for seconds in (0, 59.6, 3600, math.nan)] == ["0:00", "1:00", "1:00:00", "-"]
