@@ -73,7 +73,9 @@ def to_toml(value: bool | int | float | str | Sequence[Any] | Mapping[str, Any])
     return "[" + ", ".join(map(to_toml, value)) + "]"
 
 
-def edit_toml(text: str, path: Path, changes: Mapping[tuple[str, ...], Any]) -> str | None:
+def edit_toml(
+    text: str, path: Path, changes: Mapping[tuple[str, ...], Any] | Mapping[tuple[str, str], Any]
+) -> str | None:
     """Return `text`, read from `path`, with values set, such as ``{("metadata", "reward"): "score"}``.
 
     Comments, order, line ends and all other values stay. Missing tables and names are added. None is returned if every

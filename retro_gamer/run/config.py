@@ -143,7 +143,7 @@ def load_config(run_dir: str | Path) -> RunConfig:
     )
 
 
-def update_config(run_dir: str | Path, changes: Mapping[tuple[str, ...], Any]) -> bool:
+def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -> bool:
     """Set values of config.toml, such as ``{("metadata", "character_set"): ["@"]}``; return whether any was new.
 
     All other text stays (see `edit_toml`).
