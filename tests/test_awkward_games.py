@@ -154,10 +154,11 @@ def test_a_game_that_changes_the_framework_gets_one_slot_a_process(copy_of, tmp_
     script = (
         "import sys\nfrom retro_gamer.driver.creation import create_run\n"
         "from retro_gamer.run.directory import RunDirectory\n"
+        "from retro_gamer.run.config import load_config\n"
         "from retro_gamer.training.preparation import prepare_run\n"
         f"create_run('.', 'run', {SETTINGS!r})\n"
-        "prepared = prepare_run(RunDirectory.open('run'))\n"
-        "print(prepared.settings.games_per_actor, prepared.sharing)\n"
+        "prepared = prepare_run(RunDirectory.open('run'), load_config('run'))\n"
+        "print(prepared.run_spec.settings.games_per_actor, prepared.sharing)\n"
     )
     (folder / "pyproject.toml").write_text('[tool.retro-gamer]\nactions = ["KEY_RIGHT"]\nreward = "score"\n')
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=120)

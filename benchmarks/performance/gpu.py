@@ -43,16 +43,16 @@ BATCHES = 16
 STARTED = "Ray runtime started"
 
 
-def time_updates(work: RunSpec, device: str, n_updates: int, *, plain: bool = False) -> float:
+def time_updates(run_spec: RunSpec, device: str, n_updates: int, *, plain: bool = False) -> float:
     """Return the median seconds of an update of batches that replay has looked at, in turn.
 
     With `plain` every operation is started on its own, as on the CPU.
     """
-    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
+    learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), device)
     if plain:
         learner._step = EagerStep(learner._step.trained)
-    size = work.settings.batch_size
-    batches = [see(make_random_batch(work.spec, size, seed), learner.network.look) for seed in range(BATCHES)]
+    size = run_spec.settings.batch_size
+    batches = [see(make_random_batch(run_spec.network, size, seed), learner.network.look) for seed in range(BATCHES)]
     seconds = np.zeros(WARM_UPDATES + n_updates)
     for i in range(len(seconds)):
         started = time.perf_counter()
@@ -61,10 +61,10 @@ def time_updates(work: RunSpec, device: str, n_updates: int, *, plain: bool = Fa
     return float(np.median(seconds[WARM_UPDATES:]))
 
 
-def time_on_device(work: RunSpec, n_updates: int) -> float:
+def time_on_device(run_spec: RunSpec, n_updates: int) -> float:
     """Return the seconds an update takes on the GPU itself: many recorded steps, started one after the other."""
-    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), "cuda")
-    learner.update(see(make_random_batch(work.spec, work.settings.batch_size), learner.network.look))
+    learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), "cuda")
+    learner.update(see(make_random_batch(run_spec.network, run_spec.settings.batch_size), learner.network.look))
     step = learner._step
     assert isinstance(step, CudaGraphStep)
     assert step._graph is not None
@@ -83,12 +83,12 @@ def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:
     found = {}
     set_threads(1)
     for size in SIZES:
-        with making_work(SNAKE, prioritize_experiences=True, batch_size=size) as work:
+        with making_work(SNAKE, prioritize_experiences=True, batch_size=size) as run_spec:
             found[str(size)] = {
-                "cpu": time_updates(work, "cpu", min(n_updates, 100)),
-                "plain": time_updates(work, "cuda", n_updates, plain=True),
-                "recorded": time_updates(work, "cuda", n_updates),
-                "recorded, on the device": time_on_device(work, n_updates),
+                "cpu": time_updates(run_spec, "cpu", min(n_updates, 100)),
+                "plain": time_updates(run_spec, "cuda", n_updates, plain=True),
+                "recorded": time_updates(run_spec, "cuda", n_updates),
+                "recorded, on the device": time_on_device(run_spec, n_updates),
             }
     return found
 

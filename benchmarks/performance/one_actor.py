@@ -35,12 +35,12 @@ def stay_on_one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def measure_actor(work: RunSpec, epsilon: float, seconds: float) -> dict[str, Any]:
+def measure_actor(run_spec: RunSpec, epsilon: float, seconds: float) -> dict[str, Any]:
     """Return the turns a second of one actor that plays and pushes as it does in a training with one actor."""
-    plan = allocate(work.settings, PLAUSIBLE, 2, 1)
-    replay = work.make_replay(0)
-    actor = work.make_actor(n_games=plan.games_per_actor, block_turns=plan.block_turns, seed=1)
-    weights = make_learner(work).publish()
+    plan = allocate(run_spec.settings, PLAUSIBLE, 2, 1)
+    replay = run_spec.make_replay(0)
+    actor = run_spec.make_actor(n_games=plan.games_per_actor, block_turns=plan.block_turns, seed=1)
+    weights = make_learner(run_spec).publish()
     ticket = 0
 
     def play(turns: int) -> int:
@@ -88,9 +88,9 @@ def main() -> None:
     stay_on_one_core()
     values: dict[str, Any] = {}
     for name, (epsilon, prioritized) in VARIANTS.items():
-        with making_work(SNAKE, **{**settings, "prioritize_experiences": prioritized}) as work:
-            values[name] = measure_actor(work, epsilon, given.seconds)
-            create_game, actions = work.load_factory(), work.metadata.actions
+        with making_work(SNAKE, **{**settings, "prioritize_experiences": prioritized}) as run_spec:
+            values[name] = measure_actor(run_spec, epsilon, given.seconds)
+            create_game, actions = run_spec.load_factory(), run_spec.metadata.actions
     values["bare_turns_per_second"] = measure_bare_game(create_game, actions, given.seconds / 2)
     say_result(values)
 

@@ -26,15 +26,15 @@ TURNS = 20_000
 WARM_UPDATES = 20
 
 
-def measure_update(work: RunSpec, *, n_updates: int, n_threads: int, turns: int = TURNS) -> dict[str, Any]:
+def measure_update(run_spec: RunSpec, *, n_updates: int, n_threads: int, turns: int = TURNS) -> dict[str, Any]:
     """Return medians in seconds of whole updates and of their parts, and the floor that arithmetic sets."""
     set_threads(1)
-    replay = work.make_replay(0)
-    for block in play_blocks(work, turns):
+    replay = run_spec.make_replay(0)
+    for block in play_blocks(run_spec, turns):
         replay.push(block)
     set_threads(n_threads)
-    learner = make_learner(work)
-    size = work.settings.batch_size
+    learner = make_learner(run_spec)
+    size = run_spec.settings.batch_size
     times = np.zeros((WARM_UPDATES + n_updates, 4))
     for row in times:
         row[0] = time.perf_counter()
@@ -64,9 +64,9 @@ def measure_update(work: RunSpec, *, n_updates: int, n_threads: int, turns: int 
 
 def main() -> None:
     given, settings = parse_settings(("--updates", 300))
-    with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as work:
-        n_threads = measure_service_times(work, most_learner_threads(count_cpus())).learner_threads
-        say_result(measure_update(work, n_updates=given.updates, n_threads=n_threads))
+    with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as run_spec:
+        n_threads = measure_service_times(run_spec, most_learner_threads(count_cpus())).learner_threads
+        say_result(measure_update(run_spec, n_updates=given.updates, n_threads=n_threads))
 
 
 if __name__ == "__main__":

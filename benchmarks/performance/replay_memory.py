@@ -23,12 +23,12 @@ BATCH_SIZE = 256
 BLOCKS_TURNS = 20_480
 
 
-def measure_replay(work: RunSpec, *, repetitions: int, turns: int = BLOCKS_TURNS) -> dict[str, Any]:
+def measure_replay(run_spec: RunSpec, *, repetitions: int, turns: int = BLOCKS_TURNS) -> dict[str, Any]:
     """Return medians in seconds for batches out of a full memory, and bytes a transition, counted and resident."""
-    capacity = work.settings.memory_capacity
-    blocks = play_blocks(work, turns)
+    capacity = run_spec.settings.memory_capacity
+    blocks = play_blocks(run_spec, turns)
     before = read_resident_bytes()
-    replay = work.make_replay(0)
+    replay = run_spec.make_replay(0)
     push_seconds = []
     for block in itertools.cycle(blocks):
         started = time.perf_counter()
@@ -66,8 +66,8 @@ def main() -> None:
     given, settings = parse_settings(("--capacity", 1_000_000), ("--repetitions", 2000))
     set_threads(1)
     chosen = {"prioritize_experiences": True, "memory_capacity": given.capacity, **settings}
-    with making_work(SNAKE, **chosen) as work:
-        say_result(measure_replay(work, repetitions=given.repetitions))
+    with making_work(SNAKE, **chosen) as run_spec:
+        say_result(measure_replay(run_spec, repetitions=given.repetitions))
 
 
 if __name__ == "__main__":

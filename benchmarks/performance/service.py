@@ -38,31 +38,31 @@ PUSHES_AHEAD = 8
 def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return, by reuse, the times of a turn and of an update of a game and the actors they keep busy."""
     found = {}
-    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as work:
+    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as run_spec:
         for reuse, changed in REUSES.items():
-            work = dataclasses.replace(work, settings=dataclasses.replace(work.settings, **changed))
-            times = measure_service_times(work, most_learner_threads(count_cpus()))
+            run_spec = dataclasses.replace(run_spec, settings=dataclasses.replace(run_spec.settings, **changed))
+            times = measure_service_times(run_spec, most_learner_threads(count_cpus()))
             found[reuse] = {
                 "turn_seconds": times.turn,
                 "update_seconds": times.update,
                 "learner_threads": times.learner_threads,
-                "useful_actors": useful_actors(work.settings, times),
+                "useful_actors": useful_actors(run_spec.settings, times),
             }
     return found
 
 
-def measure_replay_process(work: RunSpec, seconds: float) -> dict[str, float]:
+def measure_replay_process(run_spec: RunSpec, seconds: float) -> dict[str, float]:
     """Return the seconds that the replay process needs for a turn taken and for a batch given, messages included.
 
     Measured at its limit: several pushes, then several requests, are always waiting.
     """
-    blocks = play_blocks(work, 10 * BLOCK_TURNS, block_turns=BLOCK_TURNS)
+    blocks = play_blocks(run_spec, 10 * BLOCK_TURNS, block_turns=BLOCK_TURNS)
     block = max(blocks, key=lambda b: b.turns)
     with LocalRay(n_cpus=2):
-        replay: Any = ray.remote(ReplayService).options(num_cpus=0).remote(work, seed=0)
+        replay: Any = ray.remote(ReplayService).options(num_cpus=0).remote(run_spec, seed=0)
         pushes = _count_calls(lambda: replay.push.remote(block), seconds)
-        size = work.settings.batch_size
-        requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size, work.spec), seconds)
+        size = run_spec.settings.batch_size
+        requests = _count_calls(lambda: replay.sample.remote(BATCHES_A_CALL, size, run_spec.network), seconds)
         ids, errors = np.arange(BATCHES_A_CALL * size), np.ones(BATCHES_A_CALL * size, np.float32)
         returns = _count_calls(lambda: replay.update_priorities.remote(ids, errors), seconds)
         ray.kill(replay)
@@ -104,8 +104,8 @@ def measure_data_ways(seconds: float, settings: dict[str, Any]) -> dict[str, Any
     """Return the times of the replay process for each reuse, and the speed of the object store."""
     replay = {}
     for reuse, changed in REUSES.items():
-        with making_work(SNAKE, **{"prioritize_experiences": True, **changed, **settings}) as work:
-            replay[reuse] = measure_replay_process(work, seconds)
+        with making_work(SNAKE, **{"prioritize_experiences": True, **changed, **settings}) as run_spec:
+            replay[reuse] = measure_replay_process(run_spec, seconds)
     return {"replay": replay, "object_store_bytes_per_second": measure_object_store(seconds)}
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from retro_gamer.acting.actor import Grant
 from retro_gamer.driver.creation import create_run
-from retro_gamer.features.spec import NetworkSpec, make_spec
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transitions import Batch, Block
-from retro_gamer.run.config import update_config
+from retro_gamer.run.config import load_config, update_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.planning.run_spec import RunSpec
 from retro_gamer.training.preparation import prepare_run
@@ -39,14 +39,7 @@ def make_run(
 
 def prepare_work(run_dir: Path) -> RunSpec:
     """Return the work of a run, its game opened as `train` does."""
-    prepared = prepare_run(RunDirectory.open(run_dir))
-    return RunSpec(
-        source=prepared.source,
-        factory=None,
-        metadata=prepared.metadata,
-        settings=prepared.settings,
-        spec=make_spec(prepared.metadata, prepared.settings, prepared.discovery.has_player),
-    )
+    return prepare_run(RunDirectory.open(run_dir), load_config(run_dir)).run_spec
 
 
 @contextlib.contextmanager
@@ -56,12 +49,12 @@ def making_work(game: str, description: Mapping[str, Any] | None = None, **setti
         yield prepare_work(make_run(Path(name), game, settings, description))
 
 
-def make_learner(work: RunSpec) -> Learner:
+def make_learner(run_spec: RunSpec) -> Learner:
     """Return a fresh learner of a run."""
-    return Learner(work.spec, work.settings, work.metadata.character_set or ())
+    return Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ())
 
 
-def play_blocks(work: RunSpec, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
+def play_blocks(run_spec: RunSpec, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
     """Return the blocks of so many real turns of the run's game."""
     blocks: list[Block] = []
 
@@ -69,9 +62,9 @@ def play_blocks(work: RunSpec, turns: int, *, epsilon: float = 1.0, block_turns:
         blocks.append(block)
         return 0
 
-    actor = work.make_actor(n_games=work.settings.games_per_actor, block_turns=block_turns, seed=1)
+    actor = run_spec.make_actor(n_games=run_spec.settings.games_per_actor, block_turns=block_turns, seed=1)
     grant = Grant(turns=turns, seconds=600.0, epsilon=epsilon, tickets=tuple(range(turns)))
-    actor.play(grant, make_learner(work).publish(), keep)
+    actor.play(grant, make_learner(run_spec).publish(), keep)
     return blocks
 
 

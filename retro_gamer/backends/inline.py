@@ -27,14 +27,14 @@ class InlineWorkerPool:
 
     n_actors = 1
 
-    def __init__(self, work: RunSpec, *, block_turns: int, seed: int) -> None:
-        self._actor = work.make_actor(n_games=1, block_turns=block_turns, seed=seed)
-        self._replay = ReplayService(work, seed=seed)
-        self._batch_size = work.settings.batch_size
+    def __init__(self, run_spec: RunSpec, *, block_turns: int, seed: int) -> None:
+        self._actor = run_spec.make_actor(n_games=1, block_turns=block_turns, seed=seed)
+        self._replay = ReplayService(run_spec, seed=seed)
+        self._batch_size = run_spec.settings.batch_size
         self._weights: Weights | None = None
         self._grant: Grant | None = None
 
-    def present(self) -> frozenset[int]:
+    def ready_actors(self) -> frozenset[int]:
         """Return the one actor there is."""
         return frozenset({ACTOR})
 
@@ -85,11 +85,11 @@ class InlineBackend:
 
     device = "cpu"
 
-    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
+    def allocate(self, run_spec: RunSpec, n_actors: int | None) -> Allocation:
         """Return the plan for one game at a time in this process."""
-        return allocate(work.settings, UNMEASURED, count_cpus(), 0)
+        return allocate(run_spec.settings, UNMEASURED, count_cpus(), 0)
 
     @contextlib.contextmanager
-    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[InlineWorkerPool]:
+    def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> Iterator[InlineWorkerPool]:
         """Make the runtime. Here every episode has a seed of its own: going on must not change those to come."""
-        yield InlineWorkerPool(work, block_turns=plan.block_turns, seed=work.settings.seed)
+        yield InlineWorkerPool(run_spec, block_turns=allocation.block_turns, seed=run_spec.settings.seed)

@@ -18,10 +18,10 @@ OVERHEAD_BYTES = 1024 * 1024
 class ReplayService:
     """The replay buffer of one run. It can be copied out piece by piece while it goes on, and put back."""
 
-    def __init__(self, work: RunSpec, *, seed: int) -> None:
-        self._work = work
-        self._buffer = work.make_replay(seed)
-        self._look = make_extractor(work.spec)
+    def __init__(self, run_spec: RunSpec, *, seed: int) -> None:
+        self._run_spec = run_spec
+        self._buffer = run_spec.make_replay(seed)
+        self._look = make_extractor(run_spec.network)
         self._stream: SnapshotStream | None = None
         self._pieces: list[bytes] = []
 
@@ -72,24 +72,24 @@ class ReplayService:
         self._buffer.turns = turns
         try:
             if data:
-                load_snapshot(self._buffer, data, self._work)
+                load_snapshot(self._buffer, data, self._run_spec)
         except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields that are missing or senseless
             raise ValueError(f"it is no snapshot of a memory ({type(error).__name__}: {error})") from error
         self._buffer.turns = turns
         return len(self._buffer)
 
 
-def load_snapshot(buffer: ReplayBuffer, data: bytes, work: RunSpec) -> None:
+def load_snapshot(buffer: ReplayBuffer, data: bytes, run_spec: RunSpec) -> None:
     """Let `buffer` go on from a snapshot, whose values are checked against the network that will meet them.
 
     Raises:
         ValueError, KeyError, TypeError, OverflowError, AttributeError: if it is damaged or does not fit.
     """
     # A snapshot may come from a run with a larger memory; what does not fit here is then left out.
-    limit_bytes = buffer.memory_bytes + 1000 * 1000 * work.settings.snapshot_megabytes + OVERHEAD_BYTES
+    limit_bytes = buffer.memory_bytes + 1000 * 1000 * run_spec.settings.snapshot_megabytes + OVERHEAD_BYTES
     state = read_snapshot(data, limit_bytes)
-    characters = work.spec.n_characters
-    for name, largest in (("codes", characters), ("action", work.spec.n_actions - 1), ("discounts", 1)):
+    characters = run_spec.network.n_characters
+    for name, largest in (("codes", characters), ("action", run_spec.network.n_actions - 1), ("discounts", 1)):
         values = state[name]
         if values.size and (values.max() > largest or values.min() < 0):
             raise ValueError(

@@ -30,7 +30,7 @@ from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.preparation import Attempts
+from retro_gamer.training.preparation import Attempt, Attempts, prepare
 
 __all__ = ["TrainingOutcome", "train"]
 
@@ -61,27 +61,23 @@ def train(
     started = time.monotonic()
     _check_options(n_actors, minutes, cluster)
     directory = RunDirectory.open(run_dir)
-    hang_seconds = load_config(directory.path).hyperparameters.changed(changes).hang_seconds
-    with (
-        RunLock(directory.path),
-        StopRequest() as stop,
-        Watchdog(hang_seconds),
-        _serving(reporter, directory, storage, job_name) as served,
-    ):
-        reporter = served or reporter
-        parts = Attempts(
-            directory,
-            resume=resume,
-            n_actors=n_actors,
-            minutes=minutes,
-            factory=factory,
-            source=packed_game.located(os.getcwd()) if packed_game else None,
-            changes=changes,
-        )
-        outcome = _train_parts(parts, cluster, packed_game, reporter, stop)
-        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
-        if served is not None:
-            served.write("ended", outcome)
+    source = packed_game.located(os.getcwd()) if packed_game else None
+    with RunLock(directory.path), StopRequest() as stop:
+        config = load_config(directory.path).changed(changes)
+        with (
+            Watchdog(config.hyperparameters.hang_seconds),
+            _serving(reporter, directory, storage, job_name) as served,
+        ):
+            reporter = served or reporter
+            prepared, point = prepare(directory, config, resume=resume, factory=factory, source=source)
+            attempts = Attempts(prepared, point, n_actors=n_actors, minutes=minutes)
+            if cluster is None:
+                outcome = _train_here(attempts.next(), reporter, stop)
+            else:
+                outcome = _train_on_cluster(attempts, cluster, packed_game, reporter, stop)
+            outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
+            if served is not None:
+                served.write("ended", outcome)
     return outcome
 
 
@@ -107,26 +103,13 @@ def _check_options(n_actors: int | None, minutes: float | None, cluster: Cluster
         raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
 
 
-def _train_parts(
-    parts: Attempts,
-    cluster: ClusterOptions | None,
-    packed_game: GameSource | None,
-    reporter: Reporter,
-    stop: StopRequest,
-) -> TrainingOutcome:
-    if cluster is None:
-        return _train_here(parts, reporter, stop)
-    return _train_on_cluster(parts, cluster, packed_game, reporter, stop)
+def _train_here(attempt: Attempt, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+    backend = _choose_local_backend(attempt.task.n_actors)
+    with patience(attempt.writer, reporter.note) as writer:
+        return run_learner(attempt.task, writer, reporter, stop, backend)
 
 
-def _train_here(parts: Attempts, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
-    part = parts.first()
-    site = _local_site(part.task.n_actors)
-    with patience(part.writer, reporter.note) as writer:
-        return run_learner(part.task, writer, reporter, stop, site)
-
-
-def _local_site(n_actors: int | None) -> Backend:
+def _choose_local_backend(n_actors: int | None) -> Backend:
     if n_actors == 0:
         return InlineBackend()
     # Ray takes most of a second to import, and training in this process does not need it.
@@ -136,7 +119,7 @@ def _local_site(n_actors: int | None) -> Backend:
 
 
 def _train_on_cluster(
-    parts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+    attempts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
 ) -> TrainingOutcome:
     # Ray takes most of a second to import, and training in this process does not need it.
     from retro_gamer.backends.ray.engine import JoinedRay
@@ -144,12 +127,12 @@ def _train_on_cluster(
 
     if packed_game is not None:
         with JoinedRay(cluster.address):
-            return Supervisor(cluster, parts, packed_game, reporter, stop).run()
+            return Supervisor(cluster, attempts, packed_game, reporter, stop).run()
     with (
-        _packed(parts.prepared.source, reporter) as (game, package),
+        _packed(attempts.prepared.run_spec.source, reporter) as (game, package),
         JoinedRay(cluster.address, {"working_dir": str(package)}),
     ):
-        return Supervisor(cluster, parts, game, reporter, stop).run()
+        return Supervisor(cluster, attempts, game, reporter, stop).run()
 
 
 @contextlib.contextmanager

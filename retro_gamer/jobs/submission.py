@@ -17,11 +17,12 @@ from retro_gamer.errors import UsageError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
+from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.planning.allocation import ClusterOptions
-from retro_gamer.training.preparation import Attempts, ResumePoint
+from retro_gamer.training.preparation import ResumePoint, prepare
 
 NAME = ".job.json"
 
@@ -117,8 +118,8 @@ def plan_job(
             "the job. Give the cluster's nodes the right to it instead (for S3: AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
         )
-    parts = Attempts(directory, resume=resume, n_actors=n_actors, minutes=minutes)
-    package = plan_package(parts.prepared.source, directory, parts.point)
+    prepared, point = prepare(directory, load_config(directory.path), resume=resume)
+    package = plan_package(prepared.run_spec.source, directory, point)
     assert package.source is not None
     name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]
     submission_id = f"retro-gamer-{name}-{secrets.token_hex(4)}"
@@ -126,9 +127,9 @@ def plan_job(
         submission_id=submission_id,
         run_dir=directory.path.resolve(),
         package=package,
-        entrypoint=make_entrypoint(submission_id, package.source, options, n_actors, minutes, parts.point, storage),
+        entrypoint=make_entrypoint(submission_id, package.source, options, n_actors, minutes, point, storage),
         env_vars={"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
-        resume=parts.point,
+        resume=point,
         options=options,
         n_actors=n_actors,
         minutes=minutes,

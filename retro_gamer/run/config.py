@@ -79,6 +79,14 @@ class RunConfig:
         """What the game is called in messages."""
         return self.source.label if self.source else "a function given in Python"
 
+    def changed(self, hyperparameters: Mapping[str, Any]) -> RunConfig:
+        """Return this configuration with other values for some hyperparameters.
+
+        Raises:
+            ConfigurationError: naming every value that is wrong.
+        """
+        return dataclasses.replace(self, hyperparameters=self.hyperparameters.changed(hyperparameters))
+
     def require_source(self) -> GameSource:
         """Return where the game is.
 
@@ -153,7 +161,7 @@ def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -
         OSError: if it cannot be written; the old file is then untouched.
     """
     path = RunDirectory.open(run_dir).config_path
-    edited = edit_toml(read_text(path), path, changes)
+    edited = edit_toml(read_text(path), path, dict(changes.items()))
     if edited is not None:
         write_atomic(path, edited.encode("utf-8"))
     return edited is not None

@@ -6,14 +6,11 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from retro_gamer.errors import EngineError, printable
-from retro_gamer.features.spec import NetworkSpec, make_spec
-from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.find import GameSource
-from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.checkpoint import MISFITS, make_damaged
 from retro_gamer.learning.learner import Learner
@@ -32,19 +29,13 @@ from retro_gamer.training.planning.run_spec import RunSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LearnerTask:
-    """All that the learner needs of a prepared run. It can be sent to another process and names no run directory."""
+    """What one learner receives: the run spec and where to start. It can be sent to another process."""
 
-    source: GameSource | None
-    """Its places may be relative: each process looks them up in its own working directory."""
-    factory: Callable[[], Any] | None
-    """Given only where the game was handed over as a function."""
-    metadata: GameMetadata
-    settings: Hyperparameters
-    has_player: bool
+    run_spec: RunSpec
     state: Mapping[str, Any] | None
-    """The checkpoint to go on from, None for a new run."""
+    """The checkpoint to resume from, None for a new run."""
     snapshot: bytes
-    """The copy of the memory that the checkpoint names, b"" if there is none."""
+    """The snapshot of replay memory that the checkpoint names, b"" if there is none."""
     remarks: tuple[str, ...]
     """What a user should know before the first episode."""
     n_actors: int | None
@@ -81,7 +72,7 @@ class TrainingOutcome:
 
 
 def run_learner(
-    task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest, site: Backend
+    task: LearnerTask, writer: RunWriter, reporter: Reporter, stop: StopRequest, backend: Backend
 ) -> TrainingOutcome:
     """Train from `task.start` on, handing all there is to keep to `writer`, and return how it ended.
 
@@ -89,26 +80,24 @@ def run_learner(
         RetroGamerError: if the game or a process that training needs fails for good; a checkpoint was handed on.
     """
     started = time.monotonic()
-    learner = _make_learner(task, site.device)
-    work = RunSpec(
-        source=task.source, factory=task.factory, metadata=task.metadata, settings=task.settings, spec=learner.spec
-    )
-    plan = site.allocate(work, task.n_actors)
+    run_spec = task.run_spec
+    learner = _make_learner(task, backend.device)
+    plan = backend.allocate(run_spec, task.n_actors)
     text = _describe(learner, task, plan)
     reporter.begin(text)
-    with site.running(work, plan, seed=task.settings.seed + task.start.episodes) as runtime:
+    with backend.start_workers(run_spec, plan, seed=run_spec.settings.seed + task.start.episodes) as runtime:
         set_threads(plan.learner_threads)
         # Nothing that was there is touched before everything else has started.
         writer.begin(text)
         start, remembered = restore_memory(runtime, task)
-        for remark in (*task.remarks, *warn_about_memory(work), *remembered):
+        for remark in (*task.remarks, *warn_about_memory(run_spec), *remembered):
             writer.write_note(remark)
             reporter.note(remark)
-        recorder = LearnerRecorder(writer, learner, task.metadata, task.settings)
+        recorder = LearnerRecorder(writer, learner, run_spec.metadata, run_spec.settings)
         loop = TrainingLoop(
             learner=learner,
             runtime=runtime,
-            settings=task.settings,
+            settings=run_spec.settings,
             plan=plan,
             recorder=recorder,
             reporter=reporter,
@@ -120,7 +109,7 @@ def run_learner(
         complete, checkpoint = _run_to_a_checkpoint(loop)
     return TrainingOutcome(
         episodes=loop.episodes,
-        training_episodes=task.settings.training_episodes,
+        training_episodes=run_spec.settings.training_episodes,
         turns=loop.turns,
         updates=learner.total_updates,
         seconds=time.monotonic() - started,
@@ -133,8 +122,8 @@ def run_learner(
 def _make_watch(task: LearnerTask) -> Diagnostics:
     start = task.start
     return Diagnostics(
-        task.settings,
-        task.metadata.actions,
+        task.run_spec.settings,
+        task.run_spec.metadata.actions,
         first_episode=start.episodes,
         largest_reward=start.largest_reward,
         seconds=task.seconds,
@@ -172,12 +161,11 @@ def _run_to_a_checkpoint(loop: TrainingLoop) -> tuple[bool, str]:
 
 
 def _make_learner(task: LearnerTask, device: str) -> Learner:
-    characters = task.metadata.character_set or ()
-    state = task.state
+    run_spec, state = task.run_spec, task.state
+    characters = run_spec.metadata.character_set or ()
     if state is None:
-        spec = make_spec(task.metadata, task.settings, task.has_player)
-        return Learner(spec, task.settings, characters, device)
-    learner = Learner(NetworkSpec(**state["spec"]), task.settings, tuple(state["characters"]), device)
+        return Learner(run_spec.network, run_spec.settings, characters, device)
+    learner = Learner(NetworkSpec(**state["spec"]), run_spec.settings, tuple(state["characters"]), device)
     try:
         learner.set_state(state)
     except MISFITS as error:
@@ -188,5 +176,5 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
 
 
 def _describe(learner: Learner, task: LearnerTask, plan: Allocation) -> str:
-    lines = [describe_network(learner.network, task.metadata, task.settings), "Division of work"]
+    lines = [describe_network(learner.network, task.run_spec.metadata, task.run_spec.settings), "Division of work"]
     return "\n".join([*lines, *(f"  {reason}" for reason in plan.reasons)])

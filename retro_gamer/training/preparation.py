@@ -1,4 +1,4 @@
-"""What happens between the command and the first turn: the game is opened, looked at, and written down."""
+"""From config.toml, and a checkpoint if the run resumes, to a learner attempt."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, quoted
+from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
@@ -18,58 +18,116 @@ from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.random_play import Discovery, discover
 from retro_gamer.games.session import GameSession, seed_generators
-from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import load_checkpoint, read_trained_shape
-from retro_gamer.run.config import load_config, update_config
+from retro_gamer.run.config import RunConfig, load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.run.writer import DirectoryWriter
 from retro_gamer.training.learner_main import LearnerTask
 from retro_gamer.training.loop.checkpointing import describe_fit
+from retro_gamer.training.planning.run_spec import RunSpec
 
-MOST_TURNS_FOR_THE_PLAYER = 200
-"""Random turns played, at most, where the characters are known: they show which agent the keys move."""
+MOST_TURNS_TO_FIND_THE_PLAYER = 200
+"""Limit of the random turns when the characters are known: they then only show which agent the keys move."""
+LEAST_SECONDS = 1.0
+"""A learner that replaces a lost one gets at least this long."""
+REASONS = {
+    "actions": "the network has one output for each action",
+    "reward": "the network predicts the sum of another reward",
+    "spatial": "it selects the kind of network",
+    "observe_state": "the network has one input for each value",
+    "board_size": "the network was built for that board size",
+    "observe": "the board and the view show different things in the same cells",
+    "n_layers": "it sets the shape of the network",
+    "layer_size": "it sets the shape of the network",
+    "crop_radius": "it sets the shape of the network",
+}
+"""Why each value must be the same in config.toml and in a checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """The loaded checkpoint that a run resumes from."""
+
+    file: CheckpointFile
+    state: Mapping[str, Any]
+    skipped: tuple[str, ...] = ()
+    """What is wrong with each newer checkpoint."""
+
+    @property
+    def episodes(self) -> int:
+        """Episodes completed at the checkpoint."""
+        return int(self.state["episode"])
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name in the resumed run, whatever its file is called."""
+        return checkpoint_name(self.episodes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreparedRun:
-    """A run whose game has been opened and whose description has no gaps left."""
+    """A run whose game has been opened and whose description is complete."""
 
     directory: RunDirectory
-    settings: Hyperparameters
-    written: Hyperparameters
-    """The settings as config.toml is to have them; those above may leave out what this game cannot do."""
-    metadata: GameMetadata
-    source: GameSource | None
-    factory: Callable[[], Any] | None
-    """Given only where the game was handed over as a function."""
+    config: RunConfig
+    """As read from config.toml, with the changes given in Python."""
+    run_spec: RunSpec
     discovery: Discovery
     sharing: str | None = None
-    """Why each actor plays one game only, None if it does not."""
+    """Why each actor plays one game only, None if it plays several."""
+
+
+def prepare(
+    directory: RunDirectory,
+    config: RunConfig,
+    *,
+    resume: str | None = None,
+    factory: Callable[[], Any] | None = None,
+    source: GameSource | None = None,
+) -> tuple[PreparedRun, ResumePoint | None]:
+    """Open the game, and the checkpoint that `resume` names; complete config.toml with what was found.
+
+    Raises:
+        RunExistsError: if the run has checkpoints and `resume` is None.
+        RetroGamerError: for anything wrong with the run, the game or the checkpoint. Nothing is written then.
+    """
+    if resume is None and directory.has_checkpoints:
+        raise RunExistsError(
+            f"{directory.path} already has checkpoints, and training never overwrites them.\n"
+            f"Resume from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
+            "or create a new run:       retro-gamer create --game MODULE --output DIR"
+        )
+    point = find_resume_point(directory, resume) if resume is not None else None
+    characters = tuple(point.state["characters"]) if point else None
+    prepared = prepare_run(directory, config, factory=factory, source=source, characters=characters)
+    if point:
+        resume_run(prepared, point)
+    write_findings(prepared)
+    return prepared, point
 
 
 def prepare_run(
     directory: RunDirectory,
+    config: RunConfig,
+    *,
     factory: Callable[[], Any] | None = None,
-    characters: tuple[str, ...] | None = None,
     source: GameSource | None = None,
-    changes: Mapping[str, Any] = MappingProxyType({}),
+    characters: tuple[str, ...] | None = None,
 ) -> PreparedRun:
-    """Return the run in `directory`, its game played at random for a moment. Nothing is written.
+    """Return a new run, after a short random play of its game. Nothing is written.
 
-    `changes` are hyperparameters in the place of those of config.toml. `characters` is the set of the checkpoint that
-    is resumed, used where the configuration names none. `source` is where the game is now, if that is not where the
-    configuration has it: on a machine it was sent to.
+    `source` is where the game is on this machine, if not where `config` says. `characters` is the set of the
+    checkpoint to resume from; it is used if `config` has none.
 
     Raises:
-        ConfigurationError: if config.toml, or what it would be with `changes`, is wrong or does not fit the game.
+        ConfigurationError: if `config` contradicts the game.
         GameNotFoundError, GameFailedError: if the game cannot be loaded or built.
     """
-    config = load_config(directory.path)
-    settings, metadata = config.hyperparameters.changed(changes), config.metadata
+    settings, metadata = config.hyperparameters, config.metadata
     if factory is None and source is None:
         source = config.require_source()
-    seed_generators(settings.seed)  # its modules may draw while they are loaded
+    seed_generators(settings.seed)  # the game's modules may draw random numbers while they are imported
     make_game = factory if source is None else load_factory(source)
     assert make_game is not None
     session = GameSession(make_game, metadata, source)
@@ -81,27 +139,26 @@ def prepare_run(
     metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
     turns = settings.exploration_turns
     if metadata.character_set is not None or characters is not None:
-        turns = min(turns, MOST_TURNS_FOR_THE_PLAYER)
+        turns = min(turns, MOST_TURNS_TO_FIND_THE_PLAYER)
     discovery = discover(make_game, metadata, turns, settings.seed, settings.max_turns_per_episode, source, session)
     metadata = _fill_gaps(metadata, discovery, characters)
     if not metadata.character_set:
-        raise ConfigurationError([_nothing_seen(turns)], str(directory.config_path))
-    sharing = session.sharing
+        raise ConfigurationError([_no_characters(turns)], str(directory.config_path))
+    if session.sharing is not None:
+        settings = dataclasses.replace(settings, games_per_actor=1)
+    network = make_spec(metadata, settings, discovery.has_player)
     return PreparedRun(
         directory=directory,
-        written=settings,
-        settings=settings if sharing is None else dataclasses.replace(settings, games_per_actor=1),
-        metadata=metadata,
-        source=source,
-        factory=factory,
+        config=config,
+        run_spec=RunSpec(source=source, factory=factory, metadata=metadata, settings=settings, network=network),
         discovery=discovery,
-        sharing=sharing,
+        sharing=session.sharing,
     )
 
 
-def _nothing_seen(turns: int) -> Problem:
-    rule = "so many random turns of the game show no character at all, and the agent would see nothing"
-    remedy = f"exploration_turns = {10 * turns}, or list in character_set what the game shows"
+def _no_characters(turns: int) -> Problem:
+    rule = "the board stayed empty for this many random turns, so the agent would see nothing"
+    remedy = f"exploration_turns = {10 * turns}, or list the game's characters in character_set"
     return Problem(field="exploration_turns", value=turns, rule=rule, remedy=remedy)
 
 
@@ -114,212 +171,127 @@ def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[s
     return dataclasses.replace(metadata, **changes)
 
 
-def write_down(prepared: PreparedRun) -> None:
-    """Write into config.toml what was found, and every hyperparameter, also those it leaves to their defaults."""
-    directory = prepared.directory
-    old, new = load_config(directory.path).metadata.to_mapping(), prepared.metadata.to_mapping()
-    changes = {("metadata", name): value for name, value in new.items() if old.get(name) != value}
-    update_config(
-        directory.path,
-        changes | {("hyperparameters", declared.name): value for declared, value in prepared.written.items()},
-    )
-
-
-REASONS = {
-    "actions": "the network has one output for each action",
-    "reward": "what was learned is the value of another reward",
-    "spatial": "it chooses the kind of network",
-    "observe_state": "the network has one input for each value",
-    "board_size": "the network was built for that board",
-    "observe": "board and window show other things in the same places",
-    "n_layers": "it is the shape of the network",
-    "layer_size": "it is the shape of the network",
-    "crop_radius": "it is the shape of the network",
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ResumePoint:
-    """A checkpoint that fits the run, loaded."""
-
-    file: CheckpointFile
-    state: Mapping[str, Any]
-    passed_over: tuple[str, ...] = ()
-    """What is wrong with newer checkpoints, which were passed over."""
-
-    @property
-    def episodes(self) -> int:
-        """Episodes completed at the checkpoint."""
-        return int(self.state["episode"])
-
-    @property
-    def name(self) -> str:
-        """What it is called in a run that goes on from it, whatever it was called where it lay."""
-        return checkpoint_name(self.episodes)
-
-    @property
-    def turns(self) -> int:
-        """Turns played at the checkpoint."""
-        return int(self.state["total_turns"])
+def write_findings(prepared: PreparedRun) -> None:
+    """Add to config.toml what was found in the game, and every hyperparameter that the file leaves to its default."""
+    before, after = prepared.config.metadata.to_mapping(), prepared.run_spec.metadata.to_mapping()
+    found = {("metadata", name): value for name, value in after.items() if before.get(name) != value}
+    settings = {
+        ("hyperparameters", declared.name): value for declared, value in prepared.config.hyperparameters.items()
+    }
+    update_config(prepared.directory.path, found | settings)
 
 
 def find_resume_point(directory: RunDirectory, text: str) -> ResumePoint:
-    """Return the checkpoint that `text` names, loaded. If that is ``latest``, damaged ones are passed over.
+    """Return the checkpoint that `text` names, loaded. ``latest`` skips damaged ones.
 
     Raises:
         CheckpointNotFoundError: if there is none.
-        CheckpointError: if it is damaged or not ours, or all of them are; nothing is ever begun anew instead.
+        CheckpointError: if it is damaged, or all are. Training never starts from the beginning instead.
     """
     named = directory.resolve_resume(text)
     files = reversed(directory.checkpoints()) if text == LATEST else [named]
-    wrong: list[str] = []
+    damaged: list[str] = []
     for file in files:
         try:
             state = load_checkpoint(file.path.read_bytes(), str(file.path))
         except CheckpointError as error:
-            wrong.append(str(error))
+            damaged.append(str(error))
         else:
-            return ResumePoint(file=file, state=state, passed_over=tuple(wrong))
-    raise CheckpointError("\n".join(wrong))
+            return ResumePoint(file=file, state=state, skipped=tuple(damaged))
+    raise CheckpointError("\n".join(damaged))
 
 
-def fit_to_checkpoint(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
-    """Return the run with the checkpoint's characters and player, after checking that the two fit.
+def resume_run(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
+    """Return the run with the checkpoint's player and network, after checking that the checkpoint is compatible.
 
-    Characters that were only discovered are taken from the checkpoint; characters that the configuration names
-    beyond those of the checkpoint are learned from there on.
+    The configuration may list characters after those of the checkpoint: the network grows by them.
 
     Raises:
-        CheckpointError: naming every field that differs, and why it matters; or if the checkpoint contradicts itself.
+        CheckpointError: naming every field that differs and why it matters, or if the checkpoint contradicts itself.
     """
-    here = describe_fit(prepared.metadata, prepared.settings)
-    there = {**point.state["spec"], **point.state["must_match"]}  # checkpoints of before lack the crop_radius there
+    run_spec = prepared.run_spec
+    differences = _find_differences(run_spec, point)
+    if differences:
+        raise CheckpointError(
+            f"{point.file.path} is not compatible with {prepared.directory.config_path}:\n"
+            + "\n".join(differences)
+            + "\nChange these back in config.toml, or start a new run with 'retro-gamer create'."
+        )
+    _, network = read_trained_shape(run_spec.metadata, point.state, str(point.file.path))
+    metadata = dataclasses.replace(run_spec.metadata, player=run_spec.metadata.player or point.state["player"])
+    network = network.with_characters(len(metadata.character_set or ()))
+    return dataclasses.replace(prepared, run_spec=dataclasses.replace(run_spec, metadata=metadata, network=network))
+
+
+def _find_differences(run_spec: RunSpec, point: ResumePoint) -> list[str]:
+    here = describe_fit(run_spec.metadata, run_spec.settings)
+    there = {**point.state["spec"], **point.state["must_match"]}  # older checkpoints have crop_radius only in `spec`
     differences = [
         f"  {name}: {quoted(there.get(name), 120)} in the checkpoint, {quoted(here[name], 120)} here ({REASONS[name]})"
         for name in here
-        if _plain(here[name]) != _plain(there.get(name))
+        if _as_list(here[name]) != _as_list(there.get(name))
     ]
     characters = tuple(point.state["characters"])
-    configured = prepared.metadata.character_set or ()
+    configured = run_spec.metadata.character_set or ()
     if configured[: len(characters)] != characters:
         differences.append(
-            f"  character_set: the checkpoint's {quoted(list(characters), 200)} must be the beginning of the "
-            f"configuration's {quoted(list(configured), 200)} (the network is laid out in that order)"
+            f"  character_set: {quoted(list(configured), 200)} must start with the checkpoint's "
+            f"{quoted(list(characters), 200)} (the network has one input for each character, in this order)"
         )
-    if differences:
-        raise CheckpointError(
-            f"{point.file.path} does not fit {prepared.directory.config_path}:\n"
-            + "\n".join(differences)
-            + "\nSet these back in config.toml, or start a new run with 'retro-gamer create'."
-        )
-    read_trained_shape(prepared.metadata, point.state, str(point.file.path))
-    metadata = dataclasses.replace(prepared.metadata, player=prepared.metadata.player or point.state["player"])
-    return dataclasses.replace(prepared, metadata=metadata)
+    return differences
 
 
-def describe_changes(prepared: PreparedRun, point: ResumePoint) -> list[str]:
-    """Return what differs from the settings the checkpoint was trained with, a line each."""
-    before = point.state["hyperparameters"]
-    return [
-        f"{declared.name}: {quoted(before.get(declared.name))} until here, {quoted(value)} from here on"
-        for declared, value in prepared.settings.items()
-        if before.get(declared.name) != value
-    ]
-
-
-def _plain(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
-
-
-LEAST_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """The learner's task and the writer for what it sends."""
+    """The task of one learner, and the writer for what it sends."""
 
     task: LearnerTask
     writer: DirectoryWriter
 
 
 class Attempts:
-    """Prepares a run once, its game opened, and hands out the first part and those after a learner was lost.
-
-    prepared: the run
-    point: the checkpoint that the first part goes on from, None if it begins anew
-    """
+    """Makes one learner attempt after another: the first, and one for each learner that was lost."""
 
     def __init__(
-        self,
-        directory: RunDirectory,
-        *,
-        resume: str | None,
-        n_actors: int | None,
-        minutes: float | None,
-        factory: Callable[[], Any] | None = None,
-        source: GameSource | None = None,
-        changes: Mapping[str, Any] = MappingProxyType({}),
+        self, prepared: PreparedRun, point: ResumePoint | None, *, n_actors: int | None, minutes: float | None
     ) -> None:
-        """Open the game and, with `resume`, the checkpoint it names; then write into config.toml what was found.
-
-        `changes` are hyperparameters in the place of those of config.toml; they are written, too.
-
-        Raises:
-            RunExistsError: if the run was trained before and `resume` is None.
-            RetroGamerError: whatever is wrong with the run, the game or the checkpoint.
-        """
-        self._directory = directory
+        self.prepared = prepared
+        self._point = point
         self._n_actors = n_actors
         self._seconds = math.inf if minutes is None else 60 * minutes
-        self._began = math.nan
-        self._writer = DirectoryWriter(directory)
+        self._started: float | None = None
+        self._writer: DirectoryWriter | None = None
         self._has_written = False
-        self.point = find_resume_point(directory, resume) if resume is not None else None
-        if self.point is None and directory.has_checkpoints:
-            raise RunExistsError(
-                f"{directory.path} holds checkpoints of an earlier training, which is not trained over.\n"
-                f"Go on from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
-                "or make a new run with:   retro-gamer create --game MODULE --output DIR"
-            )
-        characters = tuple(self.point.state["characters"]) if self.point else None
-        self.prepared = prepare_run(directory, factory, characters, source, changes)
-        if self.point:
-            fit_to_checkpoint(self.prepared, self.point)
-        write_down(self.prepared)
 
-    def first(self) -> Attempt:
-        """Return the part that this sitting begins with; its time runs from now on."""
-        self._began = time.monotonic()
-        return self._make(self.prepared, self.point, self._seconds)
+    def next(self) -> Attempt:
+        """Return the next attempt. The time limit runs from the first call.
 
-    def after_loss(self) -> Attempt:
-        """Return the part that goes on from the last checkpoint of this sitting, or from where the first part did.
-
-        Until one is written the run may hold none, or newer ones than that which was asked for.
+        It resumes from the last checkpoint that an earlier attempt wrote. Until there is one it starts where the first
+        attempt did: the run may hold none, or newer ones than the user asked for.
         """
-        seconds = max(LEAST_SECONDS, self._seconds - (time.monotonic() - self._began))
-        self._has_written = self._has_written or self._writer.has_written_checkpoint
-        if not self._has_written:
-            return self._make(self.prepared, self.point, seconds)
-        # The character set may have grown since the run was prepared.
-        characters = load_config(self._directory.path).metadata.character_set
-        metadata = dataclasses.replace(self.prepared.metadata, character_set=characters)
-        prepared = dataclasses.replace(self.prepared, metadata=metadata)
-        return self._make(prepared, find_resume_point(self._directory, LATEST), seconds)
-
-    def _make(self, prepared: PreparedRun, point: ResumePoint | None, seconds: float) -> Attempt:
-        self._writer = DirectoryWriter(self._directory)
+        now = time.monotonic()
+        self._started = self._started or now
+        seconds = min(self._seconds, max(LEAST_SECONDS, self._seconds - (now - self._started)))
+        self._has_written = self._has_written or (self._writer is not None and self._writer.has_written_checkpoint)
+        prepared, point = self.prepared, self._point
+        if self._has_written:
+            # The character set in config.toml may have grown since the run was prepared.
+            characters = load_config(prepared.directory.path).metadata.character_set
+            metadata = dataclasses.replace(prepared.run_spec.metadata, character_set=characters)
+            prepared = dataclasses.replace(prepared, run_spec=dataclasses.replace(prepared.run_spec, metadata=metadata))
+            point = find_resume_point(prepared.directory, LATEST)
+        self._writer = DirectoryWriter(prepared.directory)
         if point is not None:
-            prepared = fit_to_checkpoint(prepared, point)
-            self._writer = DirectoryWriter(self._directory, resumed_from=point.file, episodes=point.episodes)
+            prepared = resume_run(prepared, point)
+            self._writer = DirectoryWriter(prepared.directory, resumed_from=point.file, episodes=point.episodes)
         task = LearnerTask(
-            source=prepared.source,
-            factory=prepared.factory,
-            metadata=prepared.metadata,
-            settings=prepared.settings,
-            has_player=prepared.discovery.has_player,
+            run_spec=prepared.run_spec,
             state=point.state if point else None,
-            snapshot=_read_snapshot(self._directory, point) if point else b"",
+            snapshot=_read_snapshot(prepared.directory, point) if point else b"",
             remarks=tuple(_make_remarks(prepared, point)),
             n_actors=self._n_actors,
             seconds=seconds,
@@ -335,22 +307,30 @@ def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:
 def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[str]:
     """Yield what a user should know before the first episode."""
     if point is not None:
-        for wrong in point.passed_over:
-            yield f"A newer checkpoint was passed over: {wrong}"
+        for damage in point.skipped:
+            yield f"Skipped a damaged newer checkpoint: {damage}"
         yield f"Resumed from {point.file.name} at episode {point.episodes}."
         yield from describe_changes(prepared, point)
-        if point.episodes >= prepared.settings.training_episodes:
-            yield (
-                f"All {prepared.settings.training_episodes} episodes are done, so nothing is left to train. "
-                "To go on, raise training_episodes in config.toml."
-            )
+        episodes = prepared.run_spec.settings.training_episodes
+        if point.episodes >= episodes:
+            yield f"All {episodes} episodes are done. To train further, raise training_episodes in config.toml."
     found = prepared.discovery
     if found.first_failure is not None:
         yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
     if prepared.sharing is not None:
         yield f"Each actor plays one game at a time, because {prepared.sharing}."
-    if prepared.factory is not None:
+    if prepared.run_spec.factory is not None:
         yield (
-            "The game was given as a function that cannot be imported. It trains, but to watch the agent with "
-            "'retro-gamer play' put the function into a module and name that under [game] in config.toml."
+            "The game is a function that other programs cannot import. To watch the agent with 'retro-gamer play', "
+            "move the function into a module and name that module under [game] in config.toml."
         )
+
+
+def describe_changes(prepared: PreparedRun, point: ResumePoint) -> list[str]:
+    """Return one line for each hyperparameter that differs from those the checkpoint was trained with."""
+    before = point.state["hyperparameters"]
+    return [
+        f"{declared.name} changed from {quoted(before.get(declared.name))} to {quoted(value)}."
+        for declared, value in prepared.run_spec.settings.items()
+        if before.get(declared.name) != value
+    ]

@@ -19,37 +19,37 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def work() -> Iterator[RunSpec]:
+def run_spec() -> Iterator[RunSpec]:
     with making_work(SNAKE, prioritize_experiences=True, memory_capacity=2000, batch_size=16) as made:
         yield made
 
 
-def test_update_is_measured_with_all_its_parts(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_is_measured_with_all_its_parts(run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_update, "WARM_UPDATES", 1)
-    found = one_update.measure_update(work, n_updates=2, n_threads=1, turns=600)
+    found = one_update.measure_update(run_spec, n_updates=2, n_threads=1, turns=600)
     assert found["floor_seconds"] == pytest.approx(found["flops"] / found["gflops"] / 1e9)
     for part in ("sample_seconds", "update_seconds", "priorities_seconds"):
         assert found[part] > 0
-    assert found["parameters"] == make_learner(work).n_parameters
+    assert found["parameters"] == make_learner(run_spec).n_parameters
     assert found["batch_size"] == 16
 
 
-def test_actor_pushes_what_it_plays(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actor_pushes_what_it_plays(run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_actor, "WARM_TURNS", 64)
-    assert one_actor.measure_actor(work, epsilon=1.0, seconds=0.05)["turns_per_second"] > 0
+    assert one_actor.measure_actor(run_spec, epsilon=1.0, seconds=0.05)["turns_per_second"] > 0
     create_game = load_factory(find_source(SNAKE))
-    assert one_actor.measure_bare_game(create_game, work.metadata.actions, 0.05) > 0
+    assert one_actor.measure_bare_game(create_game, run_spec.metadata.actions, 0.05) > 0
 
 
-def test_replay_is_measured_when_it_is_full(work: RunSpec) -> None:
-    found = replay_memory.measure_replay(work, repetitions=3, turns=1200)
-    assert found["records"] == work.settings.memory_capacity
-    assert found["bytes_per_transition"] > work.spec.height * work.spec.width
+def test_replay_is_measured_when_it_is_full(run_spec: RunSpec) -> None:
+    found = replay_memory.measure_replay(run_spec, repetitions=3, turns=1200)
+    assert found["records"] == run_spec.settings.memory_capacity
+    assert found["bytes_per_transition"] > run_spec.network.height * run_spec.network.width
 
 
-def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(work: RunSpec) -> None:
-    learner = make_learner(work)
-    small, large = make_random_batch(work.spec, 8), make_random_batch(work.spec, 16)
+def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(run_spec: RunSpec) -> None:
+    learner = make_learner(run_spec)
+    small, large = make_random_batch(run_spec.network, 8), make_random_batch(run_spec.network, 16)
     forward = count_forward_flops(learner.network, small)
     assert count_update_flops(learner, small) > 3 * forward
     assert count_update_flops(learner, large) == pytest.approx(2 * count_update_flops(learner, small), rel=0.01)
@@ -63,7 +63,7 @@ from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, 
 with making_work(SNAKE) as work:
     learner = make_learner(work)
     assert learner.n_parameters == strided.N_PARAMETERS, learner.n_parameters
-    batch = make_random_batch(work.spec, 2)
+    batch = make_random_batch(work.network, 2)
     learner.update(batch)
     blocks = play_blocks(work, 64, epsilon=0.0)  # the actor takes its weights over, so it has the same network
     assert sum(block.turns for block in blocks) >= 64

@@ -17,5 +17,5 @@ def test_a_damaged_checkpoint_that_is_passed_over_is_told_beside_what_is_printed
     printed, told = capsys.readouterr()
     assert printed.startswith("#!/usr/bin/env bash\n")
     assert "ep_0100.pt" in printed
-    assert "Note: skipped a newer checkpoint: " in told
+    assert "Note: skipped a damaged newer checkpoint: " in told
     assert "final.pt is damaged" in told

@@ -16,7 +16,7 @@ from retro_gamer.games.open_game import MEETING_TURNS, find_session_problems
 from retro_gamer.games.random_play import discover
 from retro_gamer.games.session import GameSession
 from retro_gamer.run.config import load_config
-from retro_gamer.training.preparation import prepare_run, write_down
+from retro_gamer.training.preparation import prepare_run, write_findings
 
 
 class Mover:
@@ -110,9 +110,9 @@ def test_the_player_that_was_found_and_written_down_opens_the_run_again(tmp_path
     description = '[tool.retro-gamer]\nactions = ["KEY_LEFT", "KEY_RIGHT"]\nreward = "score"\n'
     (tmp_path / "pyproject.toml").write_text(description)
     run = create_run(str(tmp_path / "game.py"), tmp_path / "run", {}).directory
-    write_down(prepare_run(run))
+    write_findings(prepare_run(run, load_config(run.path)))
     assert load_config(run.path).metadata.player == "hero"
-    assert prepare_run(run).metadata.player == "hero"
+    assert prepare_run(run, load_config(run.path)).run_spec.metadata.player == "hero"
     (tmp_path / "pyproject.toml").write_text(description + 'player = "hero"\n')
     assert create_run(str(tmp_path / "game.py"), tmp_path / "another", {}).config.metadata.player == "hero"
     (tmp_path / "pyproject.toml").write_text(description + 'player = "nobody"\n')

@@ -196,7 +196,7 @@ class ActorsInMemory:
         self.on_grant: Callable[[int, Grant], None] = lambda actor, grant: None
         self.change_report: Callable[[Report], Report] = lambda report: report
 
-    def present(self) -> frozenset[int]:
+    def ready_actors(self) -> frozenset[int]:
         return frozenset(range(self.n_actors)) - self.absent
 
     def publish(self, weights: Weights) -> None:

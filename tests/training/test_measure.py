@@ -11,7 +11,7 @@ import torch
 from retro_gamer.training.planning import measurements as measure
 from retro_gamer.training.planning.measurements import choose_threads, measure_service_times
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_work import make_run_spec
+from tests.training.test_run_spec import make_run_spec
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_threads_are_tried_where_they_do_the_work(
 ) -> None:
     asked: list[tuple[int, str]] = []
 
-    def measure_update(work: RunSpec, n_threads: int, device: str) -> float:
+    def measure_update(run_spec: RunSpec, n_threads: int, device: str) -> float:
         asked.append((n_threads, device))
         return 1 / n_threads
 
@@ -46,18 +46,18 @@ def test_threads_are_tried_where_they_do_the_work(
     assert (times.update, times.learner_threads) == (1 / tried[-1], tried[-1])
 
 
-def let_each_turn(work: RunSpec, code: str) -> None:
+def let_each_turn(run_spec: RunSpec, code: str) -> None:
     """Rewrite the game so that its walker runs `code` each turn."""
-    assert work.source is not None
-    path = Path(str(work.source.path))
+    assert run_spec.source is not None
+    path = Path(str(run_spec.source.path))
     turn = f"    def play_turn(self, game):\n        {code}\n\n"
     path.write_text(path.read_text().replace("    def handle_keystroke", turn + "    def handle_keystroke"))
 
 
 def test_a_slow_game_is_measured_as_such(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path)
-    let_each_turn(work, "sum(range(60_000))")
-    assert measure_service_times(work, most_threads=1).turn > 3e-4
+    run_spec = make_run_spec(tmp_path)
+    let_each_turn(run_spec, "sum(range(60_000))")
+    assert measure_service_times(run_spec, most_threads=1).turn > 3e-4
 
 
 @pytest.mark.parametrize(("slow_seconds", "games"), [(0.0, [1]), (60.0, [1, 3])])
@@ -67,9 +67,9 @@ def test_a_game_that_is_slow_to_build_is_built_once(
     made: list[int] = []
     make_actor = RunSpec.make_actor
 
-    def spy(work: RunSpec, *, n_games: int, **rest: Any) -> Any:
+    def spy(run_spec: RunSpec, *, n_games: int, **rest: Any) -> Any:
         made.append(n_games)
-        return make_actor(work, n_games=n_games, **rest)
+        return make_actor(run_spec, n_games=n_games, **rest)
 
     monkeypatch.setattr(RunSpec, "make_actor", spy)
     monkeypatch.setattr(measure, "SLOW_SECONDS", slow_seconds)
@@ -79,9 +79,9 @@ def test_a_game_that_is_slow_to_build_is_built_once(
 
 
 def test_a_game_of_which_no_turn_can_be_played_is_endlessly_slow(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path)
-    let_each_turn(work, "1 / 0")
-    assert measure_service_times(work, most_threads=1).turn == math.inf
+    run_spec = make_run_spec(tmp_path)
+    let_each_turn(run_spec, "1 / 0")
+    assert measure_service_times(run_spec, most_threads=1).turn == math.inf
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_threads_are_taken_that_gain_enough(updates: dict[int, float], expected:
 
 def test_every_power_of_two_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {1: 0.8, 2: 0.5, 4: 0.4}
-    monkeypatch.setattr(measure, "_measure_update", lambda work, n_threads, device: seconds[n_threads])
+    monkeypatch.setattr(measure, "_measure_update", lambda run_spec, n_threads, device: seconds[n_threads])
     times = measure_service_times(make_run_spec(tmp_path), most_threads=7)
     assert (times.update, times.learner_threads) == (0.4, 4)

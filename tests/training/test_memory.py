@@ -13,13 +13,13 @@ from retro_gamer.features.extractor import make_extractor
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_work import make_run_spec
+from tests.training.test_run_spec import make_run_spec
 
 
-def filled(work: RunSpec, turns: int = 120) -> ReplayService:
-    memory = ReplayService(work, seed=1)
-    actor = work.make_actor(n_games=1, block_turns=32, seed=1)
-    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+def filled(run_spec: RunSpec, turns: int = 120) -> ReplayService:
+    memory = ReplayService(run_spec, seed=1)
+    actor = run_spec.make_actor(n_games=1, block_turns=32, seed=1)
+    weights = Learner(run_spec.network, run_spec.settings, ("@", ">")).publish()
     actor.play(Grant(turns=turns, seconds=60, epsilon=1.0, tickets=tuple(range(60))), weights, memory.push)
     return memory
 
@@ -34,23 +34,29 @@ def copy(memory: ReplayService, limit_bytes: int = 10**9) -> bytes:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> RunSpec:
+def run_spec(tmp_path: Path) -> RunSpec:
     return make_run_spec(tmp_path, prioritize_experiences=True)
 
 
-def test_a_copy_put_back_counts_on_from_the_turns_given(work: RunSpec) -> None:
-    first, second = filled(work), ReplayService(work, seed=9)
+def test_a_copy_put_back_counts_on_from_the_turns_given(run_spec: RunSpec) -> None:
+    first, second = filled(run_spec), ReplayService(run_spec, seed=9)
     second.add_piece(copy(first))
     held = second.restore(5000)
     assert held > 100
-    np.testing.assert_array_equal(first.sample(2, 16, work.spec)[1].ids, second.sample(2, 16, work.spec)[1].ids)
-    (block,) = blocks_of(work)
+    np.testing.assert_array_equal(
+        first.sample(2, 16, run_spec.network)[1].ids, second.sample(2, 16, run_spec.network)[1].ids
+    )
+    (block,) = blocks_of(run_spec)
     assert second.push(block) == 5000 + block.turns
 
 
-def test_batches_are_looked_at_for_the_network_that_asks(work: RunSpec) -> None:
-    memory, twin = filled(work), filled(work)
-    for spec in (work.spec, work.spec.with_characters(work.spec.n_characters + 3), work.spec):
+def test_batches_are_looked_at_for_the_network_that_asks(run_spec: RunSpec) -> None:
+    memory, twin = filled(run_spec), filled(run_spec)
+    for spec in (
+        run_spec.network,
+        run_spec.network.with_characters(run_spec.network.n_characters + 3),
+        run_spec.network,
+    ):
         look = make_extractor(spec)
         plain = twin._buffer.sample_many(2, 8)
         for seen, batch in zip(memory.sample(2, 8, spec), plain, strict=True):
@@ -64,10 +70,10 @@ def test_batches_are_looked_at_for_the_network_that_asks(work: RunSpec) -> None:
                 np.testing.assert_array_equal(mine, his)
 
 
-def blocks_of(work: RunSpec) -> list[Any]:
+def blocks_of(run_spec: RunSpec) -> list[Any]:
     blocks: list[Any] = []
-    actor = work.make_actor(n_games=1, block_turns=64, seed=2)
-    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    actor = run_spec.make_actor(n_games=1, block_turns=64, seed=2)
+    weights = Learner(run_spec.network, run_spec.settings, ("@", ">")).publish()
 
     def keep(block: Any) -> int:
         blocks.append(block)
@@ -77,25 +83,25 @@ def blocks_of(work: RunSpec) -> list[Any]:
     return blocks
 
 
-def test_a_copy_is_of_one_moment_and_the_newest_fit(work: RunSpec) -> None:
-    memory = filled(work)
+def test_a_copy_is_of_one_moment_and_the_newest_fit(run_spec: RunSpec) -> None:
+    memory = filled(run_spec)
     whole, part = copy(memory), copy(memory, 1000)
     assert len(part) < len(whole)
-    restored = ReplayService(work, seed=1)
+    restored = ReplayService(run_spec, seed=1)
     restored.add_piece(part)
     assert 5 < restored.restore(0) < 60
 
 
-def test_without_a_copy_it_is_empty_and_counts_on(work: RunSpec) -> None:
-    memory = ReplayService(work, seed=1)
+def test_without_a_copy_it_is_empty_and_counts_on(run_spec: RunSpec) -> None:
+    memory = ReplayService(run_spec, seed=1)
     assert memory.restore(700) == 0
-    (block,) = blocks_of(work)
+    (block,) = blocks_of(run_spec)
     assert memory.push(block) == 700 + block.turns
 
 
-def test_pieces_cannot_be_had_of_no_copy(work: RunSpec) -> None:
+def test_pieces_cannot_be_had_of_no_copy(run_spec: RunSpec) -> None:
     with pytest.raises(ValueError, match="no snapshot"):
-        ReplayService(work, seed=1).next_piece(0.0)
+        ReplayService(run_spec, seed=1).next_piece(0.0)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +119,12 @@ def test_pieces_cannot_be_had_of_no_copy(work: RunSpec) -> None:
         lambda state: state.clear(),
     ],
 )
-def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(work: RunSpec, change: Any) -> None:
-    state = filled(work)._buffer.get_state()
+def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(run_spec: RunSpec, change: Any) -> None:
+    state = filled(run_spec)._buffer.get_state()
     change(state)
     file = io.BytesIO()
     write_snapshot(state, file)
-    memory = ReplayService(work, seed=1)
+    memory = ReplayService(run_spec, seed=1)
     memory.add_piece(file.getvalue())
     with pytest.raises(ValueError):
         memory.restore(300)

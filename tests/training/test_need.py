@@ -9,38 +9,42 @@ from retro_gamer.training.planning import measurements as machine
 from retro_gamer.training.planning import measurements as need
 from retro_gamer.training.planning.measurements import warn_about_memory
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_work import make_run_spec
+from tests.training.test_run_spec import make_run_spec
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> RunSpec:
+def run_spec(tmp_path: Path) -> RunSpec:
     return make_run_spec(tmp_path)
 
 
-def large(work: RunSpec, width: int = 400, height: int = 200) -> RunSpec:
-    return dataclasses.replace(work, spec=dataclasses.replace(work.spec, width=width, height=height))
+def large(run_spec: RunSpec, width: int = 400, height: int = 200) -> RunSpec:
+    return dataclasses.replace(run_spec, network=dataclasses.replace(run_spec.network, width=width, height=height))
 
 
-def test_a_small_board_needs_no_word(work: RunSpec) -> None:
-    assert warn_about_memory(work) == []
+def test_a_small_board_needs_no_word(run_spec: RunSpec) -> None:
+    assert warn_about_memory(run_spec) == []
 
 
-def test_the_memory_of_a_large_board_is_said_with_what_fits(work: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_a_large_board_is_said_with_what_fits(run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(need, "available_bytes", lambda: 2 * 10**9)
-    (said,) = warn_about_memory(large(work))
+    (said,) = warn_about_memory(large(run_spec))
     # 10,000 transitions and the rows that blocks share, 80,000 bytes each.
     assert "1.2 GB" in said
     assert "400x200" in said
     assert "2.0 GB are free" in said
     advised = int(said.split("Try memory_capacity = ")[1].split(",")[0])
-    fitting = dataclasses.replace(large(work), settings=dataclasses.replace(work.settings, memory_capacity=advised))
+    fitting = dataclasses.replace(
+        large(run_spec), settings=dataclasses.replace(run_spec.settings, memory_capacity=advised)
+    )
     assert fitting.make_replay(0).memory_bytes < 0.45 * 2e9
 
 
 @pytest.mark.parametrize("free", [10**12, None])
-def test_where_there_is_room_it_is_only_said(work: RunSpec, monkeypatch: pytest.MonkeyPatch, free: int | None) -> None:
+def test_where_there_is_room_it_is_only_said(
+    run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch, free: int | None
+) -> None:
     monkeypatch.setattr(need, "available_bytes", lambda: free)
-    (said,) = warn_about_memory(large(work))
+    (said,) = warn_about_memory(large(run_spec))
     assert "1.2 GB" in said
     assert "Try" not in said
 

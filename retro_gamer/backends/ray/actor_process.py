@@ -109,18 +109,20 @@ class ActorProcess:
     takes the process with it; what is known of such an end stands in `last_words`.
     """
 
-    def __init__(self, work: RunSpec, last_words: CrashReport, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(
+        self, run_spec: RunSpec, last_words: CrashReport, *, n_games: int, block_turns: int, seed: int
+    ) -> None:
         set_threads(1)
         silence_output()
-        self._watch = Watchdog(work.settings.hang_seconds, last_words.open())
+        self._watch = Watchdog(run_spec.settings.hang_seconds, last_words.open())
         self._watch.__enter__()
-        work = work.located(os.getcwd())
-        if work.source is not None:
-            stay_in_scratch(work.source)
-        self._actor = work.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
+        run_spec = run_spec.located(os.getcwd())
+        if run_spec.source is not None:
+            stay_in_scratch(run_spec.source)
+        self._actor = run_spec.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay: Any = None
         self._pushed: ray.ObjectRef[int] | None = None
-        self._growth = LeakGuard(work.settings.actor_growth_megabytes)
+        self._growth = LeakGuard(run_spec.settings.actor_growth_megabytes)
 
     def play(self, grant: Grant, weights: Weights, replay: Any) -> Report:
         """Play a grant; return once `replay`, the handle of its process, has taken everything played."""

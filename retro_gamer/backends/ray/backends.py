@@ -29,21 +29,21 @@ class ClusterBackend:
         """``cuda`` where a GPU is reserved."""
         return "cuda" if self.resources.learner_gpus else "cpu"
 
-    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
+    def allocate(self, run_spec: RunSpec, n_actors: int | None) -> Allocation:
         """Measure turns and updates here, on the learner's node, and plan as many actors as it can use."""
-        times = measure_service_times(work, self.resources.learner_cpus, self.device)
+        times = measure_service_times(run_spec, self.resources.learner_cpus, self.device)
         free = int(ray.available_resources().get("CPU", 0))
-        plan = allocate_on_cluster(work.settings, times, self.resources.learner_cpus, free, n_actors)
-        return dataclasses.replace(plan, reasons=(self.resources.describe(), *plan.reasons))
+        allocation = allocate_on_cluster(run_spec.settings, times, self.resources.learner_cpus, free, n_actors)
+        return dataclasses.replace(allocation, reasons=(self.resources.describe(), *allocation.reasons))
 
     @contextlib.contextmanager
-    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[WorkerPool]:
+    def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> Iterator[WorkerPool]:
         """Start replay and the actors."""
-        runtime = RayWorkerPool(work, plan, seed=seed, placement=self.placement)
+        workers = RayWorkerPool(run_spec, allocation, seed=seed, placement=self.placement)
         try:
-            yield runtime
+            yield workers
         finally:
-            runtime.stop()
+            workers.stop()
 
 
 class LocalRayBackend:
@@ -51,18 +51,18 @@ class LocalRayBackend:
 
     device = "cpu"
 
-    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
+    def allocate(self, run_spec: RunSpec, n_actors: int | None) -> Allocation:
         """Measure turns and updates, and divide the cores."""
         n_cpus = count_cpus()
-        times = measure_service_times(work, most_learner_threads(n_cpus))
-        return allocate(work.settings, times, n_cpus, n_actors)
+        times = measure_service_times(run_spec, most_learner_threads(n_cpus))
+        return allocate(run_spec.settings, times, n_cpus, n_actors)
 
     @contextlib.contextmanager
-    def running(self, work: RunSpec, plan: Allocation, seed: int) -> Iterator[WorkerPool]:
+    def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> Iterator[WorkerPool]:
         """Start Ray, replay and the actors."""
-        with LocalRay(n_cpus=plan.n_actors + 1):
-            runtime = RayWorkerPool(work, plan, seed=seed)
+        with LocalRay(n_cpus=allocation.n_actors + 1):
+            workers = RayWorkerPool(run_spec, allocation, seed=seed)
             try:
-                yield runtime
+                yield workers
             finally:
-                runtime.stop()
+                workers.stop()

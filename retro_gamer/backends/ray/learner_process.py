@@ -216,10 +216,10 @@ class LearnerProcess:
         self._stop = StopRequest()
         self._thread: threading.Thread | None = None
 
-    def begin(self, task: LearnerTask, site: Backend) -> None:
+    def begin(self, task: LearnerTask, backend: Backend) -> None:
         """Start training; asked a second time, do nothing."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._train, args=(task, site), daemon=True)
+            self._thread = threading.Thread(target=self._train, args=(task, backend), daemon=True)
             self._thread.start()
 
     def collect(self, after: int, timeout_seconds: float) -> list[Message]:
@@ -230,13 +230,11 @@ class LearnerProcess:
         """End training with a checkpoint."""
         self._stop.make(signal_number)
 
-    def _train(self, task: LearnerTask, site: Backend) -> None:
-        reporter = MetricsReporter(MailedReporter(self._mailbox), capacity=task.settings.memory_capacity)
-        located = task.source.located(os.getcwd()) if task.source is not None else None
+    def _train(self, task: LearnerTask, backend: Backend) -> None:
+        reporter = MetricsReporter(MailedReporter(self._mailbox), capacity=task.run_spec.settings.memory_capacity)
+        task = dataclasses.replace(task, run_spec=task.run_spec.located(os.getcwd()))
         try:
-            outcome = run_learner(
-                dataclasses.replace(task, source=located), MailedWriter(self._mailbox), reporter, self._stop, site
-            )
+            outcome = run_learner(task, MailedWriter(self._mailbox), reporter, self._stop, backend)
             self._mailbox.put("end", "outcome", outcome)
         except RetroGamerError as error:
             self._mailbox.put("end", "error", error)

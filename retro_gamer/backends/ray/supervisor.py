@@ -39,10 +39,15 @@ class Supervisor:
     """
 
     def __init__(
-        self, options: ClusterOptions, parts: Attempts, game: GameSource | None, reporter: Reporter, stop: StopRequest
+        self,
+        options: ClusterOptions,
+        attempts: Attempts,
+        game: GameSource | None,
+        reporter: Reporter,
+        stop: StopRequest,
     ) -> None:
         self._options = options
-        self._parts = parts
+        self._attempts = attempts
         self._game = game
         self._reporter = reporter
         self._stop = stop
@@ -58,11 +63,11 @@ class Supervisor:
         """
         restarts = make_restart_gauge()
         restarts.set(0)
-        part = self._parts.first()
+        attempt = self._attempts.next()
         while True:
             try:
-                with patience(part.writer, self._reporter.note) as writer:
-                    return self._run_learner(dataclasses.replace(part.task, source=self._game), writer)
+                with patience(attempt.writer, self._reporter.note) as writer:
+                    return self._run_learner(self._packed(attempt.task), writer)
             except _LearnerLostError as lost:
                 self.restarts += 1
                 restarts.set(self.restarts)
@@ -73,13 +78,17 @@ class Supervisor:
                         f"the learner was lost ({lost}), for the {self.restarts}. time.\n"
                         "What was finished is kept. Go on with: --resume latest"
                     ) from lost
-                part = self._parts.after_loss()
+                attempt = self._attempts.next()
                 remark = (
-                    f"The learner was lost ({lost}). Going on from episode {part.task.start.episodes}, "
+                    f"The learner was lost ({lost}). Resuming from episode {attempt.task.start.episodes}, "
                     f"restart {self.restarts} of {self._options.retries}."
                 )
-                task = dataclasses.replace(part.task, remarks=(remark, *part.task.remarks))
-                part = dataclasses.replace(part, task=task)
+                task = dataclasses.replace(attempt.task, remarks=(remark, *attempt.task.remarks))
+                attempt = dataclasses.replace(attempt, task=task)
+
+    def _packed(self, task: LearnerTask) -> LearnerTask:
+        """Return the task with the game where each node unpacks it."""
+        return dataclasses.replace(task, run_spec=dataclasses.replace(task.run_spec, source=self._game))
 
     def _run_learner(self, task: LearnerTask, writer: RunWriter) -> TrainingOutcome:
         node_cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -87,8 +96,8 @@ class Supervisor:
         with Reservation(resources, self._options.wait_seconds, lambda: self._stop.is_made) as reservation:
             learner: Any = ray.remote(LearnerProcess).options(**reservation.learner).remote()
             try:
-                site = ClusterBackend(resources=resources, placement=reservation.placement)
-                return self._attend(learner, learner.begin.remote(task, site), writer)
+                backend = ClusterBackend(resources=resources, placement=reservation.placement)
+                return self._attend(learner, learner.begin.remote(task, backend), writer)
             finally:
                 ray.kill(learner)
 

@@ -38,12 +38,14 @@ class RayWorkerPool:
     for one, and is present from then on.
     """
 
-    def __init__(self, work: RunSpec, plan: Allocation, *, seed: int, placement: Placement = THIS_MACHINE) -> None:
-        self.n_actors = plan.n_actors
-        self._work = _share(work)
-        self._plan = plan
+    def __init__(
+        self, run_spec: RunSpec, allocation: Allocation, *, seed: int, placement: Placement = THIS_MACHINE
+    ) -> None:
+        self.n_actors = allocation.n_actors
+        self._run_spec = _share(run_spec)
+        self._allocation = allocation
         self._seed = seed
-        self._batch_size = work.settings.batch_size
+        self._batch_size = run_spec.settings.batch_size
         self._made = 0
         self._token = secrets.token_hex(8)
         self._last_words: dict[int, CrashReport] = {}
@@ -53,35 +55,35 @@ class RayWorkerPool:
         self._losses: list[ReplayLost] = []
         self._takes_errors = True
         self._starting: dict[ray.ObjectRef[Any], int] = {}
-        self._actors = [self._make_actor(number) for number in range(plan.n_actors)]
+        self._actors = [self._make_actor(number) for number in range(allocation.n_actors)]
         self._playing: dict[ray.ObjectRef[Any], int] = {}
         self._weights: ray.ObjectRef[Any] | None = None
         self._requests: deque[tuple[ray.ObjectRef[Any], int]] = deque()
         self._batches: deque[FeatureBatch] = deque()
-        self._spec = work.spec
+        self._spec = run_spec.network
         self._errors: list[tuple[np.ndarray, np.ndarray]] = []
         self._piece: ray.ObjectRef[Any] | None = None
 
     def _make_replay(self) -> Any:
         process: Any = ray.remote(ReplayService).options(**self._placement.replay)
-        return process.remote(self._work, seed=self._seed)
+        return process.remote(self._run_spec, seed=self._seed)
 
     def _make_actor(self, number: int) -> Any:
         self._made += 1
         self._last_words[number] = CrashReport(self._token, self._made)
         process: Any = ray.remote(ActorProcess).options(**self._placement.actor)
         actor = process.remote(
-            self._work,
+            self._run_spec,
             self._last_words[number],
-            n_games=self._plan.games_per_actor,
-            block_turns=self._plan.block_turns,
+            n_games=self._allocation.games_per_actor,
+            block_turns=self._allocation.block_turns,
             seed=self._seed * 1_000_003 + self._made,
         )
         self._starting = {waiting: n for waiting, n in self._starting.items() if n != number}
         self._starting[actor.__ray_ready__.remote()] = number
         return actor
 
-    def present(self) -> frozenset[int]:
+    def ready_actors(self) -> frozenset[int]:
         """Return the actors whose processes have started, or failed to: a grant will tell why."""
         return frozenset(range(self.n_actors)) - frozenset(self._starting.values())
 
@@ -248,9 +250,9 @@ class RayWorkerPool:
         atexit.register(clear_away, self._token)  # one killed at its start may not have come to its end yet
 
 
-def _share(work: RunSpec) -> ray.ObjectRef[Any]:
+def _share(run_spec: RunSpec) -> ray.ObjectRef[Any]:
     try:
-        return ray.put(work)
+        return ray.put(run_spec)
     except (TypeError, pickle.PicklingError) as error:
         raise UsageError(
             f"the function that builds the game cannot be sent to other processes ({first_line(error)}).\n"

@@ -96,8 +96,8 @@ def submit(
     server = None if dry_run else JobServer(address)
     versions = server.versions() if server is not None else ""
     plan = plan_job(directory, options=options, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
-    for problem in plan.resume.passed_over if plan.resume else ():
-        typer.echo(f"Note: skipped a newer checkpoint: {problem}", err=True)
+    for problem in plan.resume.skipped if plan.resume else ():
+        typer.echo(f"Note: skipped a damaged newer checkpoint: {problem}", err=True)
     if server is None:
         if package is not None:
             plan.package.write(package)

@@ -47,7 +47,7 @@ class WorkerPool(Protocol):
 
     n_actors: int
 
-    def present(self) -> frozenset[int]:
+    def ready_actors(self) -> frozenset[int]:
         """Return the actors that a grant would reach at once; others wait for a place on some node, and join later."""
 
     def publish(self, weights: Weights) -> None:
@@ -96,8 +96,8 @@ class Backend(Protocol):
     def device(self) -> str:
         """Where the network is: ``cpu`` or ``cuda``."""
 
-    def allocate(self, work: RunSpec, n_actors: int | None) -> Allocation:
+    def allocate(self, run_spec: RunSpec, n_actors: int | None) -> Allocation:
         """Divide the work among `n_actors`, or as many as are of use here."""
 
-    def running(self, work: RunSpec, plan: Allocation, seed: int) -> AbstractContextManager[WorkerPool]:
+    def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> AbstractContextManager[WorkerPool]:
         """Start the actors and replay of the plan, and stop them at the end whatever happens."""

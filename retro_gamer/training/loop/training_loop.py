@@ -161,7 +161,7 @@ class TrainingLoop:
             return
         if self._plan.is_inline and self._finished:
             return  # what is over is learned from first, so that there are moments at which nothing is under way
-        present = self._runtime.present()
+        present = self._runtime.ready_actors()
         for actor in [actor for actor in self._waiting if actor in present]:
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
             turns = min(self._plan.grant_turns, allowed)
@@ -321,7 +321,7 @@ class TrainingLoop:
         if not always and now < self._next_report:
             return
         self._next_report = now + REPORT_SECONDS
-        present = self._runtime.present()
+        present = self._runtime.ready_actors()
         self._figures.look_at_actors(len(present), len(present & self._waiting.keys()))
         self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
 

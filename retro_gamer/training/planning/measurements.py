@@ -33,7 +33,7 @@ WORTHWHILE_GAIN = 0.15
 """More threads must save this share of an update, for the cores they take are the actors'."""
 
 
-def measure_service_times(work: RunSpec, most_threads: int, device: str = "cpu") -> ServiceTimes:
+def measure_service_times(run_spec: RunSpec, most_threads: int, device: str = "cpu") -> ServiceTimes:
     """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
 
     On the CPU updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not
@@ -44,10 +44,10 @@ def measure_service_times(work: RunSpec, most_threads: int, device: str = "cpu")
     updates: dict[int, float] = {}
     n_threads = 1
     while n_threads <= most_threads:
-        updates[n_threads] = _measure_update(work, n_threads, device)
+        updates[n_threads] = _measure_update(run_spec, n_threads, device)
         n_threads *= 2
     best = choose_threads(updates)
-    return ServiceTimes(turn=_measure_turn(work), update=updates[best], learner_threads=best)
+    return ServiceTimes(turn=_measure_turn(run_spec), update=updates[best], learner_threads=best)
 
 
 def choose_threads(updates: dict[int, float]) -> int:
@@ -59,27 +59,29 @@ def choose_threads(updates: dict[int, float]) -> int:
     return best
 
 
-def _measure_turn(work: RunSpec) -> float:
+def _measure_turn(run_spec: RunSpec) -> float:
     """Return the seconds of a turn in an actor, inf without one: of one game only where a game is slow to build."""
     set_threads(1)
-    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    weights = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ()).publish()
 
     def play(actor: Actor, turns: int) -> Report:
         grant = Grant(turns=turns, seconds=TURN_SECONDS, epsilon=0.0, tickets=tuple(range(turns)))
         return actor.play(grant, weights, lambda block: 0)
 
-    actor = work.make_actor(n_games=1, block_turns=TURNS, seed=work.settings.seed)
+    actor = run_spec.make_actor(n_games=1, block_turns=TURNS, seed=run_spec.settings.seed)
     if play(actor, turns=1).seconds < SLOW_SECONDS:
-        actor = work.make_actor(n_games=work.settings.games_per_actor, block_turns=TURNS, seed=work.settings.seed)
+        actor = run_spec.make_actor(
+            n_games=run_spec.settings.games_per_actor, block_turns=TURNS, seed=run_spec.settings.seed
+        )
     first, second = play(actor, TURNS), play(actor, TURNS)
     best = second if second.turns else first
     return best.seconds / best.turns if best.turns else math.inf
 
 
-def _measure_update(work: RunSpec, n_threads: int, device: str) -> float:
+def _measure_update(run_spec: RunSpec, n_threads: int, device: str) -> float:
     set_threads(n_threads)
-    learner = Learner(work.spec, work.settings, work.metadata.character_set or (), device)
-    batch = see(_make_batch(work), learner.network.look)  # as replay hands it out
+    learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), device)
+    batch = see(_make_batch(run_spec), learner.network.look)  # as replay hands it out
     seconds = []
     for _ in range(WARM_UPDATES + UPDATES):
         started = time.perf_counter()
@@ -88,8 +90,8 @@ def _measure_update(work: RunSpec, n_threads: int, device: str) -> float:
     return float(np.median(seconds[WARM_UPDATES:]))
 
 
-def _make_batch(work: RunSpec) -> Batch:
-    spec, size = work.spec, work.settings.batch_size
+def _make_batch(run_spec: RunSpec) -> Batch:
+    spec, size = run_spec.network, run_spec.settings.batch_size
     random = np.random.default_rng(0)
     codes = random.integers(0, spec.n_characters + 1, (size, spec.height, spec.width), dtype=np.uint8)
     codes[random.random(codes.shape) < 0.9] = 0
@@ -154,22 +156,22 @@ LARGE_SHARE = 0.5
 ADVISED_SHARE = 0.25
 
 
-def warn_about_memory(work: RunSpec) -> list[str]:
+def warn_about_memory(run_spec: RunSpec) -> list[str]:
     """Return a warning if the replay memory will take much of what is free on this machine, else nothing."""
-    need = work.make_replay(0).memory_bytes  # nothing of it is taken before it is filled
+    need = run_spec.make_replay(0).memory_bytes  # nothing of it is taken before it is filled
     free = available_bytes()
     if need < MUCH_BYTES and (free is None or need < LARGE_SHARE * free):
         return []
-    capacity = work.settings.memory_capacity
+    capacity = run_spec.settings.memory_capacity
     text = (
         f"The replay memory will take {need / GIGABYTE:.1f} GB once it is full: memory_capacity = {capacity} "
-        f"experiences of a board of {work.spec.width}x{work.spec.height} cells."
+        f"experiences of a board of {run_spec.network.width}x{run_spec.network.height} cells."
     )
     if free is None:
         return [text]
     text += f" {free / GIGABYTE:.1f} GB are free here."
     if need >= LARGE_SHARE * free:
-        fitting = max(work.settings.batch_size, int(capacity * ADVISED_SHARE * free / need))
+        fitting = max(run_spec.settings.batch_size, int(capacity * ADVISED_SHARE * free / need))
         text += f" Try memory_capacity = {fitting}, or memory may run out."
     return [text]
 
@@ -196,8 +198,8 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: ProbeFin
         return None
     settings = Hyperparameters()
     spec = make_spec(metadata, settings, findings.player is not None)
-    work = RunSpec(source=source, factory=None, metadata=metadata, settings=settings, spec=spec)
-    times = measure_service_times(work, most_learner_threads(count_cpus()))
+    run_spec = RunSpec(source=source, factory=None, metadata=metadata, settings=settings, network=spec)
+    times = measure_service_times(run_spec, most_learner_threads(count_cpus()))
     learner = Learner(spec, settings, metadata.character_set or ())
     lengths = [min(n, settings.max_turns_per_episode) for n in findings.episode_turns]
     mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode

@@ -1,4 +1,4 @@
-"""What an actor is made of: plain values that travel to whichever process is to play."""
+"""The run spec: the values that every process of a run is given."""
 
 from __future__ import annotations
 
@@ -18,41 +18,45 @@ if TYPE_CHECKING:
     from retro_gamer.acting.actor import Actor
 
 SHORT_GRANT_UPDATES = 16
-"""Where the learner sets the pace, an actor is granted the turns of about so many updates at a time."""
+"""When the learner is the bottleneck, a grant holds the turns of about this many updates."""
 SENT_AGAIN_BY_DEFAULT = 8 * 2 / (16 * 4)
 MOST_SPARE_ROWS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """Describes the game and the learning of one run to every process that takes part."""
+    """The game and what is learned of it: what the learner, replay and every actor of one run receive.
+
+    It names no run directory and holds plain values only, so it can be sent to any process.
+    """
 
     source: GameSource | None
+    """Where the game is. Relative paths are resolved by each process in its own working directory."""
     factory: Callable[[], Any] | None
-    """Used instead of the source where the game was handed over as a function."""
+    """Builds the game; given instead of `source` when the game is a function."""
     metadata: GameMetadata
     settings: Hyperparameters
-    spec: NetworkSpec
+    network: NetworkSpec
 
     def located(self, folder: str) -> RunSpec:
-        """Return this work with the places of the game looked up in `folder`, where they are not absolute."""
+        """Return this spec with the game's relative paths resolved in `folder`."""
         return self if self.source is None else dataclasses.replace(self, source=self.source.located(folder))
 
     def load_factory(self) -> Callable[[], Any]:
-        """Return the function that builds a fresh game, importing the game where need be."""
+        """Return the function that builds a game. Each call loads the game's modules again."""
         if self.factory is not None:
             return self.factory
         assert self.source is not None
         return load_factory(self.source)
 
     def make_actor(self, *, n_games: int, block_turns: int, seed: int) -> Actor:
-        """Return an actor for `n_games` games of this run, each with its own copy of the game's modules."""
-        from retro_gamer.acting.actor import Actor  # here, so that the process of replay does without torch
+        """Return an actor that plays `n_games` games at once, each with its own copy of the game's modules."""
+        from retro_gamer.acting.actor import Actor  # the replay process must not import torch
 
         return Actor(
             make_session=lambda: GameSession(self.load_factory(), self.metadata, self.source),
             metadata=self.metadata,
-            spec=self.spec,
+            spec=self.network,
             settings=self.settings,
             n_games=n_games,
             block_turns=block_turns,
@@ -63,9 +67,9 @@ class RunSpec:
         """Return an empty replay buffer for this run."""
         return ReplayBuffer(
             capacity=self.settings.memory_capacity,
-            height=self.spec.height,
-            width=self.spec.width,
-            n_state=self.spec.n_state,
+            height=self.network.height,
+            width=self.network.width,
+            n_state=self.network.n_state,
             prioritized=self.settings.prioritize_experiences,
             priority_exponent=self.settings.priority_exponent,
             importance_exponent=self.settings.importance_exponent,
@@ -76,10 +80,10 @@ class RunSpec:
 
 
 def share_of_spare_rows(settings: Hyperparameters) -> float:
-    """Return how many rows beyond one a transition replay should keep, as a share of its capacity.
+    """Return how many rows replay keeps beyond one per transition, as a share of its capacity.
 
-    With each grant the rows that the experiences under way in an actor's games still need are sent again: the more, the
-    longer these are and the fewer turns a grant has. The defaults do with the least share.
+    Every grant sends the rows of unfinished transitions again: more rows for longer n-step returns and more games,
+    more often for shorter grants. The default settings need the minimum.
     """
     sent_again = settings.games_per_actor * (settings.n_step + 1) / (SHORT_GRANT_UPDATES * settings.train_every)
     return min(MOST_SPARE_ROWS, LEAST_SPARE_ROWS + max(0.0, sent_again - SENT_AGAIN_BY_DEFAULT))

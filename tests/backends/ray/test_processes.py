@@ -15,7 +15,7 @@ from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transitions import Block
-from tests.training.test_work import make_run_spec
+from tests.training.test_run_spec import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -37,16 +37,16 @@ class ReplayNearby:
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the output and the life of this process alone, which is that of the tests."""
     monkeypatch.setattr(processes, "silence_output", lambda: None)
-    monkeypatch.setattr(processes, "HangWatch", lambda seconds, last_words: contextlib.nullcontext())
+    monkeypatch.setattr(processes, "Watchdog", lambda seconds, last_words: contextlib.nullcontext())
 
 
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    work = make_run_spec(tmp_path, prioritize_experiences=True)
-    replay = ReplayNearby(ReplayService(work, seed=1))
+    run_spec = make_run_spec(tmp_path, prioritize_experiences=True)
+    replay = ReplayNearby(ReplayService(run_spec, seed=1))
     words = CrashReport(tmp_path.parent.name + tmp_path.name, 1)
-    playing = ActorProcess(work, words, n_games=2, block_turns=8, seed=1)
-    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    playing = ActorProcess(run_spec, words, n_games=2, block_turns=8, seed=1)
+    weights = Learner(run_spec.network, run_spec.settings, ("@", ">")).publish()
     total = 0
     for _ in range(3):
         report = playing.play(Grant(turns=50, seconds=60, epsilon=1.0, tickets=tuple(range(20))), weights, replay)
@@ -59,17 +59,17 @@ def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> 
 
 
 def test_the_replay_process_is_the_buffer(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path, prioritize_experiences=True)
-    replay = ReplayService(work, seed=1)
+    run_spec = make_run_spec(tmp_path, prioritize_experiences=True)
+    replay = ReplayService(run_spec, seed=1)
     nearby = ReplayNearby(replay)
-    playing = work.make_actor(n_games=1, block_turns=64, seed=1)
-    weights = Learner(work.spec, work.settings, ("@", ">")).publish()
+    playing = run_spec.make_actor(n_games=1, block_turns=64, seed=1)
+    weights = Learner(run_spec.network, run_spec.settings, ("@", ">")).publish()
     playing.play(
         Grant(turns=64, seconds=60, epsilon=1.0, tickets=(1, 2, 3)),
         weights,
         lambda block: ray.get(nearby.remote(block)),
     )
-    batches = replay.sample(3, 5, work.spec)
+    batches = replay.sample(3, 5, run_spec.network)
     assert [len(batch) for batch in batches] == [5, 5, 5]
     ids = np.array([0, 10**6], np.int64)
     assert replay.update_priorities(ids, np.ones(2, np.float32)) == 1

@@ -24,7 +24,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_work import make_run_spec
+from tests.training.test_run_spec import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -36,7 +36,7 @@ REPORT = Report(
 class PlayingLight:
     """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
 
-    def __init__(self, work: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, run_spec: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         self.seed = seed
 
     def play(self, grant: Grant, weights: Any, replay: Any) -> Report:
@@ -59,9 +59,9 @@ class PlayingLight:
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
     monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
-    work = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
-    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
-    made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
+    run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
+    made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
     yield made
     made.stop()
 
@@ -157,7 +157,7 @@ def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime:
 class ReplayCounts:
     """Stands in for replay: remembers how many batches were asked for and every error sent."""
 
-    def __init__(self, work: RunSpec, *, seed: int) -> None:
+    def __init__(self, run_spec: RunSpec, *, seed: int) -> None:
         self.asked: list[int] = []
         self.sent: list[tuple[list[int], list[float]]] = []
 
@@ -177,8 +177,8 @@ class ReplayCounts:
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
     monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
     monkeypatch.setattr(runtime_module, "ReplayService", ReplayCounts)
-    work = make_run_spec(tmp_path)
-    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    run_spec = make_run_spec(tmp_path)
+    made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     yield made
     made.stop()
 
@@ -221,30 +221,30 @@ def test_an_object_store_without_room_is_said(runtime: RayWorkerPool, monkeypatc
 
 def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) -> None:
     lock = threading.Lock()
-    work = dataclasses.replace(make_run_spec(tmp_path), source=None, factory=lambda: lock)
+    run_spec = dataclasses.replace(make_run_spec(tmp_path), source=None, factory=lambda: lock)
     with pytest.raises(UsageError, match="actors=0"):
-        RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+        RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
 
 
 def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
-    work = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
-    plan = allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
+    run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
+    plan = allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
     roomy = Placement(replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
-    runtime = RayWorkerPool(work, plan, seed=3, placement=roomy)
+    runtime = RayWorkerPool(run_spec, plan, seed=3, placement=roomy)
     try:
-        runtime.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
-        while len(runtime.present()) < 2:
+        runtime.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
+        while len(runtime.ready_actors()) < 2:
             assert runtime.poll(5.0) == []
-        first = min(runtime.present())
+        first = min(runtime.ready_actors())
         runtime.grant(first, Grant(turns=1, seconds=1, epsilon=0, tickets=()))
         while not (events := runtime.poll(5.0)):
             pass
         assert isinstance(events[0], GrantReported)
-        assert len(runtime.present()) == 2
-        (waiting,) = frozenset(range(3)) - runtime.present()
+        assert len(runtime.ready_actors()) == 2
+        (waiting,) = frozenset(range(3)) - runtime.ready_actors()
         ray.kill(runtime._actors[first])
-        while waiting not in runtime.present():
+        while waiting not in runtime.ready_actors():
             assert runtime.poll(5.0) == []
     finally:
         runtime.stop()
@@ -253,7 +253,7 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
 class BrokenAtTheStart(PlayingLight):
     """Makes its file of last words and fails then."""
 
-    def __init__(self, work: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, run_spec: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         last_words.open().close()
         raise FileNotFoundError("no folder to stand in")
 
@@ -270,9 +270,9 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
         return register(function, *values, **named)
 
     monkeypatch.setattr(atexit, "register", note)
-    work = make_run_spec(tmp_path)
-    made = RayWorkerPool(work, allocate(work.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
-    made.publish(Learner(work.spec, work.settings, ("@", ">")).publish())
+    run_spec = make_run_spec(tmp_path)
+    made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
     event = play(made)
     made.stop()
     assert isinstance(event, ActorLost)

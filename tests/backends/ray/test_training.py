@@ -90,7 +90,7 @@ def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayWorkerPool]:
             super().__init__(*given, **named)
             runtimes.append(self)
 
-    monkeypatch.setattr(runtime_module, "RayRuntime", Remembered)
+    monkeypatch.setattr(runtime_module, "RayWorkerPool", Remembered)
     return runtimes
 
 

@@ -13,12 +13,13 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.training.loop.checkpointing import MUST_MATCH, MUST_MATCH_SETTINGS
 from retro_gamer.training.preparation import (
     REASONS,
+    Attempts,
     PreparedRun,
     ResumePoint,
     describe_changes,
     find_resume_point,
-    fit_to_checkpoint,
     prepare_run,
+    resume_run,
 )
 from tests.training.corridors import make_corridor_run, train_here
 from tests.training.stand_ins import ListReporter
@@ -32,22 +33,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 def prepare(run: RunDirectory) -> tuple[PreparedRun, ResumePoint]:
-    return prepare_run(run), find_resume_point(run, "final")
+    return prepare_run(run, load_config(run.path)), find_resume_point(run, "final")
 
 
 def with_metadata(prepared: PreparedRun, **changed: Any) -> PreparedRun:
-    return dataclasses.replace(prepared, metadata=dataclasses.replace(prepared.metadata, **changed))
+    metadata = dataclasses.replace(prepared.run_spec.metadata, **changed)
+    return dataclasses.replace(prepared, run_spec=dataclasses.replace(prepared.run_spec, metadata=metadata))
 
 
 def with_settings(prepared: PreparedRun, **changed: Any) -> PreparedRun:
-    return dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, **changed))
+    settings = dataclasses.replace(prepared.run_spec.settings, **changed)
+    return dataclasses.replace(prepared, run_spec=dataclasses.replace(prepared.run_spec, settings=settings))
 
 
-def test_a_run_fits_its_own_checkpoint(trained: RunDirectory) -> None:
+def test_a_run_is_compatible_with_its_own_checkpoint(trained: RunDirectory) -> None:
     prepared, point = prepare(trained)
-    assert fit_to_checkpoint(prepared, point) == prepared
+    assert resume_run(prepared, point) == prepared
     assert (point.episodes, point.file.name) == (3, "final")
-    assert point.turns == point.state["total_turns"]
+    attempt = Attempts(prepared, point, n_actors=0, minutes=None).next()
+    assert attempt.task.start.turns == point.state["total_turns"]
     assert describe_changes(prepared, point) == []
 
 
@@ -69,7 +73,7 @@ def test_each_field_that_must_match_is_named_with_its_reason(trained: RunDirecto
     prepared, point = prepare(trained)
     change = with_settings if field in MUST_MATCH_SETTINGS else with_metadata
     with pytest.raises(CheckpointError) as raised:
-        fit_to_checkpoint(change(prepared, **MISMATCHES[field]), point)
+        resume_run(change(prepared, **MISMATCHES[field]), point)
     lines = [line for line in str(raised.value).splitlines() if line.startswith("  ")]
     assert len(lines) == 1
     assert lines[0].startswith(f"  {field}: ")
@@ -84,22 +88,22 @@ def test_every_field_that_must_match_has_a_reason_and_a_test() -> None:
 def test_the_checkpoints_characters_must_be_the_beginning(trained: RunDirectory, characters: tuple[str, ...]) -> None:
     prepared, point = prepare(trained)
     with pytest.raises(CheckpointError, match="character_set"):
-        fit_to_checkpoint(with_metadata(prepared, character_set=characters), point)
+        resume_run(with_metadata(prepared, character_set=characters), point)
 
 
 def test_characters_may_be_added_behind(trained: RunDirectory) -> None:
     prepared, point = prepare(trained)
     longer = with_metadata(prepared, character_set=("@", ">", "x"))
-    assert fit_to_checkpoint(longer, point).metadata.character_set == ("@", ">", "x")
+    assert resume_run(longer, point).run_spec.metadata.character_set == ("@", ">", "x")
 
 
-def test_all_else_may_change_and_is_told(trained: RunDirectory) -> None:
+def test_all_else_may_change_and_is_reported(trained: RunDirectory) -> None:
     prepared, point = prepare(trained)
     changed = with_settings(prepared, gamma=0.5, batch_size=8, prioritize_experiences=True)
-    assert fit_to_checkpoint(changed, point).settings.gamma == 0.5
-    told = describe_changes(changed, point)
-    assert "gamma: 0.9 until here, 0.5 from here on" in told
-    assert sorted(line.split(":")[0] for line in told) == ["batch_size", "gamma", "prioritize_experiences"]
+    assert resume_run(changed, point).run_spec.settings.gamma == 0.5
+    lines = describe_changes(changed, point)
+    assert "gamma changed from 0.9 to 0.5." in lines
+    assert sorted(line.split()[0] for line in lines) == ["batch_size", "gamma", "prioritize_experiences"]
 
 
 def test_a_checkpoint_of_before_that_does_not_say_its_crop_radius_is_held_against_its_network(
@@ -107,9 +111,9 @@ def test_a_checkpoint_of_before_that_does_not_say_its_crop_radius_is_held_agains
 ) -> None:
     prepared, point = prepare(trained)
     del point.state["must_match"]["crop_radius"]
-    assert fit_to_checkpoint(prepared, point) == prepared
+    assert resume_run(prepared, point) == prepared
     with pytest.raises(CheckpointError, match="crop_radius: 1 in the checkpoint, 9 here"):
-        fit_to_checkpoint(with_settings(prepared, crop_radius=9), point)
+        resume_run(with_settings(prepared, crop_radius=9), point)
 
 
 @pytest.mark.parametrize(
@@ -140,10 +144,10 @@ def test_a_checkpoint_that_contradicts_itself_is_refused_and_nothing_changes(
 
 def test_the_player_of_the_checkpoint_is_taken_over_where_the_configuration_names_none(trained: RunDirectory) -> None:
     prepared, point = prepare(trained)
-    told = ResumePoint(file=point.file, state={**point.state, "player": "walker"})
-    assert fit_to_checkpoint(prepared, told).metadata.player == "walker"
+    named_point = ResumePoint(file=point.file, state={**point.state, "player": "walker"})
+    assert resume_run(prepared, named_point).run_spec.metadata.player == "walker"
     named = with_metadata(prepared, player="door")
-    assert fit_to_checkpoint(named, told).metadata.player == "door"
+    assert resume_run(named, named_point).run_spec.metadata.player == "door"
     assert load_config(trained.path).metadata.player is None
 
 
@@ -153,13 +157,13 @@ def spoil(run: RunDirectory, name: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["torn", "empty", "zeros"])
-def test_a_damaged_newest_checkpoint_is_passed_over_loudly(tmp_path: Path, how: str) -> None:
+def test_a_damaged_newest_checkpoint_is_skipped_loudly(tmp_path: Path, how: str) -> None:
     run = make_corridor_run(tmp_path, training_episodes=103)
     train_here(run)
     spoil(run, "final", how)
     reporter = ListReporter()
     assert train_here(run, resume="latest", reporter=reporter).complete
-    said = [note for note in reporter.notes if "passed over" in note]
+    said = [note for note in reporter.notes if "Skipped a damaged newer checkpoint" in note]
     assert len(said) == 1
     assert "final.pt" in said[0]
     assert "Resumed from ep_0100 at episode 100." in run.log_path.read_text()

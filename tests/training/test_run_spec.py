@@ -28,14 +28,14 @@ def make_run_spec(folder: Path, **settings: Any) -> RunSpec:
         factory=None,
         metadata=config.metadata,
         settings=config.hyperparameters,
-        spec=make_spec(config.metadata, config.hyperparameters, has_player=True),
+        network=make_spec(config.metadata, config.hyperparameters, has_player=True),
     )
 
 
 def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_path: Path) -> None:
-    work: RunSpec = pickle.loads(pickle.dumps(make_run_spec(tmp_path, prioritize_experiences=True)))
-    actor, replay = work.make_actor(n_games=2, block_turns=16, seed=1), work.make_replay(1)
-    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    run_spec: RunSpec = pickle.loads(pickle.dumps(make_run_spec(tmp_path, prioritize_experiences=True)))
+    actor, replay = run_spec.make_actor(n_games=2, block_turns=16, seed=1), run_spec.make_replay(1)
+    weights = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ()).publish()
     report = actor.play(Grant(turns=100, seconds=60, epsilon=1.0, tickets=(1, 2, 3, 4)), weights, replay.push)
     assert report.replay_turns == replay.turns == report.turns >= 80
     batch = replay.sample(32)
@@ -45,10 +45,10 @@ def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_pat
 
 
 def test_replay_has_the_settings_of_the_run(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path, memory_capacity=100)
-    replay = work.make_replay(3)
+    run_spec = make_run_spec(tmp_path, memory_capacity=100)
+    replay = run_spec.make_replay(3)
     assert replay.capacity == 100
-    first, second = work.make_replay(3), work.make_replay(4)
+    first, second = run_spec.make_replay(3), run_spec.make_replay(4)
     for memory in (replay, first, second):
         memory.push(rows_of_steps(90))
     np.testing.assert_array_equal(replay.sample(20).ids, first.sample(20).ids)
@@ -71,26 +71,28 @@ def rows_of_steps(count: int) -> Block:
 
 
 def test_every_game_of_an_actor_has_modules_of_its_own(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path)
-    first, second = work.load_factory(), work.load_factory()
+    run_spec = make_run_spec(tmp_path)
+    first, second = run_spec.load_factory(), run_spec.load_factory()
     assert first is not second
     assert type(first().agents[0]) is not type(second().agents[0])
 
 
 def test_a_function_handed_over_is_used_as_it_is(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path)
-    given = RunSpec(source=None, factory=dict, metadata=work.metadata, settings=work.settings, spec=work.spec)
+    run_spec = make_run_spec(tmp_path)
+    given = RunSpec(
+        source=None, factory=dict, metadata=run_spec.metadata, settings=run_spec.settings, network=run_spec.network
+    )
     assert given.load_factory() is dict
 
 
 def test_a_source_that_is_gone_is_said_so(tmp_path: Path) -> None:
-    work = make_run_spec(tmp_path)
+    run_spec = make_run_spec(tmp_path)
     lost = RunSpec(
         source=GameSource(module="no_such_game_at_all"),
         factory=None,
-        metadata=work.metadata,
-        settings=work.settings,
-        spec=work.spec,
+        metadata=run_spec.metadata,
+        settings=run_spec.settings,
+        network=run_spec.network,
     )
     with pytest.raises(GameNotFoundError, match="no_such_game_at_all"):
         lost.make_actor(n_games=1, block_turns=8, seed=0)
@@ -101,9 +103,9 @@ def test_short_grants_leave_the_memory_its_whole_capacity(tmp_path: Path, n_step
     """With each, the rows that the experiences under way need are sent again."""
     endless = CORRIDOR.replace("x == 6", "x == 600")
     settings = {"memory_capacity": 20_000, "games_per_actor": 8, "max_turns_per_episode": 40}
-    work = make_run_spec(tmp_path, game=endless, n_step=n_step, train_every=train_every, **settings)
-    actor, replay = work.make_actor(n_games=8, block_turns=512, seed=1), work.make_replay(1)
-    weights = Learner(work.spec, work.settings, work.metadata.character_set or ()).publish()
+    run_spec = make_run_spec(tmp_path, game=endless, n_step=n_step, train_every=train_every, **settings)
+    actor, replay = run_spec.make_actor(n_games=8, block_turns=512, seed=1), run_spec.make_replay(1)
+    weights = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ()).publish()
     tickets = itertools.count(1)
     while replay.turns < 26_000:
         granted = Grant(
