@@ -110,10 +110,11 @@ def test_readme_commands_exist() -> None:
 
 def test_the_demo_runs_twice(folder: Path) -> None:
     """The demo's own commands, shortened; a second demo keeps the first one aside."""
-    told = subprocess.run(
+    printed = subprocess.run(
         ["make", "--dry-run", "demo", "DEMO_MINUTES=0.03"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
-    shown = [line.partition("bin/retro-gamer ")[2] for line in told.splitlines() if line.startswith(".venv/bin/")]
+    start = ".venv/bin/retro-gamer "
+    shown = [line.removeprefix(start) for line in printed.splitlines() if line.startswith(start)]
     assert [command.split()[0] for command in shown] == ["create", "train", "info"]
     for command in (*shown, shown[0]):
         arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)]
@@ -148,6 +149,29 @@ def test_python_runs(page: Path, folder: Path) -> None:
         [sys.executable, "shown.py"], cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("page", ["reliability.md", "security.md"])
+def test_the_tests_that_a_page_names_exist(page: str) -> None:
+    named = set(re.findall(r"`([\w/]*test_\w+\.py)`", (ROOT / "docs" / page).read_text()))
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not (ROOT / "tests" / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_relative_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, anchor = target.partition("#")
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.is_file(), f"{page.name} links to {target}"
+        assert not anchor or anchor in headings(linked), f"{page.name} links to {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page, spelled as GitHub and the docs site spell them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_hyperparameter_tables_are_those_declared() -> None:
