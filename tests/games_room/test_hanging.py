@@ -119,14 +119,14 @@ def test_an_alarm_that_comes_late_is_left_alone() -> None:
 
 STUBBORN = """
 import ctypes, sys
-from retro_gamer.games.loading.watchdog import HangWatch
+from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.loading.capture import interception
 
 def hang():
     interception.enter()
     {hang}
 
-with open(sys.argv[1], "x") as words, HangWatch(0.2, words):
+with open(sys.argv[1], "x") as words, Watchdog(0.2, words):
     hang()
 """
 
