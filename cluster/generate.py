@@ -1,4 +1,4 @@
-"""Writes the examples here that come out of the code: python -m cluster.generate."""
+"""Writes the generated files in this folder: python -m cluster.generate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from retro_gamer.jobs.package import Package
-from retro_gamer.jobs.submission import STOP_SECONDS, JobPlan, make_entrypoint
+from retro_gamer.jobs.submission import JobPlan
 from retro_gamer.training.planning.allocation import ClusterOptions
 
 HERE = Path(__file__).parent
@@ -32,18 +32,15 @@ PANELS = (
 )
 
 
-def allocate() -> JobPlan:
-    """Return the job of the examples: Snake, six actors."""
-    options = ClusterOptions(address="auto")
+def make_plan() -> JobPlan:
+    """Return the job of the examples: Snake with six actors."""
     game = GameSource(module="retro.examples.snake")
     return JobPlan(
         submission_id=NAME,
         run_dir=Path("/shared/runs/snake"),
         package=Package(files=(), source=game, left_out=()),
-        entrypoint=make_entrypoint(NAME, game, options, 6, None, None, None),
-        env_vars={"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
         resume=None,
-        options=options,
+        options=ClusterOptions(address="auto"),
         n_actors=6,
         minutes=None,
         storage=None,
@@ -51,7 +48,7 @@ def allocate() -> JobPlan:
 
 
 def make_dashboard() -> str:
-    """Return a Grafana dashboard with a panel for each figure, by session of the cluster."""
+    """Return a Grafana dashboard with a panel for each metric, filtered by the cluster's session."""
     panels: list[dict[str, Any]] = []
     for number, (title, metric, unit) in enumerate(PANELS):
         place = {"h": 7, "w": 12, "x": 12 * (number % 2), "y": 7 * (number // 2)}
@@ -92,7 +89,7 @@ def make_dashboard() -> str:
 
 def make_files() -> dict[str, str]:
     """Return the generated files by name."""
-    plan = allocate()
+    plan = make_plan()
     return {
         "rayjob.yaml": make_rayjob(plan),
         "slurm.sh": make_slurm_script(plan),

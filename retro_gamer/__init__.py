@@ -1,6 +1,6 @@
 """retro-gamer trains deep Q-learning agents to play terminal games written with retro-games.
 
-The names below are loaded when they are first used: importing this package imports neither torch nor ray.
+Its public names are imported on first use: importing the package imports neither torch nor ray.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Being attached to a job: following it until it ends, through lost connections and requests to stop."""
+"""Following a job until it ends, through lost connections and requests to stop, and bringing its files home."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import threading
 import time
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
-from retro_gamer.errors import ClusterError, printable
+from retro_gamer.errors import ClusterError, first_line, printable
 from retro_gamer.jobs.client import JobInfo, JobServer, UnreachableError
-from retro_gamer.jobs.submission import JobRecord
+from retro_gamer.jobs.submission import JobNote
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import Storage
@@ -22,115 +22,196 @@ from retro_gamer.training.loop.end_conditions import StopRequest
 from retro_gamer.training.loop.progress import Progress, Reporter
 
 FOLDER = "retro-gamer"
-"""Below the logs of the node that a job's entry point runs on; Ray serves what lies there over HTTP."""
+"""The folder of all runs within the logs of a job's first node; Ray serves its files over HTTP."""
+SNAPSHOTS = "replay/"
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 600.0
+"""How long a lost connection is retried."""
+UNKNOWN_JOB_SECONDS = 60.0
+"""How long to wait for news in the storage of a job that the cluster does not know."""
 
 
-class RunSource(Protocol):
-    """Reads files of one run."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobEnd:
+    """How a job ended: the last report of the job server and the last status of the run, None if there was none."""
 
-    def read(self, name: str) -> bytes | None:
-        """Return the file's content, None if it is not there.
+    info: JobInfo | None
+    status: RunStatus | None
+
+    def explain_failure(self) -> str | None:
+        """Return what went wrong, or None if nothing did."""
+        if self.status is not None and self.status.state == "failed":
+            return self.status.error or "the training failed"
+        if self.status is not None and self.status.state == "ended":
+            return None
+        if self.info is not None and self.info.status == "STOPPED":
+            return "the job was stopped before its last checkpoint was written"
+        message = self.info.message.strip() if self.info is not None else ""
+        errors = [line for line in message.splitlines() if line.startswith("Error: ")]
+        last = "\n".join(errors[-1:] or message.splitlines()[-5:])
+        return printable(f"the job ended without a result.\n{last.removeprefix('Error: ')}")
+
+    def outcome(self) -> TrainingOutcome | None:
+        """Return how the training ended, or None if it did not end properly."""
+        values: Any = self.status.outcome if self.status is not None else None
+        return TrainingOutcome(**values) if values else None
+
+
+class JobFollower:
+    """Follows one job from one process."""
+
+    def __init__(
+        self, directory: RunDirectory, note: JobNote, server: JobServer, reporter: Reporter, stop: StopRequest,
+        *, files: RunFiles | None = None, retry_seconds: float = RETRY_SECONDS,
+    ) -> None:  # fmt: skip
+        self._note = note
+        self._server = server
+        self._reporter = reporter
+        self._stop = stop
+        self._retry_seconds = retry_seconds
+        self._run = RunFollower(directory, note, files or RunFiles(note, server), reporter)
+        self._status: RunStatus | None = None
+        self._stop_is_sent = False
+        self._lost_since: float | None = None
+
+    def follow(self) -> JobEnd:
+        """Follow the job until it has ended and all its files are here.
 
         Raises:
-            UnreachableError: if that could not be found out.
+            ClusterError: if the cluster does not know the job, or does not answer for ten minutes. If a storage holds
+                the run, only when nothing new arrives there either; its files are here then.
         """
+        while True:
+            try:
+                end = self._poll()
+                if end is not None:
+                    return end
+            except UnreachableError as error:
+                if self._retries_are_over(error, self._retry_seconds):
+                    raise ClusterError(
+                        f"{error}\nThe job is still running. To follow it again: retro-gamer attach RUN_DIR"
+                    ) from error
+            threading.Event().wait(POLL_SECONDS)
 
-
-class ClusterSource:
-    """Reads over the cluster's dashboard, as long as the cluster's session lives."""
-
-    def __init__(self, server: JobServer, submission_id: str) -> None:
-        self._server = server
-        self._submission_id = submission_id
-        self._node_id: str | None = None
-
-    def read(self, name: str) -> bytes | None:
-        """Read the file from the node the job began on."""
-        if self._node_id is None:
-            self._node_id = self._server.info(self._submission_id).node_id
-        if self._node_id is None:
-            return None
-        return self._server.read_log_file(self._node_id, f"{FOLDER}/{self._submission_id}/{name}")
-
-
-class StorageSource:
-    """Reads from the storage a job mirrors to."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-
-    def read(self, name: str) -> bytes | None:
-        """Read the file."""
+    def _poll(self) -> JobEnd | None:
+        """Check the job and its run once; return how the job ended, if it has."""
         try:
-            return self._storage.read(name)
+            info = self._server.info(self._note.submission_id)
         except ClusterError as error:
-            raise UnreachableError(str(error)) from error
+            if self._note.storage is None:
+                raise
+            return self._poll_storage(error)
+        self._forward_stop()
+        self._status = self._run.update(whole=info.has_ended) or self._status
+        if info.has_ended:
+            return JobEnd(info=info, status=self._status)
+        if self._lost_since is not None:
+            self._lost_since = None
+            self._reporter.note("The connection is back.")
+        return None
+
+    def _poll_storage(self, cause: ClusterError) -> JobEnd | None:
+        """Follow the run in its storage alone: because of `cause`, the cluster does not report on the job.
+
+        Raises:
+            ClusterError: if nothing new arrives, or the job should be stopped.
+        """
+        if self._stop.is_made:
+            raise ClusterError(f"{cause}\nThe job could not be asked to stop and may still be running.")
+        n_statuses = self._run.n_statuses
+        self._status = self._run.update() or self._status
+        if self._status is not None and self._status.state != "running":
+            self._run.update(whole=True)
+            return JobEnd(info=None, status=self._status)
+        if self._run.n_statuses != n_statuses:
+            self._lost_since = None
+            return None
+        seconds = self._retry_seconds if isinstance(cause, UnreachableError) else UNKNOWN_JOB_SECONDS
+        if self._retries_are_over(cause, seconds):
+            self._run.update(whole=True)
+            raise ClusterError(
+                f"{cause}\nNothing new arrives in {self._note.storage}; its files of the run are here. If the job is "
+                "gone, continue with: retro-gamer train RUN_DIR --resume latest"
+            )
+        return None
+
+    def _forward_stop(self) -> None:
+        if self._stop.is_made and not self._stop_is_sent:
+            self._server.stop(self._note.submission_id)
+            self._stop_is_sent = True
+            self._reporter.note(
+                "Asked the job to stop; it writes a checkpoint first. Press Ctrl-C again to exit without waiting."
+            )
+
+    def _retries_are_over(self, error: ClusterError, seconds: float) -> bool:
+        """Return whether the connection has been lost for that long. The first loss is reported."""
+        now = time.monotonic()
+        if self._lost_since is None:
+            self._lost_since = now
+            self._reporter.note(f"The connection is lost ({first_line(error)}). Retrying.")
+        return now - self._lost_since > seconds
 
 
-LOG = "training.log"
-SNAPSHOTS = "replay/"
+class RunFollower:
+    """Keeps the run in `directory` up to date with the run of a job.
 
-
-class Follower:
-    """Brings the run in `directory` up to what `source` has, again and again.
-
-    Each file is compared by its hash, so that it makes no difference what was brought home before, or by whom. One that
-    has gone there before it was fetched has been replaced, and the next state names its successor.
+    Files are compared by their hashes, so it does not matter what was fetched before, or by which process. A file that
+    is deleted there before it could be fetched has been replaced, and the next status names its successor.
     """
 
-    def __init__(self, directory: RunDirectory, record: JobRecord, source: RunSource, reporter: Reporter) -> None:
+    def __init__(self, directory: RunDirectory, note: JobNote, files: RunFiles, reporter: Reporter) -> None:
         self._directory = directory
-        self._record = record
-        self._source = source
+        self._note = note
+        self._files = files
         self._reporter = reporter
         self._text = ""
-        self._told = 0
-        self._seen = b""
-        self.n_states = 0
-        """Different states that were met."""
+        self._n_reported = 0
+        self._last_status = b""
+        self.n_statuses = 0
+        """Different statuses read so far."""
 
-    def step(self, *, whole: bool = False) -> RunStatus | None:
-        """Show and fetch what is new; return the state, or None if there is none of this job yet.
+    def update(self, *, whole: bool = False) -> RunStatus | None:
+        """Report and fetch what is new; return the run's status, or None if this job has written none yet.
 
-        Copies of the replay memory are large and are fetched only with `whole`, which is for the end.
+        Snapshots of the replay memory are large. They are fetched only with `whole`, at the end.
 
         Raises:
-            UnreachableError: if the source does not answer.
-            ClusterError: if what it holds is no run.
+            UnreachableError: if the files cannot be read now.
+            ClusterError: if the status is damaged.
         """
-        data = self._source.read(STATUS_NAME)
+        data = self._files.read(STATUS_NAME)
         if data is None:
             return None
         status = parse_status(data)
-        if status.job != self._record.submission_id:  # the storage still holds what an earlier job left
+        if status.job != self._note.submission_id:  # left in the storage by an earlier job
             return None
-        if data != self._seen:
-            self._seen = data
-            self.n_states += 1
-        self._show(status)
+        if data != self._last_status:
+            self._last_status = data
+            self.n_statuses += 1
+        self._report(status)
         self._fetch(status, whole)
         return status
 
-    def _show(self, status: RunStatus) -> None:
+    def _report(self, status: RunStatus) -> None:
         if status.text and status.text != self._text:
             self._text = status.text
             self._reporter.begin(status.text)
-        for number, note in enumerate(status.notes, start=status.first_note):
-            if number >= self._told:
-                self._reporter.note(note)
-        self._told = max(self._told, status.first_note + len(status.notes))
+        for number, remark in enumerate(status.notes, start=status.first_note):
+            if number >= self._n_reported:
+                self._reporter.note(remark)
+        self._n_reported = max(self._n_reported, status.first_note + len(status.notes))
         if status.progress is not None:
             self._reporter.progress(Progress(**status.progress))
 
     def _fetch(self, status: RunStatus, whole: bool) -> None:
-        if not status.text:  # the job has not begun: it holds only what it was sent
+        if not status.text:  # training has not begun: the job has only the files it was sent
             return
         missing = self._find_missing(status, whole)
         if missing and self._rewind():
             missing = self._find_missing(status, whole)
         for name, mark in missing.items():
-            data = self._source.read(name)
-            if data is not None and matches(data, mark):  # else it has changed since, and the next state will tell
+            data = self._files.read(name)
+            if data is not None and matches(data, mark):  # else it has changed, and the next status describes it
                 path = self._directory.path / name
                 if path.exists():
                     self._directory.keep_abandoned(path.parent)
@@ -150,161 +231,52 @@ class Follower:
         return hashlib.sha256(path.read_bytes()).hexdigest() == mark.sha256
 
     def _prune(self, status: RunStatus) -> None:
-        """Remove what newer files have replaced, as training does where it writes; what the state names stays."""
+        """Delete what newer files have replaced, as training does; the files that the status names stay."""
         named = [PurePosixPath(name) for name in status.files]
         self._directory.prune_checkpoints(keep={path.stem for path in named if path.parent.name == "checkpoints"})
         SnapshotFolder(self._directory.path).prune(*(path.name for path in named if path.parent.name == "replay"))
 
     def _rewind(self) -> bool:
-        """Once the job has begun, move what came after the checkpoint it went on from out of the way here, too.
+        """When the job has begun, move everything after the checkpoint that it continues from aside here, too.
 
-        A checkpoint that is not this run's comes home as that of its episode, so one of this run makes room for it.
-        Return False if it began anew, or all this was done before.
+        A checkpoint of another run arrives under the name of its episode, so one of this run with that name is moved
+        as well. Return False if the job started from nothing, or this was done before.
         """
-        record = self._record
-        if record.resumed_from is None or record.is_rewound:
+        note = self._note
+        if note.resumed_from is None or note.is_rewound:
             return False
-        own = next((file for file in self._directory.checkpoints() if file.name == record.resumed_from), None)
-        if own is not None and own.episode in (None, record.episodes):
-            self._directory.abandon_after(record.episodes, own)
+        own = next((file for file in self._directory.checkpoints() if file.name == note.resumed_from), None)
+        if own is not None and own.episode in (None, note.episodes):
+            self._directory.abandon_after(note.episodes, own)
         else:
-            self._directory.abandon_after(record.episodes - 1)
-        self._record = dataclasses.replace(record, is_rewound=True)
-        self._record.save(self._directory.path)
+            self._directory.abandon_after(note.episodes - 1)
+        self._note = dataclasses.replace(note, is_rewound=True)
+        self._note.save(self._directory.path)
         return True
 
 
-def outcome_of(status: RunStatus) -> TrainingOutcome | None:
-    """Return how the training ended, None if it has not, or not well."""
-    values: Any = status.outcome
-    return TrainingOutcome(**values) if values else None
+class RunFiles:
+    """The files of a job's run: in its storage or, without one, on the node that the job started on."""
 
-
-LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 600.0
-"""How long a lost connection is waited for."""
-UNKNOWN_SECONDS = 60.0
-"""How long a storage is looked at for news of a job that the cluster does not know."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ending:
-    """How a job ended: what the job server says (None if it is gone) and the last state of the run (None if none)."""
-
-    info: JobInfo | None
-    status: RunStatus | None
-
-    def explain_failure(self) -> str | None:
-        """Return what went wrong, None if nothing did."""
-        if self.status is not None and self.status.state == "failed":
-            return self.status.error or "the training failed"
-        if self.status is not None and self.status.state == "ended":
-            return None
-        if self.info is not None and self.info.status == "STOPPED":
-            return "the job was stopped before its last checkpoint was written"
-        said = self.info.message.strip() if self.info is not None else ""
-        found = [line for line in said.splitlines() if line.startswith("Error: ")]
-        last = "\n".join(found[-1:] or said.splitlines()[-5:])
-        return printable(f"the job ended without a result.\n{last.removeprefix('Error: ')}")
-
-
-class Attachment:
-    """One process following one job."""
-
-    def __init__(
-        self, directory: RunDirectory, record: JobRecord, server: JobServer, reporter: Reporter, stop: StopRequest,
-        patience_seconds: float = PATIENCE_SECONDS,
-    ) -> None:  # fmt: skip
-        self._record = record
+    def __init__(self, note: JobNote, server: JobServer) -> None:
+        self._submission_id = note.submission_id
         self._server = server
-        self._reporter = reporter
-        self._stop = stop
-        self._patience_seconds = patience_seconds
-        self._follower = Follower(directory, record, _choose_source(record, server), reporter)
-        self._status: RunStatus | None = None
-        self._stop_passed_on = False
-        self._lost_since: float | None = None
+        self._storage = Storage(note.storage) if note.storage is not None else None
+        self._node_id: str | None = None
 
-    def follow(self) -> Ending:
-        """Follow the job until it has ended and all it left is here.
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None if it does not exist.
 
         Raises:
-            ClusterError: if the cluster does not know the job, or does not answer for ten minutes. Where a storage
-                holds the run, only if nothing comes into that any more, and what it has is here then.
+            UnreachableError: if the storage or the cluster does not answer.
         """
-        while True:
+        if self._storage is not None:
             try:
-                ending = self._look()
-                if ending is not None:
-                    return ending
-            except UnreachableError as error:
-                if self._has_lost_patience(error, self._patience_seconds):
-                    raise ClusterError(
-                        f"{error}\nThe job goes on. Come back to it with: retro-gamer attach RUN_DIR"
-                    ) from error
-            threading.Event().wait(LOOK_SECONDS)
-
-    def _look(self) -> Ending | None:
-        """Look once at the job and at its run; return how it ended, if it has."""
-        try:
-            info = self._server.info(self._record.submission_id)
-        except ClusterError as error:
-            if self._record.storage is None:
-                raise
-            return self._look_at_storage(error)
-        self._pass_stop_on()
-        self._status = self._follower.step(whole=info.has_ended) or self._status
-        if info.has_ended:
-            return Ending(info=info, status=self._status)
-        self._note_return()
-        return None
-
-    def _look_at_storage(self, gone: ClusterError) -> Ending | None:
-        """Follow the run by what comes into the storage: the cluster cannot say how the job is, for the reason `gone`.
-
-        Raises:
-            ClusterError: if nothing comes any more, or the job is to be stopped.
-        """
-        if self._stop.is_made:
-            raise ClusterError(f"{gone}\nSo the job cannot be asked to stop, and may go on.")
-        n_states = self._follower.n_states
-        self._status = self._follower.step() or self._status
-        if self._status is not None and self._status.state != "running":
-            self._follower.step(whole=True)
-            return Ending(info=None, status=self._status)
-        if self._follower.n_states != n_states:
-            self._lost_since = None
+                return self._storage.read(name)
+            except ClusterError as error:
+                raise UnreachableError(str(error)) from error
+        if self._node_id is None:
+            self._node_id = self._server.info(self._submission_id).node_id
+        if self._node_id is None:
             return None
-        patience = self._patience_seconds if isinstance(gone, UnreachableError) else UNKNOWN_SECONDS
-        if self._has_lost_patience(gone, patience):
-            self._follower.step(whole=True)
-            raise ClusterError(
-                f"{gone}\nNothing comes into {self._record.storage} any more; what it has of the run is here. If the "
-                "job is gone, go on with: retro-gamer train RUN_DIR --resume latest"
-            )
-        return None
-
-    def _pass_stop_on(self) -> None:
-        if self._stop.is_made and not self._stop_passed_on:
-            self._server.stop(self._record.submission_id)
-            self._stop_passed_on = True
-            self._reporter.note("Asked the job to stop; it writes a checkpoint first. Ctrl-C again leaves it to that.")
-
-    def _has_lost_patience(self, error: ClusterError, patience_seconds: float) -> bool:
-        """Return whether the cluster has been away for so long; that it is away is said at first."""
-        now = time.monotonic()
-        if self._lost_since is None:
-            self._lost_since = now
-            self._reporter.note(f"The connection is lost ({error.args[0].splitlines()[0]}); trying again.")
-        return now - self._lost_since > patience_seconds
-
-    def _note_return(self) -> None:
-        if self._lost_since is not None:
-            self._lost_since = None
-            self._reporter.note("The connection is back.")
-
-
-def _choose_source(record: JobRecord, server: JobServer) -> RunSource:
-    if record.storage is not None:
-        return StorageSource(Storage(record.storage))
-    return ClusterSource(server, record.submission_id)
+        return self._server.read_log_file(self._node_id, f"{FOLDER}/{self._submission_id}/{name}")

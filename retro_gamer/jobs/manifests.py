@@ -1,13 +1,15 @@
-"""A job as what other schedulers take: a RayJob for KubeRay, a batch script for Slurm."""
+"""A job in the format of other schedulers: a RayJob for KubeRay, a batch script for Slurm."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import shlex
 from typing import Any
 
 import yaml
 
-from retro_gamer.jobs.submission import JobPlan
+from retro_gamer.jobs.submission import STOP_SECONDS, JobPlan
 
 IMAGE = "retro-gamer:latest"
 RAY_VERSION = "2.60.0"
@@ -16,22 +18,21 @@ VOLUME_CLAIM = "retro-gamer-shared"
 TOKEN_SECRET = "ray-auth-token"
 MOST_WORKERS = 8
 DEFAULT_WORKERS = 2
-CPUS_A_NODE = 4
+CPUS_PER_NODE = 4
 
 
 def make_rayjob(plan: JobPlan) -> str:
-    """Return the manifest. The package and the copy of the run are on a volume that all pods share."""
+    """Return the manifest of a RayJob. Package and run are kept on a volume that all pods share."""
     name = plan.submission_id.lower()[:47].strip("-")
     package = f"{SHARED}/{plan.submission_id}.zip"
     storage = plan.storage or f"{SHARED}/runs/{plan.submission_id}"
-    entrypoint = plan.entrypoint if plan.storage else f"{plan.entrypoint} --storage {shlex.quote(storage)}"
     runtime_env = {"working_dir": f"file://{package}", "env_vars": plan.env_vars}
     manifest = {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",
         "metadata": {"name": name},
         "spec": {
-            "entrypoint": entrypoint,
+            "entrypoint": dataclasses.replace(plan, storage=storage).entrypoint,
             "submissionMode": "HTTPMode",
             "jobId": plan.submission_id,
             "shutdownAfterJobFinishes": True,
@@ -42,27 +43,33 @@ def make_rayjob(plan: JobPlan) -> str:
     }
     head = (
         "# Made by: retro-gamer submit RUN_DIR --dry-run --format rayjob\n"
-        f"# Put the package onto the shared volume as {package} (submit --package FILE writes it), then:\n"
+        f"# Copy the package to {package} on the shared volume (submit --package FILE writes it), then:\n"
         "#   kubectl apply -f THIS_FILE\n"
-        f"# The run is kept in {storage}: copy it home from there, or play it there.\n"
+        f"# The run is kept in {storage}: copy it from there.\n"
     )
     return head + yaml.safe_dump(manifest, sort_keys=False, width=120)
 
 
+def _count_workers(plan: JobPlan) -> int:
+    """Return the number of nodes that have a core for each actor, the learner and the replay memory."""
+    if plan.n_actors is None:
+        return DEFAULT_WORKERS
+    return max(1, math.ceil((plan.n_actors + 2) / CPUS_PER_NODE))
+
+
 def _make_ray_cluster(plan: JobPlan) -> dict[str, Any]:
-    workers = DEFAULT_WORKERS if plan.n_actors is None else max(1, -(-(plan.n_actors + 2) // CPUS_A_NODE))
     groups = [
         {
             "groupName": "workers",
-            "replicas": min(workers, MOST_WORKERS),
+            "replicas": min(_count_workers(plan), MOST_WORKERS),
             "minReplicas": 0,
             "maxReplicas": MOST_WORKERS,
             "rayStartParams": {},
-            "template": _make_pod("ray-worker", {"cpu": str(CPUS_A_NODE), "memory": "8Gi"}),
+            "template": _make_pod("ray-worker", {"cpu": str(CPUS_PER_NODE), "memory": "8Gi"}),
         }
     ]
     if plan.options.gpus:
-        gpu = {"cpu": str(CPUS_A_NODE), "memory": "16Gi", "nvidia.com/gpu": str(plan.options.gpus)}
+        gpu = {"cpu": str(CPUS_PER_NODE), "memory": "16Gi", "nvidia.com/gpu": str(plan.options.gpus)}
         template = _make_pod("ray-worker", gpu)
         groups.append(
             {"groupName": "gpu", "replicas": 1, "minReplicas": 0, "maxReplicas": 1, "rayStartParams": {},
@@ -73,7 +80,7 @@ def _make_ray_cluster(plan: JobPlan) -> dict[str, Any]:
         "enableInTreeAutoscaling": True,
         "authOptions": {"mode": "token"},
         "headGroupSpec": {
-            # Nothing but the job's entry point runs on the head.
+            # Only the job's entry point runs on the head.
             "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},
             "template": _make_pod("ray-head", {"cpu": "2", "memory": "4Gi"}),
         },
@@ -105,29 +112,22 @@ def _make_pod(name: str, resources: dict[str, str]) -> dict[str, Any]:
 
 
 def make_slurm_script(plan: JobPlan) -> str:
-    """Return a batch script for the run directory itself, which lies on the file system that all nodes share."""
-    n_nodes = DEFAULT_WORKERS if plan.n_actors is None else max(1, -(-(plan.n_actors + 2) // CPUS_A_NODE))
-    options = {
-        "--actors": plan.n_actors,
-        "--minutes": plan.minutes,
-        "--learner-cpus": plan.options.learner_cpus,
-        "--gpus": plan.options.gpus or None,
-        "--retries": plan.options.retries,
-        "--resume": plan.resume.file.path.resolve() if plan.resume else None,
-        "--storage": plan.storage,
-    }
-    given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    """Return a batch script that trains the run directory itself, on a file system that all nodes share."""
+    resume = str(plan.resume.file.path.resolve()) if plan.resume else None
+    # All nodes are there before training starts, so that the learner never waits for one.
+    options = plan.train_options(resume=resume)
+    at = options.index("--wait-seconds")
     gpus = f"#SBATCH --gpus-per-node={plan.options.gpus}\n" if plan.options.gpus else ""
     return _SLURM.format(
-        name=plan.submission_id, nodes=n_nodes, cpus=CPUS_A_NODE, gpus=gpus, run=shlex.quote(str(plan.run_dir)),
-        options=given, grace=120,
+        name=plan.submission_id, nodes=_count_workers(plan), cpus=CPUS_PER_NODE, gpus=gpus,
+        run=shlex.quote(str(plan.run_dir)), options=shlex.join(options[:at] + options[at + 2 :]), grace=STOP_SECONDS,
     )  # fmt: skip
 
 
 _SLURM = """\
 #!/usr/bin/env bash
 # Made by: retro-gamer submit RUN_DIR --dry-run --format slurm
-# Submit with sbatch. RUN_DIR, the game and the environment lie on the file system that all nodes share.
+# Submit with sbatch. RUN_DIR, the game and the environment are on a file system that all nodes share.
 #SBATCH --job-name={name}
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
@@ -136,14 +136,14 @@ _SLURM = """\
 #SBATCH --output=%x-%j.out
 set -euo pipefail
 
-# The environment with retro-gamer in it: activate it before sbatch, or name it in RETRO_GAMER_VENV.
+# Activate the environment with retro-gamer before sbatch, or name it in RETRO_GAMER_VENV.
 if [[ -n "${{RETRO_GAMER_VENV:-}}" ]]; then
     # shellcheck disable=SC1091
     source "$RETRO_GAMER_VENV/bin/activate"
 fi
 run_dir={run}
 
-# A token of this job's own: nobody else on these nodes can join its cluster.
+# A token for this job alone: nobody else on these nodes can join its cluster.
 RAY_AUTH_TOKEN_PATH="$(mktemp "$HOME/.retro-gamer-token.XXXXXX")"
 export RAY_AUTH_TOKEN_PATH RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH"
@@ -153,13 +153,13 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head_node="${{nodes[0]}}"
 port=$((20000 + SLURM_JOB_ID % 20000))
 
-# One Ray on all nodes for as long as the command on the first one runs.
+# Start Ray on all nodes; it stops when the command on the first node ends.
 srun --kill-on-bad-exit=1 \\
     ray symmetric-run --address "$head_node:$port" --min-nodes "$SLURM_JOB_NUM_NODES" \\
     --num-cpus "$SLURM_CPUS_PER_TASK" -- \\
     retro-gamer train "$run_dir" --address auto {options} &
 training=$!
-# Slurm sends SIGTERM to this script {grace} seconds before the time is over; the run then writes a checkpoint.
+# Slurm sends SIGTERM to this script {grace} seconds before the time limit; the run then writes a checkpoint.
 trap 'kill -TERM "$training"' TERM
 wait "$training" || wait "$training"
 """

@@ -1,4 +1,4 @@
-"""What is sent to a cluster: this program, the game's project and, for a job, the run."""
+"""The package that a cluster receives: retro-gamer itself, the game's project and, for a job, the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retro_gamer.training.preparation import ResumePoint
 GAME = "game"
 RUN = "run"
 LARGE_FILE_BYTES = 20 * 1000 * 1000
-"""Larger files of a project are data, films or archives, and are left out."""
+"""Larger files of a project (data, videos, archives) are left out."""
 LARGEST_SNAPSHOT_BYTES = 100 * 1000 * 1000
 LARGEST_BYTES = 200 * 1000 * 1000
 _LEFT_OUT = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
@@ -28,7 +28,7 @@ _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackedFile:
-    """A file and what it is called in the package."""
+    """A file and its name in the package."""
 
     path: Path
     name: str
@@ -41,16 +41,16 @@ class PackedFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Package:
-    """The files of a package, and where in it the game is.
+    """The files of a package, and the place of the game in it.
 
-    At its top lies only this program, so that no module of the game comes in the way of anybody's import.
+    Only retro-gamer is at the top level, so that no module of the game shadows another module.
     """
 
     files: tuple[PackedFile, ...]
     source: GameSource | None
-    """Relative to the top of the package; None for a game that was given as a function."""
+    """The game, with paths relative to the package; None for a game given as a function."""
     left_out: tuple[str, ...]
-    """Large files that were not packed, in words."""
+    """The large files that were not packed, as text."""
 
     @property
     def size_bytes(self) -> int:
@@ -58,7 +58,7 @@ class Package:
         return sum(file.size_bytes for file in self.files)
 
     def write(self, path: Path) -> str:
-        """Write the package as a zip file and return the SHA-256 of its content; the same files give the same bytes."""
+        """Write the package as a zip file and return its SHA-256. The same files give the same bytes."""
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in self.files:
                 info = zipfile.ZipInfo(file.name, _FIXED_TIME)
@@ -73,13 +73,12 @@ def plan_package(
     directory: RunDirectory | None = None,
     resume: ResumePoint | None = None,
 ) -> Package:
-    """Return what to send for the game, and for the run in `directory` if it is given: config, log, one checkpoint.
+    """Return the package for a game and, with `directory`, for its run: config, log, one checkpoint and its snapshot.
 
-    With the checkpoint goes the copy of the memory that it names. `.gitignore` plays no part. Hidden files,
-    environments, other runs and large files stay here.
+    Hidden files, environments, other runs and large files are left out; `.gitignore` is not read.
 
     Raises:
-        UsageError: if it is larger than 200 MB.
+        UsageError: if the package is larger than 200 MB.
     """
     files = list(_program_files())
     left_out: list[str] = []
@@ -97,9 +96,9 @@ def plan_package(
         names = ", ".join(f"{file.name} ({file.size_bytes / 1e6:.0f} MB)" for file in largest)
         raise UsageError(
             printable(
-                f"the game's project {root} is too large to be sent: {package.size_bytes / 1e6:,.0f} MB, and "
-                f"{LARGEST_BYTES / 1e6:.0f} MB may be. The largest files are {names}. Move the game into a folder of "
-                "its own, with a pyproject.toml beside it."
+                f"the game's project {root} is too large to send: {package.size_bytes / 1e6:,.0f} MB, at most "
+                f"{LARGEST_BYTES / 1e6:.0f} MB. The largest files are {names}. Move the game into a folder of its own "
+                "with its own pyproject.toml."
             )
         )
     return package
@@ -113,10 +112,10 @@ def _program_files() -> Iterator[PackedFile]:
 
 
 def _find_root(source: GameSource) -> Path | None:
-    """Return the folder of the game's project, None for a game of the framework, which every node has.
+    """Return the folder of the game's project, or None for a game of the framework, which every node has.
 
-    It is the folder of the pyproject.toml that describes the game if all of the game lies below it, else the folder
-    in which its imports are looked up.
+    It is the folder of the pyproject.toml that describes the game if that contains the whole game, else the folder
+    that its imports are resolved in.
     """
     if source.search_path is None:
         top = source.module.partition(".")[0]
@@ -183,6 +182,6 @@ def _snapshot_file(directory: RunDirectory, resume: ResumePoint | None, left_out
     if path is None:
         return
     if path.stat().st_size > LARGEST_SNAPSHOT_BYTES:
-        left_out.append(f"{RUN}/replay/{path.name} ({path.stat().st_size / 1e6:.0f} MB): the memory begins empty")
+        left_out.append(f"{RUN}/replay/{path.name} ({path.stat().st_size / 1e6:.0f} MB): replay memory starts empty")
     else:
         yield PackedFile(path=path, name=f"{RUN}/replay/{path.name}")

@@ -1,4 +1,4 @@
-"""What a job finds out before anything else, with nothing but the standard library: is what a run needs there?"""
+"""The first step of a job: does this node have what a run needs? Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ LOWEST_PYTHON = (3, 11)
 NEEDED = ("ray", "torch", "numpy", "retro-games", "tomlkit", "rich", "typer", "blessed", "fsspec")
 
 
-def explain_lacks() -> str | None:
-    """Return what is missing on this machine and what to do about it, None if nothing is."""
-    lacks = []
+def describe_missing() -> str | None:
+    """Return what is missing on this node and how to fix it, or None if nothing is."""
+    missing = []
     if sys.version_info < LOWEST_PYTHON:
-        lacks.append("Python 3.11 or newer (it has {}.{})".format(*sys.version_info[:2]))
-    lacks += [name for name in NEEDED if not _is_installed(name)]
-    if not lacks:
+        missing.append("Python 3.11 or newer (it has {}.{})".format(*sys.version_info[:2]))
+    missing += [name for name in NEEDED if not _is_installed(name)]
+    if not missing:
         return None
     return (
-        f"the Python of the cluster's nodes ({sys.executable}) lacks {', '.join(lacks)}. Start Ray there from an "
-        "environment with retro-gamer's dependencies, or use the image of docker/."
+        f"the Python of the cluster's nodes ({sys.executable}) lacks {', '.join(missing)}. Start Ray from an "
+        "environment with retro-gamer's dependencies, or use the image in docker/."
     )
 
 

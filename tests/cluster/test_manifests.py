@@ -16,7 +16,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from cluster.generate import NAME, PANELS, allocate, make_files
+from cluster.generate import NAME, PANELS, make_files, make_plan
 from retro_gamer.backends.ray.learner_process import FIGURES
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from tests.training.corridors import make_corridor_run
@@ -154,7 +154,7 @@ def test_dry_run_prints_this_very_run(tmp_path: Path) -> None:
 def test_names_that_need_quoting_stay_one_word() -> None:
     import dataclasses
 
-    plan = dataclasses.replace(allocate(), run_dir=Path("/shared/my runs/it's"), storage="/shared/my copies")
+    plan = dataclasses.replace(make_plan(), run_dir=Path("/shared/my runs/it's"), storage="/shared/my copies")
     script = make_slurm_script(plan)
     done = subprocess.run([tool("shellcheck"), "-"], input=script, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout

@@ -10,10 +10,10 @@ import pytest
 
 from retro_gamer.driver.status_publisher import StatusReporter
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.jobs import following as attachment
+from retro_gamer.jobs import following
 from retro_gamer.jobs.client import JobInfo, UnreachableError
-from retro_gamer.jobs.following import Attachment, Ending, Follower, outcome_of
-from retro_gamer.jobs.submission import JobRecord, load_record
+from retro_gamer.jobs.following import JobEnd, JobFollower, RunFiles, RunFollower
+from retro_gamer.jobs.submission import JobNote, load_job_note
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.status import STATUS_NAME
 from retro_gamer.training.learner_main import TrainingOutcome
@@ -22,7 +22,7 @@ from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter
 
-RECORD = JobRecord(address="http://h:1", submission_id="job", storage=None, resumed_from=None, episodes=0)
+NOTE = JobNote(address="http://h:1", submission_id="job", storage=None, resumed_from=None, episodes=0)
 OUTCOME = TrainingOutcome(
     episodes=3, training_episodes=3, turns=9, updates=1, seconds=1.0, complete=True, signal_number=None,
     checkpoint="final",
@@ -34,7 +34,7 @@ PROGRESS = Progress(
 )  # fmt: skip
 
 
-class FolderSource:
+class FolderFiles(RunFiles):
     """A run in another folder of this machine, which may not answer for a while."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,18 +56,18 @@ class Pair:
     home: RunDirectory
     away: RunDirectory
     served: StatusReporter
-    source: FolderSource
+    files: FolderFiles
     reporter: ListReporter
-    follower: Follower
+    follower: RunFollower
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
     home, away = (make_corridor_run(tmp_path, run_name=name) for name in ("home", "away"))
     (away.path / "config.toml").write_bytes(home.config_path.read_bytes())
-    source, reporter = FolderSource(away.path), ListReporter()
-    served = StatusReporter(ListReporter(), away, RECORD.submission_id)
-    return Pair(home, away, served, source, reporter, Follower(home, RECORD, source, reporter))
+    files, reporter = FolderFiles(away.path), ListReporter()
+    served = StatusReporter(ListReporter(), away, NOTE.submission_id)
+    return Pair(home, away, served, files, reporter, RunFollower(home, NOTE, files, reporter))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -76,15 +76,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pair) -> None:
     StatusReporter(ListReporter(), pair.away, "the job before").write("ended", OUTCOME)
-    assert pair.follower.step(whole=True) is None
+    assert pair.follower.update(whole=True) is None
     pair.served.write("running")
-    status = pair.follower.step()
+    status = pair.follower.update()
     assert status is not None
     assert status.state == "running"
 
 
 def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
-    assert pair.follower.step() is None
+    assert pair.follower.update() is None
 
 
 def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> None:
@@ -94,16 +94,16 @@ def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> Non
     pair.served.progress(PROGRESS)
     pair.served.write("running")
     for _ in range(2):
-        pair.follower.step()
+        pair.follower.update()
     assert pair.home.log_path.read_text() == "Architecture\n"
     assert (pair.reporter.texts, pair.reporter.notes) == (["Architecture"], ["a remark"])
     assert pair.reporter.progresses[-1].mean_reward == 1.5
     assert math.isnan(pair.reporter.progresses[-1].loss)
-    assert pair.source.asked.count("training.log") == 1
+    assert pair.files.asked.count("training.log") == 1
     pair.away.log_path.write_text("Architecture\n[EP 0001] and more\n")
     pair.away.write_checkpoint("ep_0100", b"weights")
     pair.served.write("running")
-    pair.follower.step()
+    pair.follower.update()
     assert pair.home.log_path.read_bytes() == pair.away.log_path.read_bytes()
     assert pair.home.resolve_checkpoint("latest").path.read_bytes() == b"weights"
 
@@ -112,10 +112,10 @@ def test_a_log_that_has_grown_since_is_taken_up_to_what_the_state_says(pair: Pai
     pair.away.log_path.write_text("one\n")
     pair.served.begin("text")
     pair.away.log_path.write_text("one\ntwo\n")
-    pair.follower.step()
+    pair.follower.update()
     assert pair.home.log_path.read_text() == "one\n"
     pair.away.log_path.write_text("another log\n")
-    pair.follower.step()
+    pair.follower.update()
     assert pair.home.log_path.read_text() == "one\n"
 
 
@@ -124,9 +124,9 @@ def test_the_memory_is_fetched_at_the_end_only(pair: Pair) -> None:
     (pair.away.path / "replay").mkdir()
     (pair.away.path / name).write_bytes(b"memory")
     pair.served.begin("text")
-    pair.follower.step()
+    pair.follower.update()
     assert not (pair.home.path / name).exists()
-    pair.follower.step(whole=True)
+    pair.follower.update(whole=True)
     assert (pair.home.path / name).read_bytes() == b"memory"
 
 
@@ -134,20 +134,20 @@ def test_what_came_after_the_checkpoint_it_goes_on_from_moves_aside_here_too(pai
     for episode in (100, 200):
         pair.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     pair.away.write_checkpoint("ep_0100", b"old")
-    record = dataclasses.replace(RECORD, resumed_from="ep_0100", episodes=100)
-    follower = Follower(pair.home, record, pair.source, pair.reporter)
+    note = dataclasses.replace(NOTE, resumed_from="ep_0100", episodes=100)
+    follower = RunFollower(pair.home, note, pair.files, pair.reporter)
     pair.served.write("running")  # not begun yet: nothing here is touched
-    follower.step()
+    follower.update()
     assert len(pair.home.checkpoints()) == 2
     pair.away.log_path.write_text("rewound\n")
     pair.served.begin("text")
-    follower.step()
+    follower.update()
     assert [file.name for file in pair.home.checkpoints()] == ["ep_0100"]
     assert (pair.home.checkpoints_dir / "abandoned-1" / "ep_0200.pt").exists()
-    assert load_record(pair.home.path).is_rewound
+    assert load_job_note(pair.home.path).is_rewound
     pair.away.write_checkpoint("ep_0200", b"new")
     pair.served.write("running")
-    Follower(pair.home, load_record(pair.home.path), pair.source, pair.reporter).step()
+    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.reporter).update()
     assert pair.home.resolve_checkpoint("ep_0200").path.read_bytes() == b"new"
 
 
@@ -155,18 +155,18 @@ def test_a_checkpoint_from_elsewhere_comes_home_and_nothing_here_is_lost_to_it(p
     for name in ("ep_0100", "ep_0200", "final"):
         pair.home.write_checkpoint(name, b"own")
     pair.away.write_checkpoint("ep_0200", b"from elsewhere")
-    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/final.pt", episodes=200)
-    follower = Follower(pair.home, record, pair.source, pair.reporter)
+    note = dataclasses.replace(NOTE, resumed_from="/elsewhere/final.pt", episodes=200)
+    follower = RunFollower(pair.home, note, pair.files, pair.reporter)
     pair.served.write("running")  # not begun yet: nothing here is touched
-    follower.step()
+    follower.update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"own", "final.pt": b"own"}
     pair.served.begin("text")
-    follower.step()
+    follower.update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"from elsewhere"}
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"own", "final.pt": b"own"}
     pair.away.write_checkpoint("final", b"new")
     pair.served.write("ended")
-    Follower(pair.home, load_record(pair.home.path), pair.source, pair.reporter).step(whole=True)
+    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.reporter).update(whole=True)
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"new"
     assert not (pair.home.checkpoints_dir / "abandoned-2").exists()
 
@@ -177,7 +177,7 @@ def test_what_the_job_moved_aside_takes_the_place_of_nothing_that_was_moved_asid
         (run.checkpoints_dir / "abandoned-1" / "ep_0200.pt").write_bytes(data)
     pair.served.begin("text")
     for _ in range(2):
-        pair.follower.step()
+        pair.follower.update()
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"the job's"}
     assert contents(pair.home.checkpoints_dir / "abandoned-2") == {"ep_0200.pt": b"own"}
     assert not (pair.home.checkpoints_dir / "abandoned-3").exists()
@@ -187,8 +187,8 @@ def test_a_state_that_tells_nothing_new_moves_nothing(pair: Pair) -> None:
     for run in (pair.home, pair.away):
         run.write_checkpoint("final", b"own")
     pair.served.begin("text")
-    record = dataclasses.replace(RECORD, resumed_from="final", episodes=250)
-    Follower(pair.home, record, pair.source, pair.reporter).step(whole=True)
+    note = dataclasses.replace(NOTE, resumed_from="final", episodes=250)
+    RunFollower(pair.home, note, pair.files, pair.reporter).update(whole=True)
     assert contents(pair.home.checkpoints_dir) == {"final.pt": b"own"}
 
 
@@ -196,9 +196,9 @@ def test_one_that_is_here_already_by_chance_is_here_in_the_end(pair: Pair) -> No
     for run in (pair.home, pair.away):
         run.write_checkpoint("ep_0200", b"copied elsewhere")
     pair.away.log_path.write_text("rewound\n")
-    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/ep_0200.pt", episodes=200)
+    note = dataclasses.replace(NOTE, resumed_from="/elsewhere/ep_0200.pt", episodes=200)
     pair.served.begin("text")
-    Follower(pair.home, record, pair.source, pair.reporter).step(whole=True)
+    RunFollower(pair.home, note, pair.files, pair.reporter).update(whole=True)
     assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"copied elsewhere"}
 
 
@@ -206,30 +206,30 @@ def test_one_of_this_run_under_the_name_of_another_episode_comes_home_as_one_fro
     pair.home.write_checkpoint("ep_0100", b"own")
     pair.home.write_checkpoint("ep_0150", b"renamed")
     pair.away.write_checkpoint("ep_0100", b"renamed")
-    record = dataclasses.replace(RECORD, resumed_from="ep_0150", episodes=100)
+    note = dataclasses.replace(NOTE, resumed_from="ep_0150", episodes=100)
     pair.served.begin("text")
-    Follower(pair.home, record, pair.source, pair.reporter).step()
+    RunFollower(pair.home, note, pair.files, pair.reporter).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"renamed"}
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0100.pt": b"own", "ep_0150.pt": b"renamed"}
 
 
 def test_a_run_without_checkpoints_gets_the_one_from_elsewhere(pair: Pair) -> None:
     pair.away.write_checkpoint("ep_0200", b"from elsewhere")
-    record = dataclasses.replace(RECORD, resumed_from="/elsewhere/final.pt", episodes=200)
+    note = dataclasses.replace(NOTE, resumed_from="/elsewhere/final.pt", episodes=200)
     pair.served.begin("text")
-    Follower(pair.home, record, pair.source, pair.reporter).step()
+    RunFollower(pair.home, note, pair.files, pair.reporter).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"from elsewhere"}
 
 
 def test_the_final_checkpoint_it_goes_on_from_stays_under_its_episode(pair: Pair) -> None:
     pair.home.write_checkpoint("final", b"own")
     pair.away.write_checkpoint("ep_0250", b"own")
-    record = dataclasses.replace(RECORD, resumed_from="final", episodes=250)
+    note = dataclasses.replace(NOTE, resumed_from="final", episodes=250)
     pair.served.begin("text")
-    Follower(pair.home, record, pair.source, pair.reporter).step()
+    RunFollower(pair.home, note, pair.files, pair.reporter).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
     # As if it had been killed before it could note that: it is done once more, and nothing is lost.
-    Follower(pair.home, record, pair.source, pair.reporter).step()
+    RunFollower(pair.home, note, pair.files, pair.reporter).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
 
 
@@ -248,23 +248,23 @@ class Server:
         self.stopped.append(submission_id)
 
 
-def attach(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest | None = None) -> Ending:
-    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
-    made = Attachment(pair.home, RECORD, server, pair.reporter, stop or StopRequest(), patience_seconds=0.0)
-    made._patience_seconds = 60.0
-    return made.follow()
+def attach(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest | None = None) -> JobEnd:
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
+    follower = JobFollower(
+        pair.home, NOTE, server, pair.reporter, stop or StopRequest(), files=pair.files, retry_seconds=60.0
+    )
+    return follower.follow()
 
 
 def test_a_job_is_followed_to_its_end_through_a_lost_connection(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.served.begin("text")
     pair.away.write_checkpoint("final", b"weights")
     pair.served.write("ended", OUTCOME)
-    pair.source.silent = 2
-    ending = attach(pair, Server("PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"), monkeypatch)
-    assert ending.explain_failure() is None
-    assert ending.status is not None
-    assert outcome_of(ending.status) == OUTCOME
+    pair.files.silent = 2
+    end = attach(pair, Server("PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"), monkeypatch)
+    assert end.explain_failure() is None
+    assert end.status is not None
+    assert end.outcome() == OUTCOME
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
     lost, back = pair.reporter.notes
     assert "connection is lost" in lost
@@ -275,21 +275,21 @@ def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.Mon
     stop, server = StopRequest(), Server("RUNNING", "RUNNING", "RUNNING", "STOPPED")
     stop.make(2)
     pair.served.write("ended", dataclasses.replace(OUTCOME, complete=False, signal_number=15))
-    ending = attach(pair, server, monkeypatch, stop)
+    end = attach(pair, server, monkeypatch, stop)
     assert server.stopped == ["job"]
-    assert ending.explain_failure() is None
+    assert end.explain_failure() is None
 
 
 def test_failures_are_told_in_the_words_of_where_they_happened(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = attach(pair, Server("FAILED"), monkeypatch)
-    assert ending.explain_failure() == "the job ended without a result.\nno module there"
+    end = attach(pair, Server("FAILED"), monkeypatch)
+    assert end.explain_failure() == "the job ended without a result.\nno module there"
     pair.served.write("failed", error="no node had room")
     assert attach(pair, Server("FAILED"), monkeypatch).explain_failure() == "no node had room"
     (pair.away.path / STATUS_NAME).unlink()
     assert "before its last checkpoint" in str(attach(pair, Server("STOPPED"), monkeypatch).explain_failure())
 
 
-STORED = dataclasses.replace(RECORD, storage="copy")
+STORED = dataclasses.replace(NOTE, storage="copy")
 
 
 class GoneServer(Server):
@@ -305,11 +305,10 @@ class GoneServer(Server):
         raise self.error
 
 
-def attach_stored(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest) -> Ending:
-    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(attachment, "UNKNOWN_SECONDS", 0.05)
-    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
-    return Attachment(pair.home, STORED, server, pair.reporter, stop, patience_seconds=0.05).follow()
+def attach_stored(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest) -> JobEnd:
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(following, "UNKNOWN_JOB_SECONDS", 0.05)
+    return JobFollower(pair.home, STORED, server, pair.reporter, stop, files=pair.files, retry_seconds=0.05).follow()
 
 
 @pytest.mark.parametrize("error", [UnreachableError("no answer"), ClusterError("no such job")])
@@ -323,7 +322,7 @@ def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_fo
     pair.served.begin("text")
     pair.served.progress(PROGRESS)  # with figures that are no numbers yet
     pair.served.write("running")  # and then its machine is lost
-    with pytest.raises(ClusterError, match="Nothing comes into copy any more") as raised:
+    with pytest.raises(ClusterError, match="Nothing new arrives in copy") as raised:
         attach_stored(pair, GoneServer(error), monkeypatch, StopRequest())
     assert str(error) in str(raised.value)
     assert "--resume latest" in str(raised.value)
@@ -334,19 +333,19 @@ def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_fo
 def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, looks = GoneServer(UnreachableError("no answer")), [0]
+    server, polls = GoneServer(UnreachableError("no answer")), [0]
 
     def go_on() -> None:
-        looks[0] += 1
-        pair.served.note(f"look {looks[0]}")
-        if looks[0] == 30:  # far beyond the patience
+        polls[0] += 1
+        pair.served.note(f"poll {polls[0]}")
+        if polls[0] == 30:  # far beyond the time for retries
             pair.away.write_checkpoint("final", b"weights")
-        pair.served.write("ended" if looks[0] == 30 else "running", OUTCOME if looks[0] == 30 else None)
+        pair.served.write("ended" if polls[0] == 30 else "running", OUTCOME if polls[0] == 30 else None)
 
     pair.served.begin("text")
     server.on_info = go_on
-    ending = attach_stored(pair, server, monkeypatch, StopRequest())
-    assert (ending.explain_failure(), looks[0]) == (None, 30)
+    end = attach_stored(pair, server, monkeypatch, StopRequest())
+    assert (end.explain_failure(), polls[0]) == (None, 30)
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
 
 
@@ -354,31 +353,31 @@ def test_a_request_to_stop_that_nobody_takes_ends_the_following(pair: Pair, monk
     stop = StopRequest()
     stop.make(2)
     pair.served.begin("text")
-    with pytest.raises(ClusterError, match="cannot be asked to stop"):
+    with pytest.raises(ClusterError, match="could not be asked to stop"):
         attach_stored(pair, GoneServer(UnreachableError("no answer")), monkeypatch, stop)
 
 
 def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attachment, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(attachment, "_choose_source", lambda record, server: pair.source)
-    pair.source.silent = 10**6
-    made = Attachment(
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    pair.files.silent = 10**6
+    follower = JobFollower(
         pair.home,
-        RECORD,
+        NOTE,
         Server("RUNNING"),  # type: ignore[arg-type]
         pair.reporter,
         StopRequest(),
-        patience_seconds=0.05,
+        files=pair.files,
+        retry_seconds=0.05,
     )
     with pytest.raises(ClusterError, match="retro-gamer attach"):
-        made.follow()
+        follower.follow()
 
 
 def test_a_run_that_was_not_submitted_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="retro-gamer submit"):
-        load_record(tmp_path)
+        load_job_note(tmp_path)
     (tmp_path / ".job.json").write_text("{")
     with pytest.raises(UsageError, match="damaged"):
-        load_record(tmp_path)
-    RECORD.save(tmp_path)
-    assert load_record(tmp_path) == RECORD
+        load_job_note(tmp_path)
+    NOTE.save(tmp_path)
+    assert load_job_note(tmp_path) == NOTE

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.driver.status_publisher import StatusReporter
-from retro_gamer.jobs.following import Follower, StorageSource
-from retro_gamer.jobs.submission import JobRecord
+from retro_gamer.jobs.client import JobServer
+from retro_gamer.jobs.following import RunFiles, RunFollower
+from retro_gamer.jobs.submission import JobNote
 from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import snapshot_name
 from retro_gamer.run.status import STATUS_NAME, RunStatus
@@ -19,14 +20,14 @@ from retro_gamer.run.writer import DirectoryWriter
 from tests.training.corridors import make_corridor_run
 from tests.training.stand_ins import ListReporter
 
-RECORD = JobRecord(address="http://h:1", submission_id="job", storage="copy", resumed_from=None, episodes=0)
+NOTE = JobNote(address="http://h:1", submission_id="job", storage="copy", resumed_from=None, episodes=0)
 
 
-class LateSource(StorageSource):
-    """Reads from a storage; what `meanwhile` does happens once, between a state and the files it names."""
+class LateFiles(RunFiles):
+    """Reads from a storage; what `meanwhile` does happens once, between a status and the files it names."""
 
-    def __init__(self, storage: Storage) -> None:
-        super().__init__(storage)
+    def __init__(self, storage: Path) -> None:
+        super().__init__(dataclasses.replace(NOTE, storage=str(storage)), JobServer(NOTE.address))
         self.meanwhile: Callable[[], None] | None = None
         self.missed: list[str] = []
 
@@ -48,15 +49,15 @@ class Far:
         self.away.config_path.write_bytes(self.home.config_path.read_bytes())
         self.copy = folder / "copy"
         self.writer = DirectoryWriter(self.away)
-        self.served = StatusReporter(ListReporter(), self.away, RECORD.submission_id)
+        self.served = StatusReporter(ListReporter(), self.away, NOTE.submission_id)
         self.mirror = Mirror(self.away.path, Storage(str(self.copy)), lambda text: None)
-        self.source = LateSource(Storage(str(self.copy)))
+        self.files = LateFiles(self.copy)
         self.writer.begin("text")
         self.served.begin("text")
         self.mirror.copy_new()
 
-    def follower(self, record: JobRecord = RECORD) -> Follower:
-        return Follower(self.home, record, self.source, ListReporter())
+    def follower(self, note: JobNote = NOTE) -> RunFollower:
+        return RunFollower(self.home, note, self.files, ListReporter())
 
     def train(self, *episodes: int) -> None:
         """Keep a memory and a checkpoint at each of these episodes; each time the state and the copy follow."""
@@ -101,11 +102,11 @@ def test_home_keeps_what_the_run_keeps_however_long_it_is_followed(far: Far) -> 
     stranger.write_bytes(b"mine")
     for episode in (49, 57, 100, 163, 171, 200, 213, 227):
         far.train(episode)
-        follower.step()
+        follower.update()
     names = [file.name for file in far.home.checkpoints()]
     assert names == ["ep_0100", "ep_0200", "ep_0213", "ep_0227"]
     far.end()
-    ended = follower.step(whole=True)
+    ended = follower.update(whole=True)
     assert stranger.read_bytes() == b"mine"
     stranger.unlink()
     assert kept(far.home.path) == kept(far.away.path) == kept(far.copy) == of(ended)
@@ -114,24 +115,24 @@ def test_home_keeps_what_the_run_keeps_however_long_it_is_followed(far: Far) -> 
 def test_a_follower_late_by_several_states_goes_on_with_the_next(far: Far) -> None:
     far.train(10, 20)
     follower = far.follower()
-    follower.step()
+    follower.update()
     far.train(30)
-    far.source.meanwhile = lambda: far.train(40, 50, 60)
-    late = follower.step()
+    far.files.meanwhile = lambda: far.train(40, 50, 60)
+    late = follower.update()
     assert late is not None
     assert "checkpoints/ep_0030.pt" in late.files
-    assert far.source.missed == ["checkpoints/ep_0030.pt"]
+    assert far.files.missed == ["checkpoints/ep_0030.pt"]
     assert [file.episode for file in far.home.checkpoints()] == [10, 20]  # nothing goes before its successor is here
-    follower.step()
+    follower.update()
     assert [file.episode for file in far.home.checkpoints()] == [50, 60]
 
 
 def test_who_comes_back_after_a_long_time_keeps_two_as_well(far: Far) -> None:
     far.train(10, 20, 100)
-    far.follower().step(whole=True)
+    far.follower().update(whole=True)
     far.train(130, 140, 150)
     far.end()
-    far.follower().step(whole=True)
+    far.follower().update(whole=True)
     assert kept(far.home.path) == kept(far.away.path)
 
 
@@ -139,9 +140,9 @@ def test_every_file_a_state_in_the_storage_names_is_there(far: Far) -> None:
     follower = far.follower()
     for episode in (10, 20, 30, 100, 110):
         far.train(episode)
-        status = follower.step(whole=True)
+        status = follower.update(whole=True)
         assert [name for name in of(status) if not (far.copy / name).exists()] == []
-        assert far.source.missed == []
+        assert far.files.missed == []
 
 
 def test_a_checkpoint_the_state_names_is_not_fetched_again_and_again(far: Far) -> None:
@@ -150,7 +151,7 @@ def test_a_checkpoint_the_state_names_is_not_fetched_again_and_again(far: Far) -
     follower = far.follower()
     for episode in (10, 20, 30):
         far.train(episode)
-        follower.step()
+        follower.update()
     assert [file.episode for file in far.home.checkpoints()] == [20, 30, 980, 990]
 
 
@@ -159,13 +160,13 @@ def test_nothing_goes_here_before_the_job_has_begun(tmp_path: Path) -> None:
     for episode in (130, 149, 157):
         far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     far.away.write_checkpoint("ep_0130", b"old")
-    unbegun = StatusReporter(ListReporter(), far.away, RECORD.submission_id)
+    unbegun = StatusReporter(ListReporter(), far.away, NOTE.submission_id)
     unbegun.write("running")
     far.mirror.copy_new()
-    record = dataclasses.replace(RECORD, resumed_from="ep_0130", episodes=130)
-    far.follower(record).step()
+    note = dataclasses.replace(NOTE, resumed_from="ep_0130", episodes=130)
+    far.follower(note).update()
     assert [file.episode for file in far.home.checkpoints()] == [130, 149, 157]
     far.train(141)
-    far.follower(record).step()
+    far.follower(note).update()
     assert [file.episode for file in far.home.checkpoints()] == [130, 141]
     assert (far.home.checkpoints_dir / "abandoned-1" / "ep_0157.pt").exists()

@@ -9,7 +9,6 @@ import pytest
 
 from retro_gamer.errors import UsageError
 from retro_gamer.games.loading.find import GameSource, find_source
-from retro_gamer.jobs import package as package_module
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.training.preparation import ResumePoint
@@ -51,7 +50,7 @@ def test_a_project_is_packed_whatever_git_ignores_and_without_what_is_not_its_ow
 
 
 def test_large_files_stay_and_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package_module, "LARGE_FILE_BYTES", 2000)
+    monkeypatch.setattr("retro_gamer.jobs.package.LARGE_FILE_BYTES", 2000)
     run = make_corridor_run(tmp_path)
     write(tmp_path / "project" / "film.bin", "x" * 2001)
     package = plan_package(load_config(run.path).require_source())
@@ -64,7 +63,7 @@ def test_a_project_that_is_too_large_is_refused_naming_its_largest_files(
 ) -> None:
     run = make_corridor_run(tmp_path)
     write(tmp_path / "project" / "levels.dat", "x" * 1_000_000)
-    monkeypatch.setattr(package_module, "LARGEST_BYTES", 1_000_000)
+    monkeypatch.setattr("retro_gamer.jobs.package.LARGEST_BYTES", 1_000_000)
     with pytest.raises(UsageError, match=r"levels\.dat"):
         plan_package(load_config(run.path).require_source())
 

@@ -80,8 +80,8 @@ def test_a_checkpoint_from_elsewhere_is_sent_as_that_of_its_episode(run: RunDire
     made = plan(run, str(elsewhere))
     assert checkpoints_in(made) == {"run/checkpoints/ep_0200.pt": elsewhere}
     assert option(made.entrypoint, "--resume") == "ep_0200"
-    record = send_job(Server(), made, run)  # type: ignore[arg-type]
-    assert (record.resumed_from, record.episodes) == (str(elsewhere), 200)
+    note = send_job(Server(), made, run)  # type: ignore[arg-type]
+    assert (note.resumed_from, note.episodes) == (str(elsewhere), 200)
 
 
 def test_where_the_nodes_share_the_files_it_is_named_by_its_whole_path(
@@ -103,5 +103,5 @@ def test_its_own_checkpoint_is_remembered_by_its_name(
     made = plan(run, text)
     assert checkpoints_in(made) == {f"run/checkpoints/ep_0{episodes}.pt": made.resume and made.resume.file.path}
     assert option(made.entrypoint, "--resume") == f"ep_0{episodes}"
-    record = send_job(Server(), made, run)  # type: ignore[arg-type]
-    assert (record.resumed_from, record.episodes) == (name, episodes)
+    note = send_job(Server(), made, run)  # type: ignore[arg-type]
+    assert (note.resumed_from, note.episodes) == (name, episodes)

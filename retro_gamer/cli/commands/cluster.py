@@ -28,7 +28,7 @@ from retro_gamer.training.planning.allocation import ClusterOptions
 
 if TYPE_CHECKING:
     from retro_gamer.jobs.client import JobServer
-    from retro_gamer.jobs.submission import JobPlan, JobRecord
+    from retro_gamer.jobs.submission import JobNote, JobPlan
     from retro_gamer.run.directory import RunDirectory
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
@@ -103,14 +103,14 @@ def submit(
             plan.package.write(package)
         typer.echo(_format(plan, output_format))
         return
-    record = send_job(server, plan, directory)
+    note = send_job(server, plan, directory)
     typer.echo(
-        f"Sent {plan.package.size_bytes / 1e6:.1f} MB to {server.address} ({versions}) as job {record.submission_id}."
+        f"Sent {plan.package.size_bytes / 1e6:.1f} MB to {server.address} ({versions}) as job {note.submission_id}."
     )
     if no_wait:
         typer.echo(f"Follow it or fetch its results:  retro-gamer attach {shlex.quote(str(run_dir))}")
         return
-    _follow(directory, record, server)
+    _follow(directory, note, server)
 
 
 def _format(plan: JobPlan, output_format: Format) -> str:
@@ -139,34 +139,34 @@ def attach(
     If the job has ended, fetches what is missing and reports how it ended. Ctrl-C stops the job cleanly.
     """
     from retro_gamer.jobs.client import JobServer
-    from retro_gamer.jobs.submission import load_record
+    from retro_gamer.jobs.submission import load_job_note
     from retro_gamer.run.directory import RunDirectory
 
     directory = RunDirectory.open(run_dir)
-    record = load_record(directory.path)
-    _follow(directory, record, JobServer(address or record.address))
+    note = load_job_note(directory.path)
+    _follow(directory, note, JobServer(address or note.address))
 
 
-def _follow(directory: RunDirectory, record: JobRecord, server: JobServer) -> None:
+def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
     """Follow a job to its end and exit as `train` does."""
     from retro_gamer.cli.commands.train import describe_outcome
     from retro_gamer.cli.display.progress_display import make_reporter
-    from retro_gamer.jobs.following import Attachment, outcome_of
+    from retro_gamer.jobs.following import JobFollower
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.loop.end_conditions import StopRequest
 
     reporter = make_reporter()
     with RunLock(directory.path), StopRequest() as stop:
         try:
-            ending = Attachment(directory, record, server, reporter, stop).follow()
+            end = JobFollower(directory, note, server, reporter, stop).follow()
         finally:
             reporter.close()
-    failure = ending.explain_failure()
+    failure = end.explain_failure()
     if failure is not None:
         raise ClusterError(failure)
-    outcome = outcome_of(ending.status) if ending.status is not None else None
+    outcome = end.outcome()
     if outcome is None:
-        raise ClusterError(f"the job {record.submission_id} ended without reporting a result")
+        raise ClusterError(f"the job {note.submission_id} ended without reporting a result")
     typer.echo(describe_outcome(outcome, directory.path))
     if outcome.signal_number is not None:
         raise typer.Exit(128 + (signal.SIGINT if stop.is_made else outcome.signal_number))
