@@ -1,9 +1,11 @@
-"""The house stands as docs/architecture.md draws it: each rule is first shown to catch a breach, then applied."""
+"""The package is built as docs/architecture.md draws it: each rule is first shown to catch a breach, then applied."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,10 +30,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-"""From the ground up. `retro_gamer/__init__.py` is the door: it opens on every floor and nothing stands on it."""
+"""The layers, from the lowest up. `retro_gamer/__init__.py` may import from all of them, and none imports from it."""
 RANKS = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
+MOST_FILES = 131
+MOST_LINES = 18_950
+MOST_MODULES_IN_A_FOLDER = 14
 LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 50
+SHORT_FUNCTION_LINES = 20
+SHORT_FUNCTIONS_SHARE = 0.95
 
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
@@ -80,6 +87,76 @@ def find_long_functions(module: Path, tree: ast.AST) -> list[str]:
     return [f"{module}: {name} has {lines} lines" for name, lines in lengths if lines > LONGEST_FUNCTION_LINES]
 
 
+def lengths_of_bodies(tree: ast.AST) -> list[int]:
+    """Return the lines of each function's statements, without signature and docstring."""
+    lengths = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lengths.append((body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0)
+    return lengths
+
+
+def share_of_short(lengths: Iterable[int]) -> float:
+    """Return the share of functions with fewer than 21 lines."""
+    short = [length <= SHORT_FUNCTION_LINES for length in lengths]
+    return sum(short) / len(short)
+
+
+Graph = dict[Path, set[Path]]
+
+
+def imports_between(trees: Mapping[Path, ast.AST]) -> Graph:
+    """Return which module imports which, wherever in a file and for whatever purpose it does."""
+    graph: Graph = {module: set() for module in trees}
+    for module, tree in trees.items():
+        for _, name in imports_of(tree):
+            parts = name.split(".")[1:] if name.startswith("retro_gamer.") else []
+            while parts:
+                target = Path(*parts)
+                found = {target.with_suffix(".py"), target / "__init__.py"} & set(trees)
+                if found:
+                    graph[module] |= found - {module}
+                    break
+                parts.pop()
+    return graph
+
+
+def folder_of(module: Path) -> Path:
+    """Return the folder that a module lies in; one at the top of the package counts as a folder of its own."""
+    return module.parent if len(module.parts) > 1 else module
+
+
+def imports_between_folders(graph: Graph) -> Graph:
+    folders: Graph = {}
+    for module, targets in graph.items():
+        folder = folder_of(module)
+        folders.setdefault(folder, set()).update({folder_of(target) for target in targets} - {folder})
+    return folders
+
+
+def find_circle(graph: Graph) -> list[Path]:
+    """Return those that lie on a circle or between two, in any order; none if there is no circle."""
+    left = {node: set(targets) for node, targets in graph.items()}
+    while True:
+        pointed_at = set().union(*left.values()) if left else set()
+        ends = {node for node, targets in left.items() if not targets & set(left) or node not in pointed_at}
+        if not ends:
+            return sorted(left)
+        left = {node: targets - ends for node, targets in left.items() if node not in ends}
+
+
+def find_doubles(modules: Iterable[Path]) -> list[str]:
+    """Return the file names that occur twice."""
+    names = Counter(module.name for module in modules if module.name != "__init__.py")
+    return sorted(name for name, count in names.items() if count > 1)
+
+
+def find_crowded(modules: Iterable[Path], most: int) -> list[str]:
+    counts = Counter(module.parent for module in modules if module.name != "__init__.py")
+    return [f"{folder} has {count} modules" for folder, count in sorted(counts.items()) if count > most]
+
+
 def settings_read(tree: ast.AST) -> set[str]:
     """Return the attributes read from anything called settings or hyperparameters."""
     read = set()
@@ -93,6 +170,10 @@ def settings_read(tree: ast.AST) -> set[str]:
 
 def parse(module: Path) -> ast.AST:
     return ast.parse((ROOT / module).read_text())
+
+
+def write_modules(sources: Mapping[str, str]) -> dict[Path, ast.AST]:
+    return {Path(name): ast.parse(source) for name, source in sources.items()}
 
 
 def test_the_rules_catch_what_they_forbid() -> None:
@@ -126,6 +207,68 @@ def test_every_hyperparameter_is_read_somewhere() -> None:
     elsewhere = [module for module in MODULES if room_of(module) != "hyperparameters"]
     read = set().union(*(settings_read(parse(module)) for module in elsewhere))
     assert set(SETTINGS) - read == set()
+
+
+@pytest.mark.parametrize(
+    ("sources", "files", "folders"),
+    [
+        ({"a.py": "", "b.py": "from retro_gamer import a", "c.py": "import retro_gamer.b"}, "", ""),
+        (
+            {"a.py": "def f():\n    import retro_gamer.b", "b.py": "from retro_gamer.a import f"},
+            "a.py b.py",
+            "a.py b.py",
+        ),
+        (
+            {"x/a.py": "if TYPE_CHECKING:\n    from retro_gamer.y.b import B", "y/b.py": "import retro_gamer.x.a"},
+            "x/a.py y/b.py",
+            "x y",
+        ),
+        (
+            {"x/a.py": "import retro_gamer.y.b", "y/b.py": "", "y/c.py": "import retro_gamer.x.d", "x/d.py": ""},
+            "",
+            "x y",
+        ),
+        ({"x/a.py": "import retro_gamer.x.z.b", "x/z/b.py": "import retro_gamer.x.c", "x/c.py": ""}, "", "x x/z"),
+        (
+            {"x/__init__.py": "import retro_gamer.y", "y.py": "from retro_gamer.x import f"},
+            "x/__init__.py y.py",
+            "x y.py",
+        ),
+    ],
+)
+def test_the_rule_against_circles_catches_them(sources: dict[str, str], files: str, folders: str) -> None:
+    graph = imports_between(write_modules(sources))
+    assert [str(module) for module in find_circle(graph)] == files.split()
+    assert [str(folder) for folder in find_circle(imports_between_folders(graph))] == folders.split()
+
+
+def test_no_circle_joins_files_or_folders() -> None:
+    graph = imports_between({module: parse(module) for module in MODULES if str(module) != "__init__.py"})
+    assert sum(map(len, graph.values())) > len(graph)
+    assert find_circle(graph) == []
+    assert find_circle(imports_between_folders(graph)) == []
+
+
+def test_the_rules_on_folders_and_names_catch_what_they_forbid() -> None:
+    modules = [Path(f"x/{name}.py") for name in ("a", "b", "__init__")] + [Path("y/a.py"), Path("y/__init__.py")]
+    assert find_doubles(modules) == ["a.py"]
+    assert find_crowded(modules, most=1) == ["x has 2 modules"]
+    assert find_crowded(modules, most=2) == []
+    assert share_of_short([3, 20, 21, 50]) == 0.5
+    tree = ast.parse('def f():\n    """Docstring."""\n    a = (\n        1\n    )\n\ndef g(\n    b,\n): return b\n')
+    assert lengths_of_bodies(tree) == [3, 1]
+
+
+def test_the_package_is_small_and_no_two_modules_share_a_name() -> None:
+    assert len(MODULES) <= MOST_FILES
+    assert sum(len((ROOT / module).read_text().splitlines()) for module in MODULES) <= MOST_LINES
+    assert find_crowded(MODULES, MOST_MODULES_IN_A_FOLDER) == []
+    assert set(find_doubles(MODULES)) <= {"board.py"}
+
+
+def test_most_functions_are_short() -> None:
+    lengths = itertools.chain.from_iterable(lengths_of_bodies(parse(module)) for module in MODULES)
+    assert share_of_short(lengths) >= SHORT_FUNCTIONS_SHARE
 
 
 def test_every_room_has_its_floor() -> None:

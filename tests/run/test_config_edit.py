@@ -84,7 +84,7 @@ def test_what_is_new_is_added_to_its_table(tmp_path: Path) -> None:
 def test_values_that_are_there_are_not_written_again(tmp_path: Path) -> None:
     path = _write(tmp_path, HAND_EDITED)
     before = path.stat()
-    changes: dict[tuple[str, ...], Any] = {
+    changes: dict[tuple[str, str], Any] = {
         ("hyperparameters", "batch_size"): 32,
         ("metadata", "character_set"): ("@", "*"),
         ("metadata", "reward"): "score",
@@ -137,7 +137,7 @@ def test_line_ends_and_the_byte_order_mark_stay(tmp_path: Path, mark: str) -> No
 )
 def test_any_way_of_writing_a_table_is_understood(tmp_path: Path, text: str) -> None:
     path = _write(tmp_path, text)
-    changes: dict[tuple[str, ...], Any] = {
+    changes: dict[tuple[str, str], Any] = {
         ("metadata", "character_set"): ["@"],
         ("metadata", "reward"): "score",
         ("hyperparameters", "gamma"): 0.5,

@@ -44,10 +44,11 @@ def test_the_newest_stay_and_what_was_interrupted_goes(tmp_path: Path) -> None:
     for number, name in enumerate(names):
         keep(folder, name)
         os.utime(folder.path / name, (number, number))
-    folder.begin(snapshot_name(9))
+    interrupted = folder.begin(snapshot_name(9))
     (folder.path / "notes.txt").write_text("not ours")
     folder.prune(names[0])
     assert sorted(os.listdir(folder.path)) == sorted([names[0], *names[6 - KEPT :], "notes.txt"])
+    interrupted.discard()
 
 
 def test_of_several_to_be_kept_none_goes(tmp_path: Path) -> None:

@@ -20,8 +20,7 @@ class TurnCounter:
         self.turns = 0
         self.games = 0
         self._next = 0.0
-        path = os.environ.get(COUNT_FILE)
-        self._file = open(path, "a", buffering=1) if path else None  # noqa: SIM115
+        self._path = os.environ.get(COUNT_FILE)
 
     def add_turn(self) -> None:
         self.turns += 1
@@ -35,8 +34,9 @@ class TurnCounter:
         self.note(time.monotonic())
 
     def note(self, now: float) -> None:
-        if self._file is not None:
-            self._file.write(f"{now} {self.turns} {self.games}\n")
+        if self._path:
+            with open(self._path, "a") as file:
+                file.write(f"{now} {self.turns} {self.games}\n")
 
 
 def count_turns(module_name: str) -> Callable[[], Any]:
