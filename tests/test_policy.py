@@ -16,8 +16,10 @@ from retro.game import Game
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, RunNotFoundError, UsageError
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
+from retro_gamer.learning.networks.base import QNetwork
 from retro_gamer.policy import PolicyInput, TrainedPolicy
 from retro_gamer.run.config import load_config, update_config
+from tests.learning.samples import q_values
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, RIGHT, make_run, save
 
 
@@ -31,12 +33,11 @@ def game(run_dir: Path) -> Game:
     return load_factory(load_config(run_dir).require_source())()
 
 
-def expected_q_values(network: torch.nn.Module, player: tuple[int, int]) -> np.ndarray:
+def expected_q_values(network: QNetwork, player: tuple[int, int]) -> np.ndarray:
     """The values of the game's first board, which is written here by hand, undoing the compression of the scale."""
     codes = np.zeros((4, 10), dtype=np.uint8)
     codes[2, 4], codes[0, 8] = 1, 2
-    with torch.no_grad():
-        q = network(np.array(codes)[None], np.array([player], np.int16), np.array([[3.0]], np.float32))[0]
+    q = q_values(network, (codes[None], np.array([player], np.int16), np.array([[3.0]], np.float32)))[0]
     squashed = q.numpy().astype(np.float64)
     candidates = np.linspace(-5, 5, 200_001)
     compressed = np.sign(candidates) * (np.sqrt(np.abs(candidates) + 1) - 1) + 1e-3 * candidates

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from retro_gamer.learning.learner import Learner
+from retro_gamer.learning.networks.base import QNetwork, to_tensors
 from retro_gamer.replay.transitions import Batch
 
 
@@ -20,10 +21,11 @@ def count_update_flops(learner: Learner, batch: Batch) -> int:
     return count_flops(lambda: learner.update(batch))
 
 
-def count_forward_flops(network: torch.nn.Module, batch: Batch) -> int:
+def count_forward_flops(network: QNetwork, batch: Batch) -> int:
     """Return the operations of one forward pass over the states of a batch."""
+    features = to_tensors(network.extractor.extract(batch.codes, batch.player, batch.state), "cpu")
     with torch.no_grad():
-        return count_flops(lambda: network(batch.codes, batch.player, batch.state))
+        return count_flops(lambda: network(features))
 
 
 def count_flops(run: Any) -> int:

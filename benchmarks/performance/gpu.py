@@ -27,7 +27,6 @@ from benchmarks.child import end_session, run_module, say_result
 from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
 from benchmarks.performance.work import SNAKE, make_random_batch, making_work
-from retro_gamer.features.extractor import see
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.learner import Learner
@@ -44,15 +43,16 @@ STARTED = "Ray runtime started"
 
 
 def time_updates(run_spec: RunSpec, device: str, n_updates: int, *, plain: bool = False) -> float:
-    """Return the median seconds of an update of batches that replay has looked at, in turn.
+    """Return the median seconds of an update, over batches whose features replay has extracted, in turn.
 
     With `plain` every operation is started on its own, as on the CPU.
     """
     learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), device)
     if plain:
-        learner._step = EagerStep(learner._step.trained)
+        learner._step = EagerStep(learner._step.context)
     size = run_spec.settings.batch_size
-    batches = [see(make_random_batch(run_spec.network, size, seed), learner.network.look) for seed in range(BATCHES)]
+    extract = learner.network.extractor.extract_batch
+    batches = [extract(make_random_batch(run_spec.network, size, seed)) for seed in range(BATCHES)]
     seconds = np.zeros(WARM_UPDATES + n_updates)
     for i in range(len(seconds)):
         started = time.perf_counter()
@@ -64,7 +64,8 @@ def time_updates(run_spec: RunSpec, device: str, n_updates: int, *, plain: bool 
 def time_on_device(run_spec: RunSpec, n_updates: int) -> float:
     """Return the seconds an update takes on the GPU itself: many recorded steps, started one after the other."""
     learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), "cuda")
-    learner.update(see(make_random_batch(run_spec.network, run_spec.settings.batch_size), learner.network.look))
+    batch = make_random_batch(run_spec.network, run_spec.settings.batch_size)
+    learner.update(learner.network.extractor.extract_batch(batch))
     step = learner._step
     assert isinstance(step, CudaGraphStep)
     assert step._graph is not None

@@ -38,14 +38,14 @@ def measure_update(run_spec: RunSpec, *, n_updates: int, n_threads: int, turns: 
     times = np.zeros((WARM_UPDATES + n_updates, 4))
     for row in times:
         row[0] = time.perf_counter()
-        batch = replay.sample(size)
+        batch = replay.sample(1, size)[0]
         row[1] = time.perf_counter()
         result = learner.update(batch)
         row[2] = time.perf_counter()
         replay.update_priorities(batch.ids, np.abs(result.errors))
         row[3] = time.perf_counter()
     sampling, updating, returning = np.median(np.diff(times[WARM_UPDATES:], axis=1), axis=0).tolist()
-    flops = count_update_flops(learner, replay.sample(size))
+    flops = count_update_flops(learner, replay.sample(1, size)[0])
     gflops = measure_gflops(count_cpus())
     return {
         "seconds": float(np.median(times[WARM_UPDATES:, 3] - times[WARM_UPDATES:, 0])),

@@ -42,7 +42,7 @@ def measure_replay(run_spec: RunSpec, *, repetitions: int, turns: int = BLOCKS_T
     for _ in range(repetitions):
         errors = generator.random(BATCH_SIZE, np.float32)
         started = time.perf_counter()
-        batch = replay.sample(BATCH_SIZE)
+        batch = replay.sample(1, BATCH_SIZE)[0]
         replay.update_priorities(batch.ids, errors)
         times.append(time.perf_counter() - started)
     return {

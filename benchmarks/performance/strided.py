@@ -18,7 +18,7 @@ from torch import nn
 import retro_gamer.learning
 from retro_gamer.features.extractor import FeatureExtractor, Features
 from retro_gamer.features.spec import NetworkSpec
-from retro_gamer.learning.networks.base import CharacterAxis, QNetwork
+from retro_gamer.learning.networks.base import CharacterAxis, QNetwork, Tensors
 
 N_PARAMETERS = 299_685
 """Of this network on Snake, and of stable-baselines3's."""
@@ -27,7 +27,7 @@ N_PARAMETERS = 299_685
 class StridedExtractor(FeatureExtractor):
     """The codes of the board, nothing else."""
 
-    def __call__(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
+    def extract(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> Features:
         return (codes,)
 
 
@@ -36,7 +36,7 @@ class StridedNetwork(QNetwork):
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
-        self.look = StridedExtractor(spec)
+        self.extractor = StridedExtractor(spec)
         height, width = -(-spec.height // 4), -(-spec.width // 4)
         self.table: torch.Tensor
         eye = torch.cat([torch.zeros(1, spec.n_characters), torch.eye(spec.n_characters)])
@@ -53,12 +53,12 @@ class StridedNetwork(QNetwork):
     def character_axes(self) -> dict[str, CharacterAxis]:
         return {"scene.0.weight": CharacterAxis(dim=1)}
 
-    def arrange(self, *looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        (codes,) = looked
+    def _inputs(self, *features: torch.Tensor) -> Tensors:
+        (codes,) = features
         return (nn.functional.embedding(codes.int(), self.table).permute(0, 3, 1, 2),)
 
-    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        q: torch.Tensor = self.head(self.scene(prepared[0]))
+    def _q_values(self, *inputs: torch.Tensor) -> torch.Tensor:
+        q: torch.Tensor = self.head(self.scene(inputs[0]))
         return q
 
 
@@ -67,8 +67,8 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 
 
 def put_in_place() -> None:
-    """Let every learner, evaluator and replay of this process build the strided network, or look for it."""
-    replaced = {"make_network": make_strided_network, "make_look": StridedExtractor}
+    """Let every learner, evaluator and replay of this process build the strided network, or extract its features."""
+    replaced = {"make_network": make_strided_network, "make_extractor": StridedExtractor}
     names = [found.name for found in pkgutil.walk_packages(retro_gamer.learning.__path__, "retro_gamer.learning.")]
     for name in [*names, "retro_gamer.backends.replay_service"]:
         module = importlib.import_module(name)

@@ -115,7 +115,7 @@ class Actor:
         self._settings = settings
         self._seed = seed
         self._observer = Observer(metadata)
-        self._evaluator = InferenceNetwork(spec)
+        self._network = InferenceNetwork(spec)
         self._prioritized = settings.prioritize_experiences
         self._builder = RolloutBuilder(
             n_games=n_games,
@@ -144,7 +144,7 @@ class Actor:
         """
         started = time.monotonic()
         ends = started + grant.seconds
-        self._follow(weights)
+        self._set_weights(weights)
         self._exploration.set_epsilon(grant.epsilon)
         tickets = deque(grant.tickets)
         turns, replay_turns = 0, 0
@@ -168,11 +168,11 @@ class Actor:
             self._builder.trajectories[slot.index].clear()
         return tickets
 
-    def _follow(self, weights: Weights | None) -> None:
+    def _set_weights(self, weights: Weights | None) -> None:
         known = len(self._observer.encoder.character_set)
-        if weights is None or (weights.version, len(weights.characters)) == (self._evaluator.version, known):
+        if weights is None or (weights.version, len(weights.characters)) == (self._network.version, known):
             return
-        self._evaluator.follow(weights)
+        self._network.set_weights(weights)
         for character in weights.characters[known:]:
             self._observer.encoder.extend(character)
 
@@ -208,7 +208,7 @@ class Actor:
 
     def _choose_actions(self, playing: list[Slot]) -> list[int]:
         """Return an action for each game: random with probability epsilon, else the best by the network."""
-        draw, is_informed = self._exploration.draw, self._evaluator.version > 0
+        draw, is_informed = self._exploration.draw, self._network.version > 0
         drawn = [draw(slot.index, slot.generator, is_informed=is_informed) for slot in playing]
         actions = [of[0] if of else -1 for of in drawn]
         # A turn that is settled needs no forward pass, unless its initial priority does.
@@ -217,7 +217,7 @@ class Actor:
             return actions
         rows = [playing[i].row for i in asked]
         builder = self._builder
-        q = self._evaluator.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
+        q = self._network.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
         for i, values in zip(asked, q, strict=True):
             actions[i] = best_of(drawn[i], values)
             if drawn[i] == ALL:
@@ -268,7 +268,7 @@ class Actor:
         assert slot.ticket is not None
         if truncated and self._prioritized:
             row, builder = slot.row, self._builder
-            q = self._evaluator.evaluate(
+            q = self._network.evaluate(
                 builder.codes[row : row + 1], builder.player[row : row + 1], builder.state[row : row + 1]
             )
             builder.q_best[row] = q.max()
@@ -301,7 +301,7 @@ class Actor:
             replay_turns=replay_turns,
             unknown_characters=dict(encoder.unknown),
             faults=tuple(self._faults),
-            version=self._evaluator.version,
+            version=self._network.version,
             seconds=seconds,
             greedy_choices=dict(self._greedy_choices),
             largest_reward=self._largest_reward,

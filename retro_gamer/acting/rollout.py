@@ -1,50 +1,113 @@
-"""From turns played to blocks of n-step transitions.
+"""Rollouts: from the turns of several games to blocks of n-step transitions.
 
 Every observation is kept once, as a row; a transition names the rows it starts and ends in. A block is complete in
-itself: the rows at its end from which nothing starts yet are sent again at the head of the next one, so replay needs
-no memory of who sent what and a lost actor leaves nothing half done.
+itself: the rows at its end from which no transition starts yet are sent again at the head of the next one, so replay
+needs no record of who sent what, and a lost actor leaves nothing half done.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from retro_gamer.learning.step import initial_priorities
-from retro_gamer.replay.transitions import Block
+from retro_gamer.replay.transitions import Block, Transitions
+
+REWARD_LIMIT = 1e30
+"""Larger rewards count as this much, so that no sum of them leaves the range of float32."""
+
+
+def n_step_transitions(
+    rewards: npt.ArrayLike,
+    *,
+    rows: npt.ArrayLike,
+    actions: npt.ArrayLike,
+    terminated: bool,
+    truncated: bool,
+    n: int,
+    gamma: float,
+    last_row: int | None = None,
+) -> Transitions:
+    """Return the transitions of T consecutive turns of one game.
+
+    rewards: [T], where rewards[i] was earned between rows[i] and rows[i + 1].
+    rows: [T + 1], the names of the observations; [T] is enough for a game that terminated.
+    actions: [T]
+    terminated: the game ended with the last turn. Every row starts a transition, and those that reach
+        the end have a discount of 0. No row after the last turn is needed.
+    truncated: the game was cut short after the last turn. Every row starts a transition; those near the
+        end add up fewer than n rewards and bootstrap from the last row. Of both, terminated counts.
+    neither: the game continues. Only rows whose n rewards are all known start a transition.
+    n: most rewards to add up, at least 1.
+    gamma: discount per turn.
+    last_row: index of the last row to bootstrap from (default T); later rewards are then left out,
+        except those that lead to the end of a terminated game.
+
+    Raises:
+        ValueError: for n below 1 or a last_row outside 0..T.
+    """
+    limited = np.clip(np.asarray(rewards, dtype=np.float64).reshape(-1), -REWARD_LIMIT, REWARD_LIMIT)
+    turns = len(limited)
+    last_row = turns if last_row is None or terminated else last_row
+    if n < 1 or not 0 <= last_row <= turns:
+        raise ValueError(f"n must be at least 1 and last_row within 0..{turns}, not {n} and {last_row}")
+    limited = limited[:last_row]
+    count = last_row if terminated or truncated else max(0, last_row - n + 1)
+    returns = np.zeros(last_row)
+    for k in range(min(n, last_row)):
+        returns[: last_row - k] += gamma**k * limited[k:]
+    start = np.arange(count, dtype=np.int32)
+    reached = np.minimum(start + n, last_row).astype(np.int32)
+    discounts = np.power(float(gamma), reached - start)
+    if terminated:
+        discounts[reached == turns] = 0.0
+        reached = np.minimum(reached, turns - 1)
+    named = np.asarray(rows, np.int32)
+    return Transitions(
+        first=named[start],
+        next=named[reached],
+        action=np.asarray(actions, np.uint16)[start],
+        returns=returns[:count].astype(np.float32),
+        discounts=discounts.astype(np.float32),
+    )
+
+
+NO_TRANSITIONS = n_step_transitions([], rows=[], actions=[], terminated=False, truncated=False, n=1, gamma=1.0)
+
+
+def join(pieces: list[Transitions]) -> dict[str, Any]:
+    """Return the fields of all transitions, in order."""
+    return {
+        field.name: np.concatenate([getattr(piece, field.name) for piece in pieces or [NO_TRANSITIONS]])
+        for field in dataclasses.fields(Transitions)
+    }
 
 
 @dataclasses.dataclass
 class Trajectory:
-    """One game's rows from the first start that is not yet a transition, and what was done between them."""
+    """One game's rows from the first one that starts no transition yet, with the actions and rewards since."""
 
     rows: list[int] = dataclasses.field(default_factory=list)
     actions: list[int] = dataclasses.field(default_factory=list)
     rewards: list[float] = dataclasses.field(default_factory=list)
 
+    def drop(self, count: int) -> None:
+        """Drop the oldest rows, whose transitions are made."""
+        self.rows, self.actions, self.rewards = self.rows[count:], self.actions[count:], self.rewards[count:]
+
     def clear(self) -> None:
-        """Forget everything: the game is over and all its transitions are made."""
+        """Drop everything: the game is over."""
         self.rows, self.actions, self.rewards = [], [], []
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """Transitions of one trajectory: arrays of the same length, rows counted within the block."""
-
-    first: np.ndarray
-    next: np.ndarray
-    action: np.ndarray
-    returns: np.ndarray
-    discounts: np.ndarray
 
 
 class RolloutBuilder:
     """Collects the rows of several games and turns them into blocks.
 
-    Rows are written in place: `codes` uint8 [R, H, W], `player` int16 [R, 2], `state` float32 [R, S]. With
-    `with_priorities` the caller also notes Q-values: `q_taken` and `q_best`, float32 [R], for every row acted on.
+    The caller writes rows in place: `codes` uint8 [R, H, W], `player` int16 [R, 2], `state` float32 [R, S]. With
+    `with_priorities` it also writes Q-values: `q_taken` and `q_best`, float32 [R], for every row acted on.
     """
 
     def __init__(
@@ -71,7 +134,7 @@ class RolloutBuilder:
         self.trajectories = [Trajectory() for _ in range(n_games)]
         self._used = 0
         self._turns = 0
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Transitions] = []
 
     @property
     def is_full(self) -> bool:
@@ -80,33 +143,30 @@ class RolloutBuilder:
 
     @property
     def next_row(self) -> int:
-        """The row that the next observation must be written to."""
+        """The row to write the next observation to."""
         return self._used
 
     def add_row(self, game: int) -> None:
-        """Note that `next_row` now holds the present observation of `game`."""
+        """Record that `next_row` now holds the present observation of `game`."""
         self.trajectories[game].rows.append(self._used)
         self._used += 1
 
     def add_turn(self, game: int, action: int, reward: float) -> None:
-        """Note what was done in the row of `game` before its latest one (in its latest, if the turn ended it)."""
+        """Record a turn that led to the game's latest row, or from it if the turn ended the game."""
         trajectory = self.trajectories[game]
         trajectory.actions.append(action)
         trajectory.rewards.append(reward)
         self._turns += 1
 
     def end_game(self, game: int, *, terminated: bool) -> None:
-        """Make transitions of all that is left of a game that terminated, or that was truncated at its latest row."""
+        """Make the last transitions of a game that terminated, or was truncated at its latest row."""
         self._make_transitions(self.trajectories[game], terminated=terminated, truncated=not terminated)
         self.trajectories[game].clear()
 
     def make_block(self) -> Block | None:
         """Return everything that is complete as one block and keep the rest; None if there is nothing to send."""
         for trajectory in self.trajectories:
-            kept = self._make_transitions(trajectory, terminated=False, truncated=False)
-            trajectory.rows = trajectory.rows[kept:]
-            trajectory.actions = trajectory.actions[kept:]
-            trajectory.rewards = trajectory.rewards[kept:]
+            trajectory.drop(self._make_transitions(trajectory, terminated=False, truncated=False))
         # Games that failed before their first turn leave rows behind but nothing to send.
         block = self._pack() if self._turns or self._pieces else None
         self._start_over()
@@ -116,43 +176,23 @@ class RolloutBuilder:
         turns = len(trajectory.rewards)
         if turns == 0:
             return 0
-        # Unless the game ended, the latest row has not been acted on and has no Q-value to bootstrap from yet.
-        last_row = turns if truncated else turns - 1
-        steps = n_step_transitions(
-            np.asarray(trajectory.rewards, np.float64),
+        piece = n_step_transitions(
+            trajectory.rewards,
+            rows=trajectory.rows,
+            actions=trajectory.actions,
             terminated=terminated,
             truncated=truncated,
             n=self._n_step,
             gamma=self._gamma,
-            last_row=last_row,
+            # Unless the game ended, the latest row was not acted on yet and has no Q-value to bootstrap from.
+            last_row=turns if truncated else turns - 1,
         )
-        if len(steps.start) == 0:
-            return 0
-        rows = np.asarray(trajectory.rows, np.int32)
-        self._pieces.append(
-            _Piece(
-                first=rows[steps.start],
-                next=rows[steps.next],
-                action=np.asarray(trajectory.actions, np.uint16)[steps.start],
-                returns=steps.returns,
-                discounts=steps.discounts,
-            )
-        )
-        return len(steps.start)
+        if len(piece):
+            self._pieces.append(piece)
+        return len(piece)
 
     def _pack(self) -> Block:
-        empty = _Piece(
-            first=np.zeros(0, np.int32),
-            next=np.zeros(0, np.int32),
-            action=np.zeros(0, np.uint16),
-            returns=np.zeros(0, np.float32),
-            discounts=np.zeros(0, np.float32),
-        )
-        pieces = self._pieces or [empty]
-        joined = {
-            field.name: np.concatenate([getattr(piece, field.name) for piece in pieces])
-            for field in dataclasses.fields(_Piece)
-        }
+        joined = join(self._pieces)
         priorities = None
         if self._with_priorities:
             priorities = initial_priorities(
@@ -178,63 +218,3 @@ class RolloutBuilder:
         self._used = place
         self._turns = 0
         self._pieces = []
-
-
-REWARD_LIMIT = 1e30
-"""Larger rewards count as this much, so that no sum of them leaves the range of float32."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NStep:
-    """K transitions: from row `start` [K] int32, gain `returns` [K] f32, trust row `next` [K] int32 by `discounts` [K].
-
-    Rows count from the first of the stretch. A discount of 0 means that nothing follows, and `next` is then any row.
-    """
-
-    start: npt.NDArray[np.int32]
-    next: npt.NDArray[np.int32]
-    returns: npt.NDArray[np.float32]
-    discounts: npt.NDArray[np.float32]
-
-
-def n_step_transitions(
-    rewards: npt.ArrayLike, terminated: bool, truncated: bool, n: int, gamma: float, last_row: int | None = None
-) -> NStep:
-    """Return the transitions of a stretch of T turns of one game, which lead from row 0 to row T.
-
-    rewards: [T], where rewards[i] came on the way from row i to row i + 1.
-    terminated: the game ended with the last turn. Every row starts a transition, and those that reach
-        the end have a discount of 0. No row after the last turn is needed.
-    truncated: the game was cut short after the last turn. Every row starts a transition; those near the
-        end add up fewer than n rewards and trust the last row. Of both, terminated counts.
-    neither: the stretch goes on. Only rows whose n rewards are all known start a transition.
-    n: most rewards to add up, at least 1.
-    gamma: discount per turn.
-    last_row: index of the last row that may be trusted (default T); later rewards are then left out,
-        except on the way to the end of a terminated game.
-
-    Raises:
-        ValueError: for n below 1 or a last_row outside 0..T.
-    """
-    limited = np.clip(np.asarray(rewards, dtype=np.float64).reshape(-1), -REWARD_LIMIT, REWARD_LIMIT)
-    turns = len(limited)
-    last_row = turns if last_row is None or terminated else last_row
-    if n < 1 or not 0 <= last_row <= turns:
-        raise ValueError(f"n must be at least 1 and last_row within 0..{turns}, not {n} and {last_row}")
-    limited = limited[:last_row]
-    starts = last_row if terminated or truncated else max(0, last_row - n + 1)
-    returns = np.zeros(last_row)
-    for k in range(min(n, last_row)):
-        returns[: last_row - k] += gamma**k * limited[k:]
-    start = np.arange(starts, dtype=np.int32)
-    reached = np.minimum(start + n, last_row).astype(np.int32)
-    discounts = np.power(float(gamma), reached - start)
-    if terminated:
-        discounts[reached == turns] = 0.0
-        reached = np.minimum(reached, turns - 1)
-    return NStep(
-        start=start,
-        next=reached,
-        returns=returns[:starts].astype(np.float32),
-        discounts=discounts.astype(np.float32),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retro_gamer.features.extractor import FeatureBatch, make_extractor, see
+from retro_gamer.features.extractor import FeatureBatch, make_extractor
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.replay.buffer import ReplayBuffer
 from retro_gamer.replay.snapshot import SnapshotStream, read_snapshot
@@ -21,7 +21,7 @@ class ReplayService:
     def __init__(self, run_spec: RunSpec, *, seed: int) -> None:
         self._run_spec = run_spec
         self._buffer = run_spec.make_replay(seed)
-        self._look = make_extractor(run_spec.network)
+        self._extractor = make_extractor(run_spec.network)
         self._stream: SnapshotStream | None = None
         self._pieces: list[bytes] = []
 
@@ -30,10 +30,10 @@ class ReplayService:
         return self._buffer.push(block)
 
     def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[FeatureBatch]:
-        """Return that many batches, looked at for a network of `spec`."""
-        if spec != self._look.spec:
-            self._look = make_extractor(spec)
-        return [see(batch, self._look) for batch in self._buffer.sample_many(n_batches, batch_size)]
+        """Return batches with the features for a network of `spec`."""
+        if spec != self._extractor.spec:
+            self._extractor = make_extractor(spec)
+        return [self._extractor.extract_batch(batch) for batch in self._buffer.sample(n_batches, batch_size)]
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
         """Take the errors of records; return how many were overwritten since and dropped."""

@@ -1,7 +1,8 @@
-"""One gradient step on a GPU: recorded once as a CUDA graph, started as one piece from then on.
+"""One gradient step on a GPU: recorded once as a CUDA graph, launched as a whole from then on.
 
-An update of a network for a terminal game is some hundred operations of two microseconds each: started one by one they
-take many times as long.
+An update of a network for a terminal game is some hundred operations of two microseconds each: launched one by one they
+take many times as long, and no library records a whole update with its optimizer. `EagerStep` does the same and is what
+tests compare with.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 import torch
 
 from retro_gamer.features.extractor import FeatureBatch
-from retro_gamer.learning import step as losses
-from retro_gamer.learning.step import SQUEEZE, StepFigures, UpdateContext
+from retro_gamer.learning import step
+from retro_gamer.learning.step import SQUEEZE, UpdateContext, UpdateResult
 
 WARM_STEPS = 3
-"""Before recording: what is loaded or tuned at an operation's first use must not be recorded."""
+"""Steps before recording: what an operation loads or tunes at its first use must not be recorded."""
 ALIGNMENT = 16
 
 
@@ -29,7 +30,7 @@ class Staging:
         sizes = [-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in arrays]
         starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
         self._host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
-        self._there = torch.empty(starts[-1], dtype=torch.uint8, device=device)
+        self._device = torch.empty(starts[-1], dtype=torch.uint8, device=device)
         self._places: list[np.ndarray] = []
         self.tensors: list[torch.Tensor] = []
         """The arrays on the device, after `send`."""
@@ -37,20 +38,20 @@ class Staging:
             piece = self._host[start : start + array.nbytes].numpy()
             self._places.append(piece.view(array.dtype).reshape(array.shape))
             kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
-            self.tensors.append(self._there[start : start + array.nbytes].view(kind).view(array.shape))
+            self.tensors.append(self._device[start : start + array.nbytes].view(kind).view(array.shape))
 
     def fits(self, arrays: Sequence[np.ndarray]) -> bool:
         """Return whether arrays have this layout."""
         return _layout_of(arrays) == self._layout
 
     def fill(self, arrays: Sequence[np.ndarray]) -> None:
-        """Put the values of arrays into the memory that is copied from."""
+        """Write arrays to the memory that `send` copies from."""
         for place, array in zip(self._places, arrays, strict=True):
             np.copyto(place, array)
 
     def send(self) -> None:
-        """Copy it to the device, when the device comes to it."""
-        self._there.copy_(self._host, non_blocking=True)
+        """Queue the copy to the device."""
+        self._device.copy_(self._host, non_blocking=True)
 
 
 def _layout_of(arrays: Sequence[np.ndarray]) -> list[tuple[np.dtype, tuple[int, ...]]]:
@@ -58,25 +59,26 @@ def _layout_of(arrays: Sequence[np.ndarray]) -> list[tuple[np.dtype, tuple[int, 
 
 
 class CudaGraphStep:
-    """Does what `EagerStep` does, and asks the device for its figures once, at the end.
+    """Does what `EagerStep` does, and reads from the device once, at the end.
 
-    On the CPU, which has no graphs, the operations are done one by one: so tests can hold it against `EagerStep`.
+    On the CPU, which has no graphs, it does the operations one by one: so tests can compare it with `EagerStep`.
     """
 
-    def __init__(self, trained: UpdateContext) -> None:
-        self.trained = trained
-        self._device = trained.online.vector.device
+    def __init__(self, context: UpdateContext) -> None:
+        self.context = context
+        self._device = context.online.vector.device
         self._staging: Staging | None = None
-        self._figures = torch.empty(0)
+        self._outputs = torch.empty(0)
+        """Errors [B], the largest |Q| squashed, and a number that is finite if the update is."""
         self._graph: torch.cuda.CUDAGraph | None = None
         self._side = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
 
-    def __call__(self, batch: FeatureBatch) -> StepFigures:
-        """Do one step on a batch. The first of a size takes a second, for it is recorded."""
-        arrays = (*batch.looked, batch.action, batch.returns, batch.discounts, batch.weights)
+    def __call__(self, batch: FeatureBatch) -> UpdateResult:
+        """Do one step on a batch. The first of each size takes a second: it is recorded."""
+        arrays = (*batch.features, batch.action, batch.returns, batch.discounts, batch.weights)
         if self._staging is None or not self._staging.fits(arrays):
             self._graph = self._staging = None
-            self._staging = self._prepare(arrays)
+            self._staging = self._allocate(arrays)
         staging = self._staging
         staging.fill(arrays)
         if self._graph is None:
@@ -84,37 +86,40 @@ class CudaGraphStep:
         else:
             self._graph.replay()
             torch.cuda.current_stream(self._device).synchronize()
-        figures = self._figures.numpy()
-        errors, largest_q, doubt = figures[:-2].copy(), figures[-2], figures[-1]
+        outputs = self._outputs.numpy()
+        errors, largest_q, finite = outputs[:-2].copy(), outputs[-2], outputs[-1]
+        if not np.isfinite(finite):
+            return UpdateResult.make_skipped(len(batch))
         with np.errstate(over="ignore", invalid="ignore"):
-            return StepFigures(
-                loss=losses.weighted_huber(errors, batch.weights),
+            return UpdateResult(
+                loss=step.weighted_huber(errors, batch.weights),
                 errors=errors,
-                largest_q=float(losses.unsquash(largest_q)),
-                is_finite=bool(np.isfinite(doubt)),
+                skipped=False,
+                largest_q=float(step.unsquash(largest_q)),
             )
 
-    def _prepare(self, arrays: Sequence[np.ndarray]) -> Staging:
-        """Make room for batches like this one and, on a GPU, record the step."""
+    def _allocate(self, arrays: Sequence[np.ndarray]) -> Staging:
+        """Allocate memory for batches like this one and, on a GPU, record the step."""
         staging = Staging(arrays, self._device)
         staging.fill(arrays)
-        self._figures = torch.empty(len(arrays[-1]) + 2, pin_memory=self._device.type == "cuda")
+        self._outputs = torch.empty(len(arrays[-1]) + 2, pin_memory=self._device.type == "cuda")
         if self._device.type == "cuda":
             self._graph = self._record(staging)
         return staging
 
     def _record(self, staging: Staging) -> torch.cuda.CUDAGraph:
-        touched = [self.trained.online.vector.data, *self.trained.optimizer.tensors]
-        kept = [tensor.clone() for tensor in touched]
-        aside = torch.cuda.Stream(self._device)
-        aside.wait_stream(torch.cuda.current_stream(self._device))
+        """Return the recorded step. The steps that warm up are undone."""
+        changed = [self.context.online.vector.data, *self.context.optimizer.tensors]
+        before = [tensor.clone() for tensor in changed]
+        warming = torch.cuda.Stream(self._device)
+        warming.wait_stream(torch.cuda.current_stream(self._device))
         try:
-            with torch.cuda.stream(aside):
+            with torch.cuda.stream(warming):
                 for _ in range(WARM_STEPS):
                     self._compute(staging)
         finally:
-            torch.cuda.current_stream(self._device).wait_stream(aside)
-            for tensor, values in zip(touched, kept, strict=True):
+            torch.cuda.current_stream(self._device).wait_stream(warming)
+            for tensor, values in zip(changed, before, strict=True):
                 tensor.copy_(values)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
@@ -122,33 +127,30 @@ class CudaGraphStep:
         return graph
 
     def _compute(self, staging: Staging) -> None:
-        """Do one step on what is staged, without a question to the device."""
-        network, online = self.trained.network, self.trained.online
+        """Do one step on the staged arrays without reading from the device."""
+        network, online = self.context.network, self.context.online
         staging.send()
-        *looked, action, returns, discounts, weights = staging.tensors
-        prepared = network.arrange(*looked)
-        with torch.no_grad(), self._beside():
-            q_t_target = self.trained.target_network.value(*network.halves(prepared)[1])
-        valued = network.value_both(prepared)
+        *features, action, returns, discounts, weights = staging.tensors
+        passed = network.forward_both(tuple(features), self.context.target_network, self._on_side_stream())
         self._join()
-        q = valued.q_tm1.detach()
+        q_tm1 = passed.q_tm1.detach()
         with torch.no_grad():
-            errors = double_q_errors(q, action, returns, discounts, valued.q_t, q_t_target)
-            gradient = huber_gradient(errors, weights, action, q.shape[1])
+            errors = double_q_errors(q_tm1, action, returns, discounts, passed.q_t, passed.q_t_target)
+            gradient = huber_gradient(errors, weights, action, q_tm1.shape[1])
         online.zero_gradient()
-        network.backpropagate(valued, gradient)
+        network.backward(passed, gradient)
         with torch.no_grad():
             norm = online.gradient.norm()
-            doubt = torch.dot(errors, weights) + norm  # finite if the loss and the gradient are
-            self.trained.optimizer.step(
-                divisor=(norm / self.trained.max_gradient_norm).clamp_(min=1.0),
-                unless=(doubt - doubt).ne(0).float(),
+            finite = torch.dot(errors, weights) + norm  # finite if the loss and the gradient are
+            self.context.optimizer.step(
+                divisor=(norm / self.context.max_gradient_norm).clamp_(min=1.0),
+                unless=(finite - finite).ne(0).float(),
             )
-            self._figures.copy_(torch.cat([errors, torch.stack([q.abs().max(), doubt])]), non_blocking=True)
+            self._outputs.copy_(torch.cat([errors, torch.stack([q_tm1.abs().max(), finite])]), non_blocking=True)
 
     @contextlib.contextmanager
-    def _beside(self) -> Iterator[None]:
-        """Let the GPU do what is begun in the block beside what comes after it, until `_join`."""
+    def _on_side_stream(self) -> Iterator[None]:
+        """Let the GPU run the operations of the block in parallel with those after it, until `_join`."""
         if self._side is None:
             yield
             return

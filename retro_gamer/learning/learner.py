@@ -1,15 +1,13 @@
-"""The learner: takes batches, improves the network, and hands out its weights."""
+"""The learner: trains the network on batches, publishes its weights, and keeps its state for checkpoints."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from retro_gamer.features.extractor import FeatureBatch, see
+from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning import tiny_numbers_are_zero
@@ -18,28 +16,17 @@ from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.networks.base import QNetwork, grow_tensor
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
-from retro_gamer.learning.step import EagerStep, Step, UpdateContext
+from retro_gamer.learning.step import EagerStep, Step, UpdateContext, UpdateResult
 from retro_gamer.replay.transitions import Batch
 
 NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class UpdateResult:
-    """What one update did: its loss (nan if it was skipped) and the errors, float32 [B], for the priorities."""
-
-    loss: float
-    errors: np.ndarray
-    skipped: bool
-    largest_q: float = 0.0
-    """The largest |Q| of the batch, in units of reward."""
-
-
 class Learner:
     """Double DQN with n-step returns, a target network and Adam over one flat vector of parameters.
 
-    An update whose loss or gradient is not finite is skipped: the network stays as it was. What a checkpoint plays with
-    is an average of the network over many updates; actors play with the network as it is.
+    An update whose loss or gradient is not finite is skipped and changes no weight. A checkpoint plays by an average of
+    the weights over many updates, actors by the latest weights.
     """
 
     def __init__(
@@ -66,7 +53,7 @@ class Learner:
         self._step = self._make_step()
 
     def _make_step(self) -> Step:
-        trained = UpdateContext(
+        context = UpdateContext(
             network=self.network,
             target_network=self.target_network,
             online=self._online,
@@ -74,7 +61,7 @@ class Learner:
             max_gradient_norm=self._settings.max_gradient_norm,
         )
         is_recorded = self._device.type == "cuda" and self.network.has_fixed_shapes
-        return CudaGraphStep(trained) if is_recorded else EagerStep(trained)
+        return CudaGraphStep(context) if is_recorded else EagerStep(context)
 
     @property
     def n_parameters(self) -> int:
@@ -87,25 +74,31 @@ class Learner:
         return bool(torch.isfinite(self._online.vector).all())
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the step size of the updates to come."""
+        """Set the learning rate of the next updates."""
         self._optimizer.learning_rate = learning_rate
 
     @tiny_numbers_are_zero()
     def update(self, batch: Batch | FeatureBatch) -> UpdateResult:
-        """Do one gradient step on `batch` and, when it is due, copy the network into the target network.
+        """Do one gradient step on a batch of B transitions.
 
-        A batch that was not looked at yet is looked at here.
+        1. The replay buffer sampled the batch (`replay.buffer.ReplayBuffer.sample`), uniformly or by priority.
+        2. Boards become features (`FeatureExtractor.extract_batch`), if the replay service did not do it already.
+        3. The networks compute the Q-values of both ends (`QNetwork.forward_both`).
+        4. n-step double-DQN targets give the errors (`step.double_q_errors`), and the weighted Huber loss the gradient
+           (`step.huber_gradient`), which goes back through the network (`QNetwork.backward`).
+        5. The gradient is clipped to `max_gradient_norm`, and Adam changes the weights (`optimizer.FlatAdam.step`).
+        6. Every `target_update_freq` updates the target network becomes a copy; the weight average follows.
         """
-        seen = batch if isinstance(batch, FeatureBatch) else see(batch, self.network.look)
-        found = self._step(seen)
-        if not found.is_finite:
+        features = batch if isinstance(batch, FeatureBatch) else self.network.extractor.extract_batch(batch)
+        result = self._step(features)
+        if result.skipped:
             self.skipped_updates += 1
-            return UpdateResult(loss=float("nan"), errors=np.zeros(len(batch.ids), np.float32), skipped=True)
+            return result
         self.total_updates += 1
-        self._average.follow(self._online.vector, self.total_updates)
+        self._average.update(self._online.vector, self.total_updates)
         if self.total_updates % self._settings.target_update_freq == 0:
             self._target.vector.data.copy_(self._online.vector.data)
-        return UpdateResult(loss=found.loss, errors=found.errors, skipped=False, largest_q=found.largest_q)
+        return result
 
     def publish(self) -> Weights:
         """Return a copy of the current weights, their version the number of updates done."""
@@ -113,7 +106,7 @@ class Learner:
         return Weights(version=self.total_updates, values=values, characters=self.characters)
 
     def extend(self, characters: tuple[str, ...]) -> None:
-        """Grow network, target and moments for a character set that continues the present one, forgetting nothing."""
+        """Grow networks and moments for a character set that begins with the present one; nothing learned is lost."""
         if characters[: len(self.characters)] != self.characters:
             raise ValueError("the new character set must continue the old one")
         old = self.get_state()
@@ -127,14 +120,14 @@ class Learner:
         self.set_learning_rate(learning_rate)
 
     def get_state(self) -> dict[str, Any]:
-        """Return everything the updates to come depend on, as tensors on the CPU and plain types.
+        """Return everything that later updates depend on, as tensors on the CPU and plain types.
 
-        "model_state_dict" is the average, to play with; "online_state_dict" the network that learns.
+        "model_state_dict" is the average, to play by; "online_state_dict" the network that learns.
         """
         adam = self._optimizer
         optimizer: dict[str, Any] = {name: self._copy(moment) for name, moment in adam.moments.items()}
         optimizer["step"] = adam.steps.to("cpu", copy=True)
-        optimizer["learning_rate"] = float(adam.learning_rate)
+        optimizer["learning_rate"] = adam.learning_rate
         return {
             "model_state_dict": self._copy(self._average.vector),
             "online_state_dict": self._copy(self._online.vector),
@@ -150,7 +143,7 @@ class Learner:
         return {name: value.clone() for name, value in self._online.views(kept).items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned, or did before it knew an average.
+        """Continue from what `get_state` returned, in this version or before there was an average.
 
         Raises:
             KeyError, RuntimeError: if the state is of another network.

@@ -1,4 +1,4 @@
-"""Adam over one flat vector of parameters."""
+"""Adam and the weight average over one flat vector of parameters."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.optim.adam import adam
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 GPU_PIECES = 32
-"""A GPU's fused step gives 65,536 numbers of one tensor to one multiprocessor, of which it has a hundred."""
+"""A GPU's fused step gives each of its hundred multiprocessors 65,536 numbers of one tensor: in pieces all work."""
 
 
 class FlatAdam:
-    """Kingma & Ba 2015, by torch's own fused step, without what `torch.optim.Adam` does around each of its steps.
+    """Kingma & Ba 2015, by torch's own fused step, without the bookkeeping of `torch.optim.Adam` around each step.
 
-    For one vector that takes twice as long as the step.
+    For one vector that bookkeeping takes twice as long as the step. A test compares with `torch.optim.Adam`.
     """
 
     def __init__(self, vector: nn.Parameter, learning_rate: float) -> None:
         assert vector.grad is not None
-        # On a GPU it is kept there: a step that was recorded reads it, and would keep a number as it was.
+        # On a GPU it is a tensor, which a recorded step reads anew; a number would be recorded with its value.
         self._rate = torch.tensor(learning_rate, device=vector.device) if vector.is_cuda else learning_rate
         self.moments = {name: torch.zeros_like(vector.data) for name in MOMENTS}
         """The running means of the gradient and of its square."""
@@ -38,7 +38,7 @@ class FlatAdam:
 
     @property
     def learning_rate(self) -> float:
-        """The size of the steps to come."""
+        """The learning rate of the next steps."""
         return float(self._rate)
 
     @learning_rate.setter
@@ -50,12 +50,12 @@ class FlatAdam:
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        """All that a step changes beside the vector."""
+        """All that a step changes apart from the vector."""
         return [*self.moments.values(), self._steps]
 
     @torch.no_grad()
     def step(self, divisor: torch.Tensor | None = None, unless: torch.Tensor | None = None) -> None:
-        """Move the vector by its gradient over `divisor`, and not at all where `unless` is 1: numbers on its device."""
+        """Do a step by the gradient over `divisor`, or none where `unless` is 1; both are numbers on the device."""
         parameters, gradients, means, squares = self._pieces
         adam(
             parameters,
@@ -77,7 +77,7 @@ class FlatAdam:
         )
 
     def set_state(self, steps: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:
-        """Go on after so many steps with these moments, shaped like the vector."""
+        """Continue after this many steps with these moments, shaped like the vector."""
         self._steps.fill_(steps)
         for name, moment in self.moments.items():
             moment.copy_(moments[name])
@@ -122,10 +122,10 @@ def join(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors.values()])
 
 
-_LOOKS = 100
-"""Times that the weights are looked at in one window."""
+_READINGS = 100
+"""How often the average reads the weights in one window."""
 _SHARE = 8
-"""A window is no longer than this part of the updates done, lest it lag behind a network that learns fast."""
+"""A window is at most this fraction of the updates done: a longer one would lag behind a network that learns fast."""
 
 
 class WeightAverage:
@@ -136,9 +136,9 @@ class WeightAverage:
         self._window = window
 
     @torch.no_grad()
-    def follow(self, vector: torch.Tensor, n_updates: int) -> None:
-        """Take in `vector` as it is after `n_updates`, where it is time to look."""
+    def update(self, vector: torch.Tensor, n_updates: int) -> None:
+        """Include `vector`, the weights after `n_updates` updates, where a reading is due."""
         window = max(1, min(self._window, n_updates // _SHARE))
-        stride = max(1, window // _LOOKS)
+        stride = max(1, window // _READINGS)
         if n_updates % stride == 0:
             self.vector.lerp_(vector, stride / window)

@@ -10,7 +10,7 @@ from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import say_keys
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.networks.base import QNetwork, SpatialNetwork
+from retro_gamer.learning.networks.base import ConvolutionalNetwork, QNetwork
 from retro_gamer.learning.networks.board import BoardCNN
 from retro_gamer.learning.networks.egocentric import EgocentricCNN
 
@@ -24,7 +24,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
         "Architecture",
         f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
         f"  Actions: {say_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
-        *(_describe_scene(network) if isinstance(network, SpatialNetwork) else _describe_list(network)),
+        *(_describe_scene(network) if isinstance(network, ConvolutionalNetwork) else _describe_list(network)),
         *_describe_state(metadata),
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",
         f"  {n_weights:,} weights in all.",
@@ -51,9 +51,9 @@ def _describe_learning(settings: Hyperparameters) -> Iterator[str]:
         )
 
 
-def _describe_scene(network: SpatialNetwork) -> list[str]:
+def _describe_scene(network: ConvolutionalNetwork) -> list[str]:
     if isinstance(network, EgocentricCNN):
-        side, nearest = 2 * network.look.radius + 1, 2 * ADJACENT_RADIUS + 1
+        side, nearest = 2 * network.extractor.radius + 1, 2 * ADJACENT_RADIUS + 1
         seen = [
             f"  Spatial, with a player: a CNN sees the {side} x {side} cells around the player, what lies outside the "
             "board marked as such. What is learned in one place then holds in every other, which is worth far more "
@@ -63,7 +63,7 @@ def _describe_scene(network: SpatialNetwork) -> list[str]:
         ]
     else:
         assert isinstance(network, BoardCNN)
-        side = network.look.reduction
+        side = network.extractor.reduction
         seen = [
             "  Spatial, without a player among the agents shown: a CNN sees the whole board"
             + (f", {side} x {side} cells averaged into one" if side > 1 else "")
@@ -72,10 +72,10 @@ def _describe_scene(network: SpatialNetwork) -> list[str]:
             "from where the player stands learns much faster.",
         ]
     reach = 2 * STATISTICS_RADIUS + 1
-    region = f"the {reach} x {reach} cells around the player" if network.look.is_bounded else "the whole board"
+    region = f"the {reach} x {reach} cells around the player" if network.extractor.is_bounded else "the whole board"
     return [
         *seen,
-        f"  The CNN gives {network.n_scene} features. Beside it stand {CHARACTER_STATISTICS} numbers a character that "
+        f"  The CNN gives {network.n_trunk} features. Beside it stand {CHARACTER_STATISTICS} numbers a character that "
         f"sum up {region} (present, how many, mean distance from the player across and down) and "
         f"{LOCATION_FEATURES} that tell where the player is, so that little of what is far away is out of sight.",
     ]

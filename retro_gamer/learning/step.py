@@ -1,4 +1,10 @@
-"""One gradient step: from a batch that was looked at to weights that have moved."""
+"""One gradient step of DQN: rescaled values, double-Q n-step targets, the weighted Huber loss, and the step itself.
+
+Letters are the papers': s_tm1, a_tm1 the state and action at the start of a transition, s_t the state n turns later.
+
+The arithmetic is numpy's: a few dozen operations on one number a transition, which take torch three times as long, and
+whose gradient is known. `cuda_graph_step` has the same in torch for a GPU.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ import numpy as np
 import torch
 
 from retro_gamer.features.extractor import FeatureBatch
-from retro_gamer.learning.networks.base import QNetwork, to_numpy
+from retro_gamer.learning.networks.base import QNetwork, to_numpy, to_tensors
 from retro_gamer.learning.optimizer import FlatAdam, FlatParameters
 
 SQUEEZE = 1e-3
@@ -86,19 +92,28 @@ def huber_gradient(errors: np.ndarray, weights: np.ndarray, a_tm1: np.ndarray, n
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StepFigures:
-    """What one step found: loss, errors float32 [B], and the largest |Q| in units of reward."""
+class UpdateResult:
+    """What one update did.
+
+    It is skipped, and changes no weight, if its loss or gradient is not finite; loss is then nan and errors are 0.
+    """
 
     loss: float
     errors: np.ndarray
-    largest_q: float
-    is_finite: bool
-    """Whether the weights were moved: they are not by a loss or a gradient that is not finite."""
+    """Temporal-difference errors float32 [B], for the priorities."""
+    skipped: bool
+    largest_q: float = 0.0
+    """The largest |Q| of the batch, in units of reward."""
+
+    @classmethod
+    def make_skipped(cls, n_transitions: int) -> UpdateResult:
+        """Return the result of an update that was skipped."""
+        return cls(loss=math.nan, errors=np.zeros(n_transitions, np.float32), skipped=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UpdateContext:
-    """What a step works on: the network that learns, the one it bootstraps from, and what moves the weights."""
+    """What a step works on: the network that learns, the one it bootstraps from, and the optimizer."""
 
     network: QNetwork
     target_network: QNetwork
@@ -108,45 +123,42 @@ class UpdateContext:
 
 
 class Step(Protocol):
-    """Moves the weights by one batch."""
+    """Changes the weights by one batch."""
 
-    trained: UpdateContext
+    context: UpdateContext
 
-    def __call__(self, batch: FeatureBatch) -> StepFigures:
+    def __call__(self, batch: FeatureBatch) -> UpdateResult:
         """Do one step on a batch."""
 
 
 class EagerStep:
-    """Operation by operation; loss and gradient are numpy's work, on a few numbers, wherever the network is."""
+    """Does one step operation by operation, with loss and gradient in numpy wherever the network is."""
 
-    def __init__(self, trained: UpdateContext) -> None:
-        self.trained = trained
+    def __init__(self, context: UpdateContext) -> None:
+        self.context = context
 
-    def __call__(self, batch: FeatureBatch) -> StepFigures:
+    def __call__(self, batch: FeatureBatch) -> UpdateResult:
         """Do one step on a batch."""
-        network, online, action = self.trained.network, self.trained.online, batch.action
-        prepared = network.prepare(batch.looked)
-        with torch.no_grad():
-            q_t_target = self.trained.target_network.value(*network.halves(prepared)[1])
-        valued = network.value_both(prepared)
-        q = to_numpy(valued.q_tm1)
+        network, online = self.context.network, self.context.online
+        device = online.vector.device
+        passed = network.forward_both(to_tensors(batch.features, device), self.context.target_network)
+        q_tm1, q_t, q_t_target = to_numpy(passed.q_tm1), to_numpy(passed.q_t), to_numpy(passed.q_t_target)
         with np.errstate(over="ignore", invalid="ignore"):
-            errors = double_q_errors(
-                q, action, batch.returns, batch.discounts, to_numpy(valued.q_t), to_numpy(q_t_target)
-            )
+            errors = double_q_errors(q_tm1, batch.action, batch.returns, batch.discounts, q_t, q_t_target)
             loss = weighted_huber(errors, batch.weights)
-            gradient = huber_gradient(errors, batch.weights, action, q.shape[1])
-            largest_q = float(unsquash(np.abs(q).max()))
+            gradient = huber_gradient(errors, batch.weights, batch.action, q_tm1.shape[1])
+            largest_q = float(unsquash(np.abs(q_tm1).max()))
         online.zero_gradient()
-        network.backpropagate(valued, torch.from_numpy(gradient).to(online.vector.device))
+        network.backward(passed, torch.from_numpy(gradient).to(device))
         norm = self._clip_gradient()
-        is_finite = math.isfinite(norm) and math.isfinite(loss)
-        if is_finite:
-            self.trained.optimizer.step()
-        return StepFigures(loss=loss, errors=errors, largest_q=largest_q, is_finite=is_finite)
+        if not (math.isfinite(norm) and math.isfinite(loss)):
+            return UpdateResult.make_skipped(len(batch))
+        self.context.optimizer.step()
+        return UpdateResult(loss=loss, errors=errors, skipped=False, largest_q=largest_q)
 
     def _clip_gradient(self) -> float:
-        gradient, limit = self.trained.online.gradient, self.trained.max_gradient_norm
+        """Scale the gradient down to the largest norm allowed; return the norm it had."""
+        gradient, limit = self.context.online.gradient, self.context.max_gradient_norm
         norm = float(gradient.norm())
         if norm > limit:
             gradient.mul_(limit / norm)

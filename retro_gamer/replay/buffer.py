@@ -1,4 +1,4 @@
-"""The shared memory of a run: keeps transitions, draws batches of them, and counts the turns received."""
+"""The replay buffer of a run: keeps transitions, draws batches of them, and counts the turns received."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retro_gamer.replay.samplers import Priorities, RareExperiences
+from retro_gamer.replay.samplers import Priorities, RareTransitions
 from retro_gamer.replay.transitions import Batch, Block, ObservationRows, TransitionRing, Transitions
 
 STATE_VERSION = 1
@@ -24,11 +24,11 @@ FIELDS = {
     "returns": np.float32,
     "discounts": np.float32,
 }
-"""The arrays of a state with their types: rows first, then what each transition holds."""
+"""The arrays of a state with their types: rows first, then the fields of transitions."""
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """Return if `state` has every field of a state of this version, of matching lengths and with sane values.
+    """Return if `state` has every field, of matching lengths and with values in range.
 
     Raises:
         ValueError: naming what is wrong.
@@ -57,18 +57,18 @@ def check_state(state: Mapping[str, Any]) -> None:
 
 
 COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
-"""Of a transition in a copy: its two rows, action, return, discount and priority."""
+"""Bytes of a transition in a state: its two rows, action, return, discount and priority."""
 
 
 LEAST_SPARE_ROWS = 1 / 16
-"""Rows beyond one a transition, as a share of the capacity, where grants are long and experiences short."""
+"""Rows beyond one a transition, as a share of the capacity, where grants are long and n-step returns short."""
 
 
 def row_capacity(capacity: int, spare_rows: float) -> int:
-    """Return how many rows are kept for `capacity` transitions.
+    """Return how many rows to keep for `capacity` transitions.
 
-    There are more rows than transitions: the last of each game and those that two blocks share, for which there are
-    `spare_rows` of the capacity.
+    There are more rows than transitions: the last of each game, and those that several blocks repeat, for which
+    `spare_rows` gives a share of the capacity.
     """
     return capacity + int(capacity * spare_rows) + 4096
 
@@ -76,18 +76,17 @@ def row_capacity(capacity: int, spare_rows: float) -> int:
 class ReplayBuffer:
     """The newest `capacity` transitions, drawn uniformly or by priority.
 
-    Each observation is kept once, one byte a cell, and transitions refer to it: a transition of a
-    16x32 board costs under 600 bytes where a pair of one-hot float32 boards takes 24 KB. A record is named by
-    an id that is never used again, so a priority that comes back late cannot hit the record that
-    took its place.
+    Each observation is kept once, one byte a cell, and transitions refer to it: a transition of a 16x32 board takes
+    under 600 bytes, a pair of one-hot float32 boards 24 KB. An id is never used again, so a priority that comes back
+    late cannot change the transition that took the slot.
 
     capacity: transitions
     height, width: cells of the board
     n_state: values of `observe_state`
-    prioritized: whether records are drawn by priority
+    prioritized: whether to draw by priority
     priority_exponent, importance_exponent: read only if prioritized
-    spare_rows: rows beyond one a transition, as a share of the capacity: those that several blocks send
-    rare_share: the share of a batch that is drawn from rare records, if there are any and it is not prioritized
+    rare_share: the share of a batch to draw from rare transitions, if there are any; read only if not prioritized
+    spare_rows: rows beyond one a transition, as a share of the capacity: those that several blocks repeat
     seed: of the draws
     """
 
@@ -111,7 +110,7 @@ class ReplayBuffer:
         self._transitions = TransitionRing(capacity)
         self._priorities = Priorities(capacity, priority_exponent, importance_exponent) if prioritized else None
         self._rare_share = rare_share
-        self._rare = RareExperiences(self._transitions)
+        self._rare = RareTransitions(self._transitions)
         self._random = np.random.Generator(np.random.PCG64(seed))
 
     def __len__(self) -> int:
@@ -125,22 +124,22 @@ class ReplayBuffer:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes that the memory takes once it is full."""
+        """Bytes of a full buffer."""
         priorities = self._priorities.memory_bytes if self._priorities else 0
         return self._rows.memory_bytes + self._transitions.memory_bytes + priorities
 
     def push(self, block: Block) -> int:
-        """Add a block over the oldest records and return the turns received so far.
+        """Add a block in place of the oldest transitions; return the turns received so far.
 
-        Records whose priority the block does not name get the mean of the memory.
+        Transitions without a priority get the mean of those held.
 
         Raises:
-            ValueError: for a block that is not valid or whose board does not fit; nothing is kept of it.
+            ValueError: for a block that is not valid or of another board; nothing of it is kept.
         """
         block.check_valid()
         priorities = None
         if self._priorities and block.priorities is not None:
-            priorities = self._priorities.of_errors(block.priorities)
+            priorities = self._priorities.from_errors(block.priorities)
         start = self._rows.append(block.codes, block.player, block.state)
         new = Transitions(
             first=start + block.first.astype(np.int64),
@@ -153,30 +152,18 @@ class ReplayBuffer:
         self.turns += block.turns
         return self.turns
 
-    def sample(self, batch_size: int) -> Batch:
-        """Return one batch. See `sample_many`."""
-        return self.sample_many(1, batch_size)[0]
-
-    def sample_many(self, n_batches: int, batch_size: int) -> list[Batch]:
-        """Return batches drawn with replacement, all from the priorities as they stand.
+    def sample(self, n_batches: int, batch_size: int) -> list[Batch]:
+        """Return batches drawn with replacement, all by the priorities of this moment.
 
         Raises:
-            ValueError: if the memory is empty or nothing is asked for.
+            ValueError: if the memory is empty, or for a count below 1.
         """
         if not len(self):
             raise ValueError("the replay memory is empty: nothing can be sampled from it")
         if n_batches < 1 or batch_size < 1:
             raise ValueError(f"cannot sample {n_batches} batches of {batch_size} records")
         held = self._transitions
-        if self._priorities:
-            slots = self._priorities.draw(n_batches, batch_size, self._random)
-            weights = self._priorities.weights(slots, len(self))
-        else:
-            slots = self._random.integers(held.oldest, held.added, (n_batches, batch_size)) % self.capacity
-            n_rare = round(self._rare_share * batch_size)
-            if n_rare and len(rare := self._rare.slots):
-                slots[:, :n_rare] = rare[self._random.integers(0, len(rare), (n_batches, n_rare))]
-            weights = np.ones((n_batches, batch_size), np.float32)
+        slots, weights = self._draw(n_batches, batch_size)
         places = np.stack([held.first[slots], held.next[slots]], axis=1)
         codes, player, state = self._rows.take(places)
         action = held.action[slots].astype(np.int64)
@@ -198,13 +185,25 @@ class ReplayBuffer:
             for i in range(n_batches)
         ]
 
-    def update_priorities(self, ids: npt.NDArray[np.int64], priorities: npt.NDArray[np.float32]) -> int:
-        """Set the priorities of records from their absolute TD errors [N] and return how many were gone already.
+    def _draw(self, n_batches: int, batch_size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return slots and importance weights [n_batches, batch_size]: by priority, or uniform with a rare share."""
+        if self._priorities:
+            slots = self._priorities.draw(n_batches, batch_size, self._random)
+            return slots, self._priorities.weights(slots, len(self))
+        held = self._transitions
+        slots = self._random.integers(held.oldest, held.added, (n_batches, batch_size)) % self.capacity
+        n_rare = round(self._rare_share * batch_size)
+        if n_rare and len(rare := self._rare.slots):
+            slots[:, :n_rare] = rare[self._random.integers(0, len(rare), (n_batches, n_rare))]
+        return slots, np.ones((n_batches, batch_size), np.float32)
 
-        Of an id that comes twice the last error counts. Without prioritized sampling nothing is kept.
+    def update_priorities(self, ids: npt.NDArray[np.int64], priorities: npt.NDArray[np.float32]) -> int:
+        """Set priorities from absolute TD errors [N]; return how many of the transitions were overwritten before.
+
+        If an id comes twice, its last error counts. A buffer without priorities keeps nothing.
 
         Raises:
-            ValueError: for an error that is not finite, or another number of errors than of ids; nothing is changed.
+            ValueError: for an error that is not finite, or another number of errors than of ids; nothing changes then.
         """
         if ids.shape != priorities.shape:
             raise ValueError(f"{ids.shape} ids do not go with {priorities.shape} priorities")
@@ -212,14 +211,14 @@ class ReplayBuffer:
             raise ValueError("the errors sent as priorities must be finite")
         there = (ids >= self._transitions.oldest) & (ids < self._transitions.added)
         if self._priorities:
-            self._priorities.set(ids[there] % self.capacity, self._priorities.of_errors(priorities[there]))
+            self._priorities.set(ids[there] % self.capacity, self._priorities.from_errors(priorities[there]))
         return int(len(ids) - np.count_nonzero(there))
 
     def get_state(self, limit_bytes: int | None = None) -> dict[str, Any]:
-        """Return a copy of the memory as arrays and plain values, from which `set_state` continues.
+        """Return a copy of the buffer as arrays and plain values, from which `set_state` continues.
 
-        Rows and transitions come oldest first and name each other by count, not by place, so a memory of
-        another capacity can take them over. With `limit_bytes` only the newest that fit are copied.
+        Rows and transitions come oldest first and name each other by count, not by place, so a buffer of another
+        capacity can load them. With `limit_bytes` only the newest that fit are copied.
         """
         held = self._transitions
         oldest = held.oldest if limit_bytes is None else self._oldest_within(limit_bytes)
@@ -245,15 +244,15 @@ class ReplayBuffer:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Forget everything and continue from `get_state` of a memory of the same board.
+        """Replace the contents by a state from `get_state` of a buffer for the same board.
 
-        A memory of the same capacity draws the same records from here on. A smaller one keeps the newest.
+        A buffer of the same capacity draws the same transitions from here on. A smaller one keeps the newest.
 
         Raises:
-            ValueError: for a state that is not whole or of another board; nothing is forgotten then.
+            ValueError: for a state that is incomplete or of another board; nothing changes then.
         """
         check_state(state)
-        self._rows.check_fit(state["codes"], state["player"], state["state"])
+        self._rows.check_shapes(state["codes"], state["player"], state["state"])
         generator = np.random.PCG64()
         generator.state = state["random"]
         if self._priorities and len(self):
@@ -264,12 +263,12 @@ class ReplayBuffer:
         self._rows.append(state["codes"], state["player"], state["state"])
         fields = {name: state[name] for name in ("first", "next", "action", "returns", "discounts")}
         self._append(Transitions(**fields), state["priorities"])
-        self._rare = RareExperiences(self._transitions)
+        self._rare = RareTransitions(self._transitions)
         self.turns = state["turns"]
         self._random = np.random.Generator(generator)
 
     def _oldest_within(self, limit_bytes: int) -> int:
-        """Return the oldest transition of which, with all that follow, a copy takes no more than that."""
+        """Return the oldest transition such that a copy from it on takes at most `limit_bytes`."""
         held, rows = self._transitions, self._rows
         per_row, per_transition = rows.memory_bytes / rows.size, COPIED_BYTES
 
@@ -289,7 +288,7 @@ class ReplayBuffer:
             kept = max(added, held.oldest)
             gone = held.slots(oldest, held.oldest)
             values = np.full(len(new.first), mean) if priorities is None else priorities
-            # A new record often takes the slot of one that is gone: its value comes last and stays.
+            # A new transition often takes the slot of an evicted one: its value comes last and stays.
             self._priorities.set(
                 np.concatenate([gone, held.slots(kept, held.added)]),
                 np.concatenate([np.zeros(len(gone)), values[kept - added :]]),

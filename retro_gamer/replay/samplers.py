@@ -1,4 +1,4 @@
-"""A tree of sums: draws an index in proportion to its value without looking at every value."""
+"""How transitions are drawn: by priority, with a tree of sums, or a share of each batch from the rare ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Values = npt.NDArray[np.float64]
 
 
 class SumTree:
-    """Non-negative float64 values at 0 .. capacity - 1, of which one can be drawn by its share of the total.
+    """Non-negative float64 values at 0 .. capacity - 1, drawn by their share of the total without reading all of them.
 
-    Every sum is recomputed from its children and none is changed by a difference: rounding errors
-    do not pile up, and equal values give equal sums whatever the order in which they were set.
+    Every sum is recomputed from its children, never adjusted by a difference: rounding errors do not
+    accumulate, and equal values give equal sums in whatever order they were set. numpy has no such structure.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -48,10 +48,10 @@ class SumTree:
         return self._levels[0][indices]
 
     def set(self, indices: Indices, values: Values) -> None:
-        """Replace the values at `indices` [N]. Of an index that comes twice the last value stays.
+        """Replace the values at `indices` [N]. If an index comes twice, the last value stays.
 
         Raises:
-            ValueError: for a value that is negative or not finite, or an index out of range; nothing is changed then.
+            ValueError: for a value that is negative or not finite, or an index out of range; nothing changes then.
         """
         if not len(indices):
             return
@@ -70,9 +70,9 @@ class SumTree:
                 level[: len(families)] = families.sum(axis=1)
 
     def sample(self, targets: Values) -> Indices:
-        """Return for each target [N] in [0, total) the index whose share of the running sum holds it.
+        """Return for each target [N] in [0, total) the index whose share of the running sum contains it.
 
-        An index whose value is 0 is never returned, not even for a target that rounding put at the total.
+        An index whose value is 0 is never returned, not even for a target that rounding puts at the total.
 
         Raises:
             ValueError: if every value is 0.
@@ -97,7 +97,7 @@ class SumTree:
 
 def _parents(nodes: Indices) -> Indices:
     parents = nodes // BRANCHES
-    # Neighbours, as a block writes them, share parents; a full search for doubles would cost more than it saves.
+    # Neighbours, as a block writes them, share parents; a full search for duplicates would cost more than it saves.
     return parents[np.flatnonzero(np.diff(parents, prepend=-1))]
 
 
@@ -106,11 +106,11 @@ def _padded(size: int) -> Values:
 
 
 SMALLEST_ERROR = 1e-6
-"""Added to every error, so that a record whose error is 0 can still be drawn."""
+"""Added to every error, so that a transition whose error is 0 can still be drawn."""
 
 
 class Priorities:
-    """The priorities of the slots of a memory; that of an empty slot is 0."""
+    """The priorities of the slots of a replay buffer; that of an empty slot is 0 (Schaul et al. 2016, section 3.3)."""
 
     def __init__(self, capacity: int, priority_exponent: float, importance_exponent: float) -> None:
         self._tree = SumTree(capacity)
@@ -127,8 +127,8 @@ class Priorities:
         """Bytes of the sum-tree."""
         return self._tree.memory_bytes
 
-    def of_errors(self, errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return the priorities [N] that absolute TD errors [N] give.
+    def from_errors(self, errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return priorities [N] from absolute TD errors [N].
 
         Raises:
             ValueError: for an error that is not finite.
@@ -142,7 +142,7 @@ class Priorities:
         return self._tree.get(slots)
 
     def set(self, slots: npt.NDArray[np.int64], priorities: npt.NDArray[np.float64]) -> None:
-        """Replace the priorities at `slots` [N]; the last of a slot that comes twice stays."""
+        """Replace the priorities at `slots` [N]; if a slot comes twice, the last one stays."""
         self._tree.set(slots, priorities)
 
     def draw(self, n_batches: int, batch_size: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -162,15 +162,16 @@ class Priorities:
 
 
 WINDOW = 100_000
-"""Only the newest are looked through, so that the work is bounded for a memory of any size."""
+"""How many of the newest transitions are searched: it bounds the work for a buffer of any size."""
 TAIL = 0.05
+"""The share of returns that makes up each tail."""
 
 
 def find_rare(returns: npt.NDArray[np.float32], discounts: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Return for each of N transitions whether its game ended within it or its return lies in a tail of all N.
+    """Return for each of N transitions whether its game terminated within it or its return lies in a tail of all N.
 
-    A tail begins beyond the value that one in twenty is below, or above: of returns that are nearly all alike, every
-    other one is rare.
+    A tail begins beyond the value that one in twenty returns is below, or above: where nearly all returns are equal,
+    every other return is rare.
     """
     n = len(returns)
     if not n:
@@ -181,8 +182,8 @@ def find_rare(returns: npt.NDArray[np.float32], discounts: npt.NDArray[np.float3
     return rare
 
 
-class RareExperiences:
-    """The rare ones among the newest of a ring, found anew once it has changed: what is held decides, nothing else."""
+class RareTransitions:
+    """The rare transitions among the newest of a ring, searched again once it has changed."""
 
     def __init__(self, ring: TransitionRing) -> None:
         self._ring = ring
@@ -191,7 +192,7 @@ class RareExperiences:
 
     @property
     def slots(self) -> npt.NDArray[np.int64]:
-        """Where the ring keeps the rare ones, oldest first."""
+        """Slots of the rare ones, oldest first."""
         ring = self._ring
         if self._known != (ring.oldest, ring.added):
             self._known = (ring.oldest, ring.added)

@@ -9,36 +9,50 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Rows = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Actions = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Block:
-    """R rows, each observation once, and K transitions that name their rows.
+class Transitions:
+    """K transitions between rows of observations.
+
+    first, next: [K] int32 within a block, int64 where rows are counted from the start of the run; where the discount
+        is 0 `next` is any row
+    action: [K] uint8 or uint16
+    returns: [K] float32, the rewards of n turns, discounted and added up
+    discounts: [K] float32, the factor on the value of `next`, 0 where the game terminated
+    """
+
+    first: Rows
+    next: Rows
+    action: Actions
+    returns: npt.NDArray[np.float32]
+    discounts: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Return the number of transitions, K."""
+        return len(self.first)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block(Transitions):
+    """What an actor sends: R rows, each observation once, and K transitions between them.
+
+    A block is complete in itself: `first` and `next` are rows of this block.
 
     codes: [R, H, W] uint8, the boards
     player: [R, 2] int16, the player's cell (x, y), or -1, -1
     state: [R, S] float32
-    first, next: [K] int32, rows of this block; where the discount is 0 `next` is any of its rows
-    action: [K] uint8 or uint16
-    returns: [K] float32, rewards on the way, discounted and added up
-    discounts: [K] float32, what the value of `next` counts, 0 at the end of a game
     priorities: [K] float32, absolute TD errors, or None if the actor did not compute them
-    turns: turns played for this block, which differs from K where a game's windows are still open
+    turns: turns played for this block, which differs from K where a game's last turns start no transition yet
     """
 
     codes: npt.NDArray[np.uint8]
     player: npt.NDArray[np.int16]
     state: npt.NDArray[np.float32]
-    first: npt.NDArray[np.int32]
-    next: npt.NDArray[np.int32]
-    action: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    returns: npt.NDArray[np.float32]
-    discounts: npt.NDArray[np.float32]
     priorities: npt.NDArray[np.float32] | None
     turns: int
-
-    def __len__(self) -> int:
-        """Return the number of transitions, K."""
-        return len(self.first)
 
     def check_valid(self) -> None:
         """Return if every field has its type, its shape and values that can be learned from.
@@ -84,28 +98,19 @@ def _require(holds: bool | np.bool, field: str, rule: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Batch:
-    """B transitions, each with the observations at both ends.
+class SampledTransitions:
+    """B sampled transitions without their observations.
 
-    codes, next_codes: [B, H, W] uint8
-    player, next_player: [B, 2] int16
-    state, next_state: [B, S] float32
     action: [B] int64
     returns: [B] float32
-    discounts: [B] float32; where 0 the game had ended and next_* is an observation without meaning
+    discounts: [B] float32, 0 where the game terminated
     weights: [B] float32, importance weights, the largest of them 1
-    ids: [B] int64, the records' names, by which to send priorities back
+    ids: [B] int64, the names under which priorities are sent back
     """
 
-    codes: npt.NDArray[np.uint8]
-    player: npt.NDArray[np.int16]
-    state: npt.NDArray[np.float32]
     action: npt.NDArray[np.int64]
     returns: npt.NDArray[np.float32]
     discounts: npt.NDArray[np.float32]
-    next_codes: npt.NDArray[np.uint8]
-    next_player: npt.NDArray[np.int16]
-    next_state: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     ids: npt.NDArray[np.int64]
 
@@ -114,10 +119,27 @@ class Batch:
         return len(self.ids)
 
 
-def write_ring(ring: npt.NDArray[Any], start: int, values: npt.NDArray[Any]) -> None:
-    """Write `values` to places start, start + 1, ... of `ring`, counted round and round.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch(SampledTransitions):
+    """B sampled transitions with the observations at both ends; where the discount is 0 those of the end mean nothing.
 
-    Of more values than the ring has places only the last ones stay, as if written one by one.
+    codes, next_codes: [B, H, W] uint8
+    player, next_player: [B, 2] int16
+    state, next_state: [B, S] float32
+    """
+
+    codes: npt.NDArray[np.uint8]
+    player: npt.NDArray[np.int16]
+    state: npt.NDArray[np.float32]
+    next_codes: npt.NDArray[np.uint8]
+    next_player: npt.NDArray[np.int16]
+    next_state: npt.NDArray[np.float32]
+
+
+def write_ring(ring: npt.NDArray[Any], start: int, values: npt.NDArray[Any]) -> None:
+    """Write `values` to places start, start + 1, ... of `ring`, modulo its size.
+
+    If there are more values than places, the last ones stay, as if written one by one.
     """
     size = len(ring)
     surplus = max(0, len(values) - size)
@@ -129,31 +151,17 @@ def write_ring(ring: npt.NDArray[Any], start: int, values: npt.NDArray[Any]) -> 
 
 
 def read_ring(ring: npt.NDArray[Any], start: int, stop: int) -> npt.NDArray[Any]:
-    """Return a copy of the places start, ..., stop - 1 of `ring`, counted round and round."""
+    """Return a copy of the places start, ..., stop - 1 of `ring`, modulo its size."""
     place = start % len(ring)
     count = stop - start
     head = min(len(ring) - place, count)
     return np.concatenate([ring[place : place + head], ring[: count - head]])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Transitions:
-    """K transitions between rows named by their count: what `TransitionRing` takes and gives back.
-
-    first, next: [K] int64; action: [K] uint16; returns, discounts: [K] float32
-    """
-
-    first: npt.NDArray[np.int64]
-    next: npt.NDArray[np.int64]
-    action: npt.NDArray[np.uint16]
-    returns: npt.NDArray[np.float32]
-    discounts: npt.NDArray[np.float32]
-
-
 class TransitionRing:
-    """A ring of transitions. A transition is named by the count of those ever added before it, its id.
+    """A ring of transitions. The id of a transition is the number of transitions added before it.
 
-    The oldest give way when the ring is full, and sooner if a row that they or an older one need was overwritten.
+    The oldest are evicted when the ring is full, or when a row that they or older ones need is overwritten.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -165,8 +173,8 @@ class TransitionRing:
         self.action = np.zeros(capacity, np.uint16)
         self.returns = np.zeros(capacity, np.float32)
         self.discounts = np.zeros(capacity, np.float32)
-        # The lowest row that a transition or any later one refers to: it never falls from one to the next,
-        # so the last transition hurt by an overwritten row is found by bisection.
+        # The lowest row that a transition or any later one refers to. It never falls from one to the next, so bisection
+        # finds the last transition that needs an overwritten row.
         self._lowest_row = np.zeros(capacity, np.int64)
 
     def __len__(self) -> int:
@@ -179,17 +187,12 @@ class TransitionRing:
         fields = (self.first, self.next, self.action, self.returns, self.discounts, self._lowest_row)
         return sum(field.nbytes for field in fields)
 
-    @property
-    def lowest_row(self) -> int | None:
-        """The oldest row still referred to, or None if the ring is empty."""
-        return self.lowest_row_from(self.oldest)
-
     def lowest_row_from(self, oldest: int) -> int | None:
         """Return the oldest row that `oldest` or any later transition refers to, or None if there is none."""
         return int(self._lowest_row[oldest % self.capacity]) if oldest < self.added else None
 
     def append(self, new: Transitions, first_places: npt.NDArray[np.int32], next_places: npt.NDArray[np.int32]) -> None:
-        """Add transitions, whose rows are kept at the places given and named after all rows added before."""
+        """Add transitions whose rows are at the places given; their names are above those of all rows added before."""
         write_ring(self.first, self.added, first_places)
         write_ring(self.next, self.added, next_places)
         write_ring(self.action, self.added, new.action)
@@ -200,7 +203,7 @@ class TransitionRing:
         self.added += len(new.first)
 
     def evict(self, oldest_row: int) -> None:
-        """Forget transitions that were overwritten or that need a row older than `oldest_row`."""
+        """Drop transitions that were overwritten or that need a row older than `oldest_row`."""
         within = range(max(self.oldest, self.added - self.capacity), self.added)
         lost = bisect.bisect_left(within, oldest_row, key=lambda i: int(self._lowest_row[i % self.capacity]))
         self.oldest = within.start + lost
@@ -214,14 +217,14 @@ class TransitionRing:
         return self.oldest + (slots - self.oldest) % self.capacity
 
     def restart(self, added: int) -> None:
-        """Forget all; the next transition gets the id `added`."""
+        """Drop all; the next transition gets the id `added`."""
         self.added = self.oldest = added
 
 
 class ObservationRows:
-    """A ring of observations. A row is named by the count of rows ever written before it.
+    """A ring of observations. The name of a row is the number of rows written before it.
 
-    Untouched pages of the arrays cost no memory, so a large ring is free until it is filled.
+    Untouched pages of the arrays take no memory, so a large ring is free until it is filled.
     """
 
     def __init__(self, size: int, height: int, width: int, n_state: int) -> None:
@@ -233,7 +236,7 @@ class ObservationRows:
 
     @property
     def oldest(self) -> int:
-        """The first row that may still be read; all before it were overwritten."""
+        """The first row that can still be read; all before it were overwritten."""
         return max(0, self.written - self.size)
 
     @property
@@ -244,12 +247,12 @@ class ObservationRows:
     def append(
         self, codes: npt.NDArray[np.uint8], player: npt.NDArray[np.int16], state: npt.NDArray[np.float32]
     ) -> int:
-        """Write rows [R, H, W], [R, 2] and [R, S] over the oldest ones and return the name of the first.
+        """Write rows [R, H, W], [R, 2] and [R, S] over the oldest ones; return the name of the first.
 
         Raises:
-            ValueError: as `check_fit`; nothing is written then.
+            ValueError: as `check_shapes`; nothing is written then.
         """
-        self.check_fit(codes, player, state)
+        self.check_shapes(codes, player, state)
         start = self.written
         write_ring(self.codes, start, codes)
         write_ring(self.player, start, player)
@@ -257,10 +260,10 @@ class ObservationRows:
         self.written += len(codes)
         return start
 
-    def check_fit(
+    def check_shapes(
         self, codes: npt.NDArray[np.uint8], player: npt.NDArray[np.int16], state: npt.NDArray[np.float32]
     ) -> None:
-        """Return if the rows are of this memory's board and number of state values.
+        """Return if the rows have this ring's board and number of state values.
 
         Raises:
             ValueError: if they are not.
@@ -272,7 +275,7 @@ class ObservationRows:
                     f"{name} {rows.shape} {rows.dtype} do not fit a memory of rows {ours.shape[1:]} {ours.dtype}"
                 )
 
-    def places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    def places(self, rows: Rows) -> npt.NDArray[np.int32]:
         """Return where the ring keeps `rows`."""
         return (rows % self.size).astype(np.int32)
 
@@ -283,7 +286,7 @@ class ObservationRows:
     def take(
         self, places: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-        """Return copies of the codes, players and states at `places`, of its shape and theirs."""
+        """Return copies of the codes, players and states at `places`."""
         return self.codes.take(places, axis=0), self.player.take(places, axis=0), self.state.take(places, axis=0)
 
     def read(

@@ -18,7 +18,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import squash, unsquash
 from retro_gamer.replay.transitions import Block
 from tests.acting.tiny_games import METADATA, Walker, ends_after, never_ends, raises_at, walks
-from tests.learning.samples import make_settings
+from tests.learning.samples import make_settings, q_values
 
 
 class Stage:
@@ -71,9 +71,8 @@ class Stage:
         return np.concatenate([block.state[getattr(block, name), 0] for block in self.blocks])
 
     def q_values(self, block: Block, rows: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            arrays = (block.codes[rows], block.player[rows], block.state[rows])
-            values: np.ndarray = self.learner.network(*arrays).numpy()
+        boards = (block.codes[rows], block.player[rows], block.state[rows])
+        values: np.ndarray = q_values(self.learner.network, boards).numpy()
         return values
 
 

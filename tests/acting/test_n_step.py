@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from retro_gamer.acting.rollout import REWARD_LIMIT, n_step_transitions
+from retro_gamer.replay.transitions import Transitions
+
+
+def transitions_of(rewards: npt.ArrayLike, **given: Any) -> Transitions:
+    """Return the transitions of turns whose rows and actions are numbered from 0."""
+    turns = len(np.asarray(rewards))
+    return n_step_transitions(rewards, rows=np.arange(turns + 1), actions=np.arange(turns), **given)
 
 
 class Expected(NamedTuple):
@@ -52,9 +60,10 @@ def test_it_agrees_with_a_walk_turn_by_turn(n: int, gamma: float) -> None:
     random = np.random.default_rng(n)
     for turns, terminated, truncated, last_row in _cases():
         rewards = random.normal(size=turns)
-        steps = n_step_transitions(rewards, terminated, truncated, n, gamma, last_row)
+        steps = transitions_of(rewards, terminated=terminated, truncated=truncated, n=n, gamma=gamma, last_row=last_row)
         expected = walk(rewards.tolist(), terminated, truncated, n, gamma, last_row)
-        assert steps.start.tolist() == [e.start for e in expected]
+        assert steps.first.tolist() == [e.start for e in expected]
+        assert steps.action.tolist() == [e.start for e in expected]
         np.testing.assert_allclose(steps.returns, [e.gain for e in expected], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(steps.discounts, [e.discount for e in expected], rtol=1e-6)
         for reached, e in zip(steps.next, expected, strict=True):
@@ -65,24 +74,25 @@ def test_it_agrees_with_a_walk_turn_by_turn(n: int, gamma: float) -> None:
 
 
 def test_the_types_are_those_of_a_block() -> None:
-    steps = n_step_transitions([1.0, 2.0], terminated=True, truncated=False, n=1, gamma=0.9)
-    assert [a.dtype for a in (steps.start, steps.next, steps.returns, steps.discounts)] == [
+    steps = transitions_of([1.0, 2.0], terminated=True, truncated=False, n=1, gamma=0.9)
+    assert [a.dtype for a in (steps.first, steps.next, steps.action, steps.returns, steps.discounts)] == [
         np.int32,
         np.int32,
+        np.uint16,
         np.float32,
         np.float32,
     ]
 
 
 def test_a_game_that_ends_keeps_its_last_starts() -> None:
-    steps = n_step_transitions([0.0, 0.0, 8.0], terminated=True, truncated=False, n=3, gamma=0.5)
-    assert steps.start.tolist() == [0, 1, 2]
+    steps = transitions_of([0.0, 0.0, 8.0], terminated=True, truncated=False, n=3, gamma=0.5)
+    assert steps.first.tolist() == [0, 1, 2]
     assert steps.returns.tolist() == [2.0, 4.0, 8.0]
     assert steps.discounts.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_game_cut_short_is_trusted_through_its_last_row() -> None:
-    steps = n_step_transitions([1.0, 1.0, 1.0], terminated=False, truncated=True, n=2, gamma=0.5)
+    steps = transitions_of([1.0, 1.0, 1.0], terminated=False, truncated=True, n=2, gamma=0.5)
     assert steps.next.tolist() == [2, 3, 3]
     assert steps.returns.tolist() == [1.5, 1.5, 1.0]
     assert steps.discounts.tolist() == [0.25, 0.25, 0.5]
@@ -90,29 +100,29 @@ def test_a_game_cut_short_is_trusted_through_its_last_row() -> None:
 
 def test_a_stretch_that_goes_on_is_continued_without_loss_or_repetition() -> None:
     rewards = np.random.default_rng(0).normal(size=50)
-    whole = n_step_transitions(rewards, terminated=True, truncated=False, n=4, gamma=0.9)
+    whole = transitions_of(rewards, terminated=True, truncated=False, n=4, gamma=0.9)
     starts: list[int] = []
     returns: list[float] = []
     offset = end = 0
     for turns in (3, 1, 10, 7, 29):
         end += turns
         over = end == len(rewards)
-        piece = n_step_transitions(rewards[offset:end], terminated=over, truncated=False, n=4, gamma=0.9)
-        starts += (piece.start + offset).tolist()
+        piece = transitions_of(rewards[offset:end], terminated=over, truncated=False, n=4, gamma=0.9)
+        starts += (piece.first + offset).tolist()
         returns += piece.returns.tolist()
-        offset += len(piece.start)
-    assert starts == whole.start.tolist() == list(range(50))
+        offset += len(piece.first)
+    assert starts == whole.first.tolist() == list(range(50))
     np.testing.assert_array_equal(np.array(returns, np.float32), whole.returns)
 
 
 def test_a_game_that_ends_and_is_cut_short_at_once_has_ended() -> None:
-    steps = n_step_transitions([1.0, 1.0], terminated=True, truncated=True, n=5, gamma=0.9)
+    steps = transitions_of([1.0, 1.0], terminated=True, truncated=True, n=5, gamma=0.9)
     assert steps.discounts.tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("reward", [1e308, -1e308])
 def test_enormous_rewards_stay_finite(reward: float) -> None:
-    steps = n_step_transitions([reward, -reward, reward], terminated=True, truncated=False, n=3, gamma=1.0)
+    steps = transitions_of([reward, -reward, reward], terminated=True, truncated=False, n=3, gamma=1.0)
     assert np.isfinite(steps.returns).all()
     assert steps.returns[2] == np.float32(np.sign(reward) * REWARD_LIMIT)
 
@@ -120,4 +130,12 @@ def test_enormous_rewards_stay_finite(reward: float) -> None:
 @pytest.mark.parametrize(("n", "last_row"), [(0, None), (-1, None), (1, -1), (1, 4)])
 def test_arguments_out_of_range_are_refused(n: int, last_row: int | None) -> None:
     with pytest.raises(ValueError, match=r"within 0\.\.3"):
-        n_step_transitions([1.0, 2.0, 3.0], terminated=False, truncated=True, n=n, gamma=0.9, last_row=last_row)
+        transitions_of([1.0, 2.0, 3.0], terminated=False, truncated=True, n=n, gamma=0.9, last_row=last_row)
+
+
+def test_rows_and_actions_are_those_given() -> None:
+    steps = n_step_transitions(
+        [1.0, 2.0, 3.0], rows=[7, 4, 9, 2], actions=[5, 6, 8], terminated=False, truncated=True, n=2, gamma=1.0
+    )
+    assert (steps.first.tolist(), steps.next.tolist()) == ([7, 4, 9], [9, 2, 2])
+    assert steps.action.tolist() == [5, 6, 8]

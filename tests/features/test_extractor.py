@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from retro_gamer.features.extractor import (
-    Surroundings,
+    Crop,
     character_statistics,
     compress,
     find_cells,
     locate,
     pool,
-    window_places,
+    window_cells,
 )
 from tests.learning.samples import make_boards, make_small_spec
 
@@ -36,14 +36,14 @@ def crop_cell(codes: np.ndarray, x: int, y: int, outside: int) -> int:
 def crop(codes: np.ndarray, centre: np.ndarray, radius: int, outside: int) -> np.ndarray:
     side = 2 * radius + 1
     places = np.arange(side * side)
-    surroundings = Surroundings(codes.shape[1], codes.shape[2], radius, places, outside)
-    assert surroundings.look_up(codes[:1], centre[:1]).shape == (1, side * side)
-    return surroundings.look_up(codes, centre).reshape(-1, side, side)
+    cropped = Crop(codes.shape[1], codes.shape[2], radius, places, outside)
+    assert cropped.gather(codes[:1], centre[:1]).shape == (1, side * side)
+    return cropped.gather(codes, centre).reshape(-1, side, side)
 
 
 @pytest.mark.parametrize(("height", "width"), SHAPES)
 @pytest.mark.parametrize("radius", [1, 2, 6])
-def test_surroundings_look_up_every_cell(height: int, width: int, radius: int) -> None:
+def test_cropped_gather_every_cell(height: int, width: int, radius: int) -> None:
     codes, player = boards_of(height, width)
     found = crop(codes, player, radius, outside=5)
     assert found.shape == (60, 2 * radius + 1, 2 * radius + 1)
@@ -55,19 +55,19 @@ def test_surroundings_look_up_every_cell(height: int, width: int, radius: int) -
                 assert seen[row, column] == cell
 
 
-def test_surroundings_take_255_for_the_outside() -> None:
+def test_cropped_take_255_for_the_outside() -> None:
     codes = np.full((1, 2, 2), 254, np.uint8)
     assert crop(codes, np.zeros((1, 2), np.int16), 1, outside=255).tolist() == [
         [[255, 255, 255], [255, 254, 254], [255, 254, 254]]
     ]
 
 
-def test_surroundings_keep_the_order_of_places() -> None:
+def test_cropped_keep_the_order_of_places() -> None:
     codes = np.arange(1, 10, dtype=np.uint8).reshape(1, 3, 3)
-    surroundings = Surroundings(3, 3, 1, np.array([8, 0, 4, 4]), outside=10)
-    assert surroundings.look_up(codes, np.array([[1, 1]])).tolist() == [[9, 1, 5, 5]]
-    assert surroundings.look_up(codes, np.array([[-1, -1]])).tolist() == [[10, 10, 10, 10]]
-    assert surroundings.look_up(codes, np.array([[2, 2]])).tolist() == [[10, 5, 9, 9]]
+    cropped = Crop(3, 3, 1, np.array([8, 0, 4, 4]), outside=10)
+    assert cropped.gather(codes, np.array([[1, 1]])).tolist() == [[9, 1, 5, 5]]
+    assert cropped.gather(codes, np.array([[-1, -1]])).tolist() == [[10, 10, 10, 10]]
+    assert cropped.gather(codes, np.array([[2, 2]])).tolist() == [[10, 5, 9, 9]]
 
 
 def summarise_by_hand(board: np.ndarray, x: int, y: int, n_characters: int) -> list[list[float]]:
@@ -137,9 +137,9 @@ def test_pool_averages_the_cells_of_each_square(height: int, width: int, side: i
 
 
 @pytest.mark.parametrize(("n_windows", "block"), [(1, 1), (2, 1), (2, 2), (6, 2), (6, 3)])
-def test_window_places_are_what_a_convolution_meets_block_by_block(n_windows: int, block: int) -> None:
+def test_window_cells_are_what_a_convolution_meets_block_by_block(n_windows: int, block: int) -> None:
     side = 2 * n_windows + 1
-    places = window_places(n_windows, block).reshape(-1, 9)
+    places = window_cells(n_windows, block).reshape(-1, 9)
     numbers = torch.arange(float(side * side)).view(1, 1, side, side)
     met = torch.nn.functional.unfold(numbers, 3, stride=2)[0].T.view(n_windows, n_windows, 9)
     blocks = [

@@ -6,9 +6,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import torch
 
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.networks.base import QNetwork, Tensors, to_tensors
 from retro_gamer.replay.transitions import Batch
 
 SMALL = NetworkSpec(
@@ -65,3 +67,13 @@ def make_batch(spec: NetworkSpec, count: int = 16, seed: int = 0, largest_code: 
         weights=random.uniform(0.2, 1, count).astype(np.float32),
         ids=np.arange(count, dtype=np.int64),
     )
+
+
+def features_of(network: QNetwork, boards: tuple[np.ndarray, ...]) -> Tensors:
+    return to_tensors(network.extractor.extract(*boards), next(network.parameters()).device)
+
+
+def q_values(network: QNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
+    with torch.no_grad():
+        q: torch.Tensor = network(features_of(network, boards))
+    return q

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from retro_gamer.learning import cuda_graph_step as tensor_loss
-from retro_gamer.learning import step as loss
+from retro_gamer.learning import cuda_graph_step, step
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep, Staging
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.step import EagerStep
-from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
-from tests.learning.test_learner import KINDS, check_that_it_leaves_everything_as_it_was, q_values
+from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec, q_values
+from tests.learning.test_learner import KINDS, check_that_it_leaves_everything_as_it_was
 
 RECORDED = ("player", "player, not dueling", "whole", "linear whole")
 """Kinds of network of which a step can be recorded."""
@@ -30,7 +29,7 @@ def make_recorded(kind: str, device: str, **settings: Any) -> Learner:
     learner = make_learner(kind, device, **settings)
     if device == "cpu":
         assert isinstance(learner._step, EagerStep)
-        learner._step = CudaGraphStep(learner._step.trained)
+        learner._step = CudaGraphStep(learner._step.context)
     assert isinstance(learner._step, CudaGraphStep)
     return learner
 
@@ -125,20 +124,20 @@ def test_the_loss_of_tensors_is_that_of_arrays() -> None:
     returns = random.normal(0, 30, 200).astype(np.float32)
     discounts = random.choice(np.array([0.0, 0.9], np.float32), 200)
     weights = random.uniform(0, 1, 200).astype(np.float32)
-    squashed = [loss.squash(value) for value in values]
+    squashed = [step.squash(value) for value in values]
 
     def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
         return [torch.from_numpy(array) for array in arrays]
 
-    np.testing.assert_allclose(tensor_loss.squash(*tensors(values[0])), squashed[0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(tensor_loss.unsquash(*tensors(squashed[0])), values[0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(cuda_graph_step.squash(*tensors(values[0])), squashed[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cuda_graph_step.unsquash(*tensors(squashed[0])), values[0], rtol=1e-3, atol=1e-4)
     q_tm1, q_online, q_target = squashed
-    expected = loss.double_q_errors(q_tm1, action, returns, discounts, q_online, q_target)
-    errors = tensor_loss.double_q_errors(*tensors(q_tm1, action, returns, discounts, q_online, q_target))
+    expected = step.double_q_errors(q_tm1, action, returns, discounts, q_online, q_target)
+    errors = cuda_graph_step.double_q_errors(*tensors(q_tm1, action, returns, discounts, q_online, q_target))
     np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
-        tensor_loss.huber_gradient(errors, torch.from_numpy(weights), torch.from_numpy(action), 4),
-        loss.huber_gradient(expected, weights, action, 4),
+        cuda_graph_step.huber_gradient(errors, torch.from_numpy(weights), torch.from_numpy(action), 4),
+        step.huber_gradient(expected, weights, action, 4),
         rtol=1e-3,
         atol=1e-6,
     )

@@ -8,7 +8,7 @@ import torch
 
 from retro_gamer.learning.inference import InferenceNetwork
 from retro_gamer.learning.learner import Learner
-from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec, q_values
 
 KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}
 
@@ -19,7 +19,7 @@ def make_learner(kind: str, seed: int = 3) -> Learner:
 
 def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarray:
     with torch.no_grad():
-        values: np.ndarray = learner.network(*boards).numpy()
+        values: np.ndarray = q_values(learner.network, boards).numpy()
     return values
 
 
@@ -31,7 +31,7 @@ def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
     boards = make_boards(learner.spec, 10)
     for i in range(3):
         learner.update(make_batch(learner.spec, seed=i))
-        evaluator.follow(pickle.loads(pickle.dumps(learner.publish())))
+        evaluator.set_weights(pickle.loads(pickle.dumps(learner.publish())))
         assert evaluator.version == i + 1
         np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
 
@@ -40,10 +40,10 @@ def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
 def test_an_evaluator_grows_with_the_character_set(kind: str) -> None:
     learner = make_learner(kind)
     evaluator = InferenceNetwork(learner.spec)
-    evaluator.follow(learner.publish())
+    evaluator.set_weights(learner.publish())
     learner.extend(("a", "b", "c", "d", "e"))
     learner.update(make_batch(learner.spec, largest_code=5))
-    evaluator.follow(learner.publish())
+    evaluator.set_weights(learner.publish())
     assert evaluator.spec == learner.spec
     boards = make_boards(learner.spec, 10, largest_code=5)
     np.testing.assert_allclose(evaluator.evaluate(*boards), learner_values(learner, boards), rtol=1e-5, atol=1e-6)
@@ -53,7 +53,7 @@ def test_an_evaluator_is_a_copy() -> None:
     learner = make_learner("player")
     evaluator = InferenceNetwork(learner.spec)
     weights = learner.publish()
-    evaluator.follow(weights)
+    evaluator.set_weights(weights)
     boards = make_boards(learner.spec, 10)
     before = evaluator.evaluate(*boards)
     learner.update(make_batch(learner.spec))

@@ -14,7 +14,7 @@ from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.optimizer import MOMENTS
 from retro_gamer.learning.step import squash, unsquash
 from retro_gamer.replay.transitions import Batch
-from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec
+from tests.learning.samples import features_of, make_batch, make_boards, make_settings, make_small_spec, q_values
 
 KINDS: dict[str, dict[str, Any]] = {
     "list": {"spatial": False},
@@ -29,12 +29,6 @@ KINDS: dict[str, dict[str, Any]] = {
 def make_learner(kind: str = "player", n_characters: int = 3, **settings: Any) -> Learner:
     spec = make_small_spec(n_characters=n_characters, **KINDS[kind])
     return Learner(spec, make_settings(**settings), tuple("abcdef"[:n_characters]))
-
-
-def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
-    with torch.no_grad():
-        q: torch.Tensor = network(*boards)
-        return q
 
 
 def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
@@ -70,12 +64,12 @@ class PlainDqn:
 
     def update(self, batch: Batch) -> tuple[float, np.ndarray]:
         t = {name: torch.from_numpy(getattr(batch, name)) for name in Batch.__dataclass_fields__}
-        here = batch.codes, batch.player, batch.state
-        there = batch.next_codes, batch.next_player, batch.next_state
-        best = self.online(*there).argmax(dim=1, keepdim=True)
+        here = features_of(self.online, (batch.codes, batch.player, batch.state))
+        there = features_of(self.online, (batch.next_codes, batch.next_player, batch.next_state))
+        best = self.online(there).argmax(dim=1, keepdim=True)
         with torch.no_grad():
-            bootstrap = inverse_h(self.target(*there).gather(1, best).squeeze(1))
-        errors = h(t["returns"] + t["discounts"] * bootstrap) - self.online(*here).gather(1, t["action"][:, None])[:, 0]
+            bootstrap = inverse_h(self.target(there).gather(1, best).squeeze(1))
+        errors = h(t["returns"] + t["discounts"] * bootstrap) - self.online(here).gather(1, t["action"][:, None])[:, 0]
         losses = functional.huber_loss(errors, torch.zeros_like(errors), reduction="none")
         loss = (t["weights"] * losses).mean()
         self.adam.zero_grad()

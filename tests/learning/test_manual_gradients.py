@@ -1,4 +1,4 @@
-"""Gradients written out, held against torch's automatic ones."""
+"""Gradients written out, compared with torch's automatic ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from retro_gamer.features.extractor import see
 from retro_gamer.learning.networks import make_network
-from retro_gamer.learning.networks.base import QNetwork, gradient_of_rows, lay_tables, take_tables
+from retro_gamer.learning.networks.base import backward_table_sums, backward_tables, tables_of_weights, to_tensors
 from retro_gamer.learning.optimizer import FlatParameters
-from tests.learning.samples import make_batch, make_small_spec
+from tests.learning.samples import features_of, make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {
     "player": {},
@@ -34,18 +33,22 @@ def test_values_and_gradients_are_the_automatic_ones(shape: dict[str, Any], empt
     network = make_network(spec)
     parameters = FlatParameters(network)
     batch = make_batch(spec, count=12, largest_code=0 if empty else None)
-    prepared = network.prepare(see(batch, network.look).looked)
+    target = make_network(spec)
+    here = features_of(network, (batch.codes, batch.player, batch.state))
+    there = features_of(network, (batch.next_codes, batch.next_player, batch.next_state))
     gradient = torch.randn(12, spec.n_actions)
 
-    automatic = QNetwork.value_both(network, prepared)
-    QNetwork.backpropagate(network, automatic, gradient)
+    q_tm1 = network(here)
+    q_tm1.backward(gradient)
     expected = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}  # type: ignore[union-attr]
     parameters.zero_gradient()
-    valued = network.value_both(prepared)
-    network.backpropagate(valued, gradient)
+    features = to_tensors(network.extractor.extract_batch(batch).features, "cpu")
+    passed = network.forward_both(features, target)
+    network.backward(passed, gradient)
 
-    torch.testing.assert_close(valued.q_tm1, automatic.q_tm1, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(valued.q_t, automatic.q_t, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(passed.q_tm1, q_tm1, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(passed.q_t, network(there), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(passed.q_t_target, target(there), rtol=1e-4, atol=1e-5)
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-5, msg=name)
     assert sum(g.abs().sum() for g in expected.values()) > 0
@@ -56,12 +59,12 @@ def test_the_gradient_of_a_table_adds_up_over_all_sums_that_a_row_was_in() -> No
     rows = torch.stack([torch.randperm(7)[:4] for _ in range(20)]).int()
     gradient = torch.randn(20, 3)
     table[rows.long()].sum(dim=1).backward(gradient)
-    torch.testing.assert_close(gradient_of_rows(rows, 7, gradient), table.grad)
+    torch.testing.assert_close(backward_table_sums(rows, 7, gradient), table.grad)
 
 
 def test_tables_have_a_row_for_each_code_and_the_way_back_is_their_gradient() -> None:
     weights = torch.randn(2, 4, 3, requires_grad=True)  # outside, then characters 1 to 3
-    tables = lay_tables(weights)
+    tables = tables_of_weights(weights)
     assert tables.shape == (2 * 5, 3)
     for t in range(2):
         table = tables[5 * t : 5 * t + 5]
@@ -70,5 +73,5 @@ def test_tables_have_a_row_for_each_code_and_the_way_back_is_their_gradient() ->
         assert torch.equal(table[4], weights[t, 0])
     gradient, into = torch.randn_like(tables), torch.full_like(weights, 9.0)
     tables.backward(gradient)
-    take_tables(gradient, into)
+    backward_tables(gradient, into)
     torch.testing.assert_close(into, weights.grad)

@@ -20,23 +20,17 @@ from retro_gamer.features.extractor import (
 )
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks import make_network
-from retro_gamer.learning.networks.base import CHANNELS, FIRST_CHANNELS, SpatialNetwork
+from retro_gamer.learning.networks.base import CHANNELS, FIRST_CHANNELS, ConvolutionalNetwork
 from retro_gamer.learning.networks.board import BoardCNN
 from retro_gamer.learning.networks.egocentric import EgocentricCNN
 from retro_gamer.learning.networks.flat import FlatMLP
-from tests.learning.samples import make_boards, make_small_spec
+from tests.learning.samples import features_of, make_boards, make_small_spec, q_values
 
 KINDS = {
     "list": {"spatial": False, "has_player": True},
     "player": {"spatial": True, "has_player": True},
     "whole": {"spatial": True, "has_player": False},
 }
-
-
-def q_values(network: torch.nn.Module, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
-    with torch.no_grad():
-        q: torch.Tensor = network(*boards)
-        return q
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,7 +61,7 @@ def test_a_game_without_characters_or_with_all_254_has_a_network(kind: str) -> N
 def test_every_weight_is_learned(kind: str) -> None:
     spec = make_small_spec(n_layers=2, **KINDS[kind])
     network = make_network(spec)
-    network(*make_boards(spec, 64)).square().sum().backward()
+    network(features_of(network, make_boards(spec, 64))).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -113,7 +107,7 @@ def test_a_dueling_head_adds_to_what_a_board_is_worth_how_far_an_action_is_above
 
 @pytest.mark.parametrize("n_layers", [0, 2])
 @pytest.mark.parametrize(("height", "width", "n_state"), [(1, 1, 0), (3, 4, 2), (6, 5, 1)])
-def test_list_network_equals_a_dense_product(height: int, width: int, n_state: int, n_layers: int) -> None:
+def test_flat_mlp_equals_a_dense_product(height: int, width: int, n_state: int, n_layers: int) -> None:
     spec = make_small_spec(height=height, width=width, n_state=n_state, n_layers=n_layers, spatial=False)
     network = make_network(spec)
     assert isinstance(network, FlatMLP)
@@ -128,19 +122,20 @@ def test_list_network_equals_a_dense_product(height: int, width: int, n_state: i
 
 
 @pytest.mark.parametrize("shape", [{}, {"has_player": False}, {"spatial": False}, {"spatial": False, "n_layers": 0}])
-def test_the_halves_of_what_was_prepared_have_the_values_of_their_boards(shape: dict[str, Any]) -> None:
+def test_each_half_of_the_inputs_has_the_values_of_its_boards(shape: dict[str, Any]) -> None:
     spec = make_small_spec(**shape)
     network = make_network(spec)
     boards = make_boards(spec, 20)
     boards[0][[0, 9, 10, 19]] = 0  # empty boards where the halves begin and end
     whole = q_values(network, boards)
     with torch.no_grad():
-        halves = [network.value(*half) for half in network.halves(network.prepare(network.look(*boards)))]
+        inputs = network._inputs(*features_of(network, boards))
+        halves = [network._q_values(*half) for half in network._split(inputs)]
     assert [len(half) for half in halves] == [10, 10]
     torch.testing.assert_close(torch.cat(halves), whole, rtol=1e-5, atol=1e-6)
 
 
-def test_list_network_of_empty_boards_only() -> None:
+def test_flat_mlp_of_empty_boards_only() -> None:
     spec = make_small_spec(spatial=False, n_layers=0, n_state=0)
     network = make_network(spec)
     assert isinstance(network, FlatMLP)
@@ -149,17 +144,17 @@ def test_list_network_of_empty_boards_only() -> None:
     torch.testing.assert_close(q, network.bias.detach().expand(3, -1))
 
 
-def test_list_network_gradient_equals_a_dense_one() -> None:
+def test_flat_mlp_gradient_equals_a_dense_one() -> None:
     spec = make_small_spec(spatial=False, n_layers=0)
     network = make_network(spec)
     assert isinstance(network, FlatMLP)
     codes, player, state = make_boards(spec, 20)
-    network(codes, player, state).sum().backward()
+    network(features_of(network, (codes, player, state))).sum().backward()
     counts = torch.from_numpy(one_hot_board(codes, spec.n_characters).sum(axis=0))
     torch.testing.assert_close(network.cells.grad, counts[:, None].expand(-1, spec.n_actions))
 
 
-def convolve_by_hand(one_hot: np.ndarray, network: SpatialNetwork) -> torch.Tensor:
+def convolve_by_hand(one_hot: np.ndarray, network: ConvolutionalNetwork) -> torch.Tensor:
     """Return the features of boards [B, rows, columns, C + 1] by torch's own convolutions."""
     board = torch.from_numpy(one_hot.transpose(0, 3, 1, 2)).float()
     if isinstance(network, BoardCNN):
@@ -173,24 +168,24 @@ def convolve_by_hand(one_hot: np.ndarray, network: SpatialNetwork) -> torch.Tens
     return seen.permute(0, 2, 3, 1).flatten(1)
 
 
-def scene_features(network: SpatialNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
+def trunk_features(network: ConvolutionalNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
     """Return the inputs of the head that come from the CNN."""
     if isinstance(network, EgocentricCNN):
         with torch.no_grad():
-            return network._see(*network.prepare(network.look(*boards)))[-1][:, : network.n_scene]
+            return network._forward_trunk(*network._inputs(*features_of(network, boards)))[-1][:, : network.n_trunk]
     seen: list[torch.Tensor] = []
     handle = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     q_values(network, boards)
     handle.remove()
-    return seen[0][:, : network.n_scene]
+    return seen[0][:, : network.n_trunk]
 
 
 @pytest.mark.parametrize(("crop_radius", "radius"), [(1, 2), (2, 2), (3, 4), (6, 6)])
-def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_radius: int, radius: int) -> None:
+def test_trunk_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_radius: int, radius: int) -> None:
     spec = make_small_spec(crop_radius=crop_radius)
     network = make_network(spec)
     assert isinstance(network, EgocentricCNN)
-    assert network.look.radius == radius
+    assert network.extractor.radius == radius
     codes, player, state = make_boards(spec, 30)
     side = 2 * radius + 1
     one_hot = np.zeros((30, side, side, spec.n_characters + 1), np.float32)
@@ -205,16 +200,16 @@ def test_scene_around_the_player_is_one_hot_with_the_outside_in_channel_0(crop_r
         convolved = convolve_by_hand(one_hot, network)
         nearest = network.near(torch.from_numpy(one_hot[:, middle, middle])).relu().flatten(1)
     expected = torch.cat([convolved, nearest], dim=1)
-    torch.testing.assert_close(scene_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(trunk_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(49, 20), (10, 100)])
-def test_scene_without_a_player_averages_a_large_board(height: int, width: int) -> None:
+def test_trunk_without_a_player_averages_a_large_board(height: int, width: int) -> None:
     spec = make_small_spec(height=height, width=width, has_player=False)
     network = make_network(spec)
     assert isinstance(network, BoardCNN)
     k = math.ceil(max(height, width) / LARGEST_SIDE)
-    assert network.look.reduction == k
+    assert network.extractor.reduction == k
     codes, player, state = make_boards(spec, 3)
     full = (codes[..., None] == np.arange(1, spec.n_characters + 1)).astype(np.float32)
     rows, columns = math.ceil(height / k), math.ceil(width / k)
@@ -223,18 +218,18 @@ def test_scene_without_a_player_averages_a_large_board(height: int, width: int) 
         one_hot[:, r, c, 1:] = full[:, r * k : (r + 1) * k, c * k : (c + 1) * k].mean(axis=(1, 2))
     with torch.no_grad():
         expected = convolve_by_hand(one_hot, network)
-    torch.testing.assert_close(scene_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(trunk_features(network, (codes, player, state)), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
+def test_the_statistics_of_a_board_too_large_are_of_a_region_around_the_player() -> None:
     spec = make_small_spec(height=100, width=200)
     network = make_network(spec)
     assert isinstance(network, EgocentricCNN)
-    assert network.look.is_bounded
-    assert not EgocentricCNN(make_small_spec(height=64, width=128)).look.is_bounded
+    assert network.extractor.is_bounded
+    assert not EgocentricCNN(make_small_spec(height=64, width=128)).extractor.is_bounded
     codes, _, state = make_boards(spec, 4)
     player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
-    seen = network.look(codes, player, state)[2]
+    seen = network.extractor.extract(codes, player, state)[2]
     r, side = STATISTICS_RADIUS, 2 * STATISTICS_RADIUS + 1
     region = np.zeros((4, side, side), np.uint8)
     for i, (x, y) in enumerate(player[:3].tolist()):
@@ -244,23 +239,23 @@ def test_of_a_board_too_large_a_region_around_the_player_is_summed_up() -> None:
     np.testing.assert_allclose(seen[:, : expected.shape[1]], expected, atol=1e-6)
 
 
-def test_what_the_player_sees_is_the_same_wherever_it_stands() -> None:
+def test_the_trunk_gives_the_same_features_wherever_the_player_is() -> None:
     spec = make_small_spec(height=20, width=20)
     network = make_network(spec)
-    assert isinstance(network, SpatialNetwork)
+    assert isinstance(network, ConvolutionalNetwork)
     pattern = np.random.default_rng(0).integers(0, 4, (5, 5), dtype=np.uint8)
     codes, player = np.zeros((2, 20, 20), np.uint8), np.array([[5, 7], [12, 14]], np.int16)
     for board, (x, y) in zip(codes, player, strict=True):
         board[y - 2 : y + 3, x - 2 : x + 3] = pattern
-    seen = scene_features(network, (codes, player, np.zeros((2, 2), np.float32)))
+    seen = trunk_features(network, (codes, player, np.zeros((2, 2), np.float32)))
     torch.testing.assert_close(seen[0], seen[1])
 
 
 @pytest.mark.parametrize("side", [1, 8, 13, 16, 17, 25, 48, 65])
-def test_the_scene_ends_at_most_8_cells_a_side(side: int) -> None:
+def test_the_trunk_ends_at_most_8_cells_a_side(side: int) -> None:
     network = make_network(make_small_spec(height=side, width=side, has_player=False))
-    assert isinstance(network, SpatialNetwork)
-    assert network.n_scene <= CHANNELS * 8 * 8
+    assert isinstance(network, ConvolutionalNetwork)
+    assert network.n_trunk <= CHANNELS * 8 * 8
 
 
 @pytest.mark.parametrize("kind", KINDS)

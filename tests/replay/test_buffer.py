@@ -126,7 +126,7 @@ def test_it_agrees_with_a_naive_twin_under_random_operations(
         assert (len(buffer), buffer.added) == (len(twin.records), twin.added)
         assert_priorities_are_of(buffer, twin)
         if twin.records:
-            for batch in buffer.sample_many(2, 5):
+            for batch in buffer.sample(2, 5):
                 assert_batch_is_of(batch, twin)
 
 
@@ -142,13 +142,13 @@ def test_without_priorities_it_agrees_with_the_twin_too(monkeypatch: pytest.Monk
         buffer.push(block)
         assert len(buffer) == len(twin.records)
         if twin.records:
-            batch = buffer.sample(30)
+            batch = buffer.sample(1, 30)[0]
             assert_batch_is_of(batch, twin)
             assert batch.weights.tolist() == [1.0] * 30
 
 
 def _counts(buffer: ReplayBuffer, draws: int) -> collections.Counter[int]:
-    return collections.Counter(itertools.chain.from_iterable(b.ids.tolist() for b in buffer.sample_many(draws, 10)))
+    return collections.Counter(itertools.chain.from_iterable(b.ids.tolist() for b in buffer.sample(draws, 10)))
 
 
 def test_uniform_draws_hit_each_record_equally_often() -> None:
@@ -183,7 +183,7 @@ def test_updated_priorities_are_followed_from_the_next_draw_on() -> None:
 def test_importance_weights_follow_the_formula() -> None:
     buffer = make_buffer(importance_exponent=0.4)
     buffer.push(chain(4, [1.0, 2.0, 3.0, 4.0]))
-    batch = buffer.sample(64)
+    batch = buffer.sample(1, 64)[0]
     chances = (batch.ids + 1) / 10
     expected = (4 * chances) ** -0.4
     np.testing.assert_allclose(batch.weights, expected / expected.max(), rtol=1e-5)
@@ -193,13 +193,13 @@ def test_importance_weights_follow_the_formula() -> None:
 def test_each_of_several_batches_has_a_largest_weight_of_one() -> None:
     buffer = make_buffer()
     buffer.push(chain(20, [0.1 + i for i in range(20)]))
-    assert [batch.weights.max() for batch in buffer.sample_many(5, 3)] == [1.0] * 5
+    assert [batch.weights.max() for batch in buffer.sample(5, 3)] == [1.0] * 5
 
 
 def test_the_priority_of_an_overwritten_record_never_reaches_the_one_in_its_place() -> None:
     buffer = make_buffer(capacity=4)
     buffer.push(chain(4, [1.0] * 4))
-    batch = buffer.sample(4)
+    batch = buffer.sample(1, 4)[0]
     assert sorted(batch.ids.tolist()) == [0, 1, 2, 3]
     buffer.push(chain(3, [1.0] * 3))
     before = buffer.get_state()["priorities"]
@@ -261,7 +261,7 @@ def test_turns_are_counted_where_they_arrive_even_without_transitions() -> None:
 
 def test_an_empty_memory_is_never_sampled_in_silence() -> None:
     with pytest.raises(ValueError, match="empty"):
-        make_buffer().sample(1)
+        make_buffer().sample(1, 1)[0]
 
 
 @pytest.mark.parametrize(("n_batches", "batch_size"), [(0, 1), (1, 0), (-1, 4)])
@@ -269,7 +269,7 @@ def test_sampling_nothing_is_refused(n_batches: int, batch_size: int) -> None:
     buffer = make_buffer()
     buffer.push(chain(2))
     with pytest.raises(ValueError, match="cannot sample"):
-        buffer.sample_many(n_batches, batch_size)
+        buffer.sample(n_batches, batch_size)
 
 
 @pytest.mark.parametrize("prioritized", [True, False])
@@ -305,20 +305,20 @@ def test_a_pushed_block_may_be_read_only_and_may_be_changed_afterwards() -> None
     for field in ("codes", "player", "state", "first", "next", "action", "returns", "discounts"):
         getattr(block, field).setflags(write=False)
     buffer.push(block)
-    before = buffer.sample(20)
+    before = buffer.sample(1, 20)[0]
     block.codes.setflags(write=True)
     block.codes[:] = 200
     assert before.codes.max() < 200
-    assert buffer.sample(20).codes.max() < 200
+    assert buffer.sample(1, 20)[0].codes.max() < 200
 
 
 def test_a_batch_is_a_copy_that_may_be_written_to() -> None:
     buffer = make_buffer(prioritized=False)
     buffer.push(chain(3))
-    batch = buffer.sample(20)
+    batch = buffer.sample(1, 20)[0]
     batch.codes[:] = 200
     batch.returns[:] = 200
-    again = buffer.sample(20)
+    again = buffer.sample(1, 20)[0]
     assert again.codes.max() < 200
     assert again.returns.max() < 200
     assert len(batch) == 20
@@ -328,7 +328,7 @@ def test_the_same_seed_gives_the_same_draws_and_another_gives_others() -> None:
     first, second, third = (make_buffer(seed=seed) for seed in (1, 1, 2))
     for buffer in (first, second, third):
         buffer.push(chain(20, [1.0] * 20))
-    ids = [np.stack([batch.ids for batch in buffer.sample_many(5, 7)]) for buffer in (first, second, third)]
+    ids = [np.stack([batch.ids for batch in buffer.sample(5, 7)]) for buffer in (first, second, third)]
     np.testing.assert_array_equal(ids[0], ids[1])
     assert (ids[0] != ids[2]).any()
 
@@ -337,8 +337,8 @@ def test_several_batches_equal_as_many_single_ones() -> None:
     many, single = make_buffer(seed=3), make_buffer(seed=3)
     for buffer in (many, single):
         buffer.push(chain(20, [float(i) for i in range(20)]))
-    for batch in many.sample_many(4, 6):
-        np.testing.assert_array_equal(batch.ids, single.sample(6).ids)
+    for batch in many.sample(4, 6):
+        np.testing.assert_array_equal(batch.ids, single.sample(1, 6)[0].ids)
 
 
 def test_a_snake_transition_takes_less_than_600_bytes() -> None:

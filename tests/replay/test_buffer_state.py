@@ -20,7 +20,7 @@ def _played(buffer: ReplayBuffer, seed: int, rounds: int = 40) -> ReplayBuffer:
     for _ in range(rounds):
         buffer.push(random_block(random, serial, priorities=random.random() < 0.5))
         if len(buffer):
-            batch = buffer.sample(4)
+            batch = buffer.sample(1, 4)[0]
             buffer.update_priorities(batch.ids, random.random(4).astype(np.float32))
     return buffer
 
@@ -54,7 +54,7 @@ def test_a_restored_memory_goes_on_exactly_as_the_first(
     assert (len(other), other.added, other.turns) == (len(buffer), buffer.added, buffer.turns)
     for round_ in range(20):
         if len(buffer):
-            batches, others = buffer.sample_many(3, 5), other.sample_many(3, 5)
+            batches, others = buffer.sample(3, 5), other.sample(3, 5)
             for batch, twin in zip(batches, others, strict=True):
                 _assert_equal(batch, twin)
             errors = np.random.default_rng(round_).random(5).astype(np.float32)
@@ -66,7 +66,7 @@ def test_a_restored_memory_goes_on_exactly_as_the_first(
 def test_saving_does_not_disturb_the_draws() -> None:
     first, second = (_played(make_buffer(), 1) for _ in range(2))
     first.get_state()
-    _assert_equal(first.sample(6), second.sample(6))
+    _assert_equal(first.sample(1, 6)[0], second.sample(1, 6)[0])
 
 
 def test_a_state_is_a_copy() -> None:
@@ -92,7 +92,7 @@ def test_an_empty_memory_is_restored_empty() -> None:
     buffer.set_state(make_buffer(seed=4).get_state())
     assert (len(buffer), buffer.added, buffer.turns) == (0, 0, 0)
     buffer.push(chain(3, [1.0, 2.0, 3.0]))
-    assert set(buffer.sample(50).ids.tolist()) == {0, 1, 2}
+    assert set(buffer.sample(1, 50)[0].ids.tolist()) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("capacity", [7, 64])
@@ -106,7 +106,7 @@ def test_a_memory_of_another_capacity_takes_over_the_newest(capacity: int) -> No
     for name in ("action", "returns", "priorities"):
         np.testing.assert_array_equal(newer[name], state[name][-kept:])
     records = dict(zip(range(state["oldest"], buffer.added), state["returns"], strict=True))
-    batch = other.sample(50)
+    batch = other.sample(1, 50)[0]
     assert [records[int(name)] for name in batch.ids] == batch.returns.tolist()
     rows = state["codes"][state["first"] - state["first_row"]]
     np.testing.assert_array_equal(batch.codes, rows[batch.ids - state["oldest"]])
@@ -117,7 +117,7 @@ def test_prioritized_and_uniform_memories_can_take_each_other_over() -> None:
     prioritized.set_state(uniform.get_state())
     assert prioritized.get_state()["priorities"].tolist() == [1.0] * len(uniform)
     uniform.set_state(prioritized.get_state())
-    assert uniform.sample(3).weights.tolist() == [1.0] * 3
+    assert uniform.sample(1, 3)[0].weights.tolist() == [1.0] * 3
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_a_state_that_is_not_whole_is_refused_and_nothing_is_forgotten(name: str
     source.push(chain(5))
     with pytest.raises((ValueError, TypeError)):
         buffer.set_state(source.get_state() | {name: value})
-    _assert_equal(buffer.sample(8), twin.sample(8))
+    _assert_equal(buffer.sample(1, 8)[0], twin.sample(1, 8)[0])

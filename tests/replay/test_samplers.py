@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retro_gamer.replay.buffer import ReplayBuffer
-from retro_gamer.replay.samplers import SMALLEST_ERROR, TAIL, Priorities, RareExperiences, SumTree, find_rare
+from retro_gamer.replay.samplers import SMALLEST_ERROR, TAIL, Priorities, RareTransitions, SumTree, find_rare
 from retro_gamer.replay.transitions import TransitionRing, Transitions
 from tests.replay.blocks import chain, make_buffer
 
@@ -174,14 +174,14 @@ def _priorities(values: list[float], importance_exponent: float = 0.4) -> Priori
 def test_priorities_are_errors_to_the_exponent() -> None:
     errors = np.array([0.0, 1.0, -2.0, 1e30], np.float32)
     expected = [(abs(float(error)) + SMALLEST_ERROR) ** 0.6 for error in errors]
-    np.testing.assert_allclose(Priorities(1, 0.6, 0.4).of_errors(errors), expected, rtol=1e-12)
-    assert Priorities(1, 0.0, 0.4).of_errors(errors).tolist() == [1.0] * 4
+    np.testing.assert_allclose(Priorities(1, 0.6, 0.4).from_errors(errors), expected, rtol=1e-12)
+    assert Priorities(1, 0.0, 0.4).from_errors(errors).tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize("error", [np.nan, np.inf, -np.inf])
 def test_an_error_that_is_not_finite_is_refused(error: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        Priorities(1, 0.6, 0.4).of_errors(np.array([error], np.float32))
+        Priorities(1, 0.6, 0.4).from_errors(np.array([error], np.float32))
 
 
 def test_each_batch_draws_once_from_every_equal_share() -> None:
@@ -269,7 +269,7 @@ def append(ring: TransitionRing, returns: list[float]) -> None:
 
 def test_they_are_found_anew_once_the_ring_has_changed() -> None:
     ring = TransitionRing(100)
-    rare = RareExperiences(ring)
+    rare = RareTransitions(ring)
     assert len(rare.slots) == 0
     append(ring, [0.0] * 60 + [5.0] + [0.0] * 29)
     assert rare.slots.tolist() == [60]
@@ -290,7 +290,7 @@ def buffer_with_one_rare(**changed: object) -> ReplayBuffer:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.01), (0.25, 0.25 + 0.0075), (1.0, 1.0)])
 def test_the_rare_ones_fill_their_share_of_every_batch(share: float, expected: float) -> None:
-    batches = buffer_with_one_rare(rare_share=share).sample_many(50, 64)
+    batches = buffer_with_one_rare(rare_share=share).sample(50, 64)
     drawn = np.stack([batch.ids == 33 for batch in batches])
     assert drawn.mean() == pytest.approx(expected, abs=0.01)
     assert (drawn.sum(axis=1) >= round(share * 64)).all()
@@ -301,11 +301,11 @@ def test_where_none_is_rare_every_record_is_drawn_equally_often() -> None:
     buffer = make_buffer(capacity=200, prioritized=False, rare_share=0.5)
     block = chain(10)
     buffer.push(dataclasses.replace(block, returns=np.zeros(10, np.float32), discounts=np.ones(10, np.float32)))
-    ids = np.concatenate([batch.ids for batch in buffer.sample_many(50, 64)])
+    ids = np.concatenate([batch.ids for batch in buffer.sample(50, 64)])
     np.testing.assert_allclose(np.bincount(ids) / len(ids), 0.1, atol=0.02)
 
 
 def test_a_memory_that_was_put_back_draws_what_the_first_one_does() -> None:
     first, second = buffer_with_one_rare(rare_share=0.5), buffer_with_one_rare(rare_share=0.5, seed=9)
     second.set_state(first.get_state())
-    np.testing.assert_array_equal(first.sample(64).ids, second.sample(64).ids)
+    np.testing.assert_array_equal(first.sample(1, 64)[0].ids, second.sample(1, 64)[0].ids)

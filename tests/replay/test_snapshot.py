@@ -38,7 +38,7 @@ def test_a_memory_put_back_draws_what_the_first_would_have_drawn(prioritized: bo
     first, second = filled(prioritized=prioritized), make_buffer(capacity=100, prioritized=prioritized, seed=99)
     second.set_state(read_snapshot(b"".join(collect(first.get_state())), LIMIT))
     assert (len(second), second.turns, second.added) == (len(first), first.turns, first.added)
-    for one, other in zip(first.sample_many(4, 32), second.sample_many(4, 32), strict=True):
+    for one, other in zip(first.sample(4, 32), second.sample(4, 32), strict=True):
         for name in one.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 

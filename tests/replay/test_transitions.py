@@ -154,7 +154,7 @@ def test_the_oldest_give_way_when_it_is_full() -> None:
     _append(ring, [0, 1, 2], [1, 2, 3])
     _append(ring, [4, 5, 6], [5, 6, 7])
     ring.evict(oldest_row=0)
-    assert (len(ring), ring.oldest, ring.added, ring.lowest_row) == (5, 1, 6, 1)
+    assert (len(ring), ring.oldest, ring.added, ring.lowest_row_from(ring.oldest)) == (5, 1, 6, 1)
     assert ring.ids(ring.slots(1, 6)).tolist() == [1, 2, 3, 4, 5]
 
 
@@ -162,7 +162,7 @@ def test_more_than_it_holds_leaves_the_last() -> None:
     ring = TransitionRing(3)
     _append(ring, list(range(8)), list(range(1, 9)))
     ring.evict(oldest_row=0)
-    assert (len(ring), ring.oldest, ring.lowest_row) == (3, 5, 5)
+    assert (len(ring), ring.oldest, ring.lowest_row_from(ring.oldest)) == (3, 5, 5)
     assert ring.first[ring.slots(5, 8)].tolist() == [5, 6, 7]
 
 
@@ -173,9 +173,9 @@ def test_an_overwritten_row_takes_along_every_transition_up_to_the_last_that_nee
     ring.evict(oldest_row=0)
     assert len(ring) == 4
     ring.evict(oldest_row=1)
-    assert (ring.oldest, len(ring), ring.lowest_row) == (3, 1, 6)
+    assert (ring.oldest, len(ring), ring.lowest_row_from(ring.oldest)) == (3, 1, 6)
     ring.evict(oldest_row=7)
-    assert (len(ring), ring.lowest_row) == (0, None)
+    assert (len(ring), ring.lowest_row_from(ring.oldest)) == (0, None)
 
 
 def test_after_a_restart_ids_go_on_from_there() -> None:

@@ -13,7 +13,7 @@ from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.inference import Weights
-from retro_gamer.learning.learner import UpdateResult
+from retro_gamer.learning.step import UpdateResult
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import ActorLost, GrantReported
 from retro_gamer.training.loop.checkpointing import Position

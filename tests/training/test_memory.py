@@ -50,23 +50,23 @@ def test_a_copy_put_back_counts_on_from_the_turns_given(run_spec: RunSpec) -> No
     assert second.push(block) == 5000 + block.turns
 
 
-def test_batches_are_looked_at_for_the_network_that_asks(run_spec: RunSpec) -> None:
+def test_batches_have_the_features_of_the_network_that_asks(run_spec: RunSpec) -> None:
     memory, twin = filled(run_spec), filled(run_spec)
     for spec in (
         run_spec.network,
         run_spec.network.with_characters(run_spec.network.n_characters + 3),
         run_spec.network,
     ):
-        look = make_extractor(spec)
-        plain = twin._buffer.sample_many(2, 8)
+        extractor = make_extractor(spec)
+        plain = twin._buffer.sample(2, 8)
         for seen, batch in zip(memory.sample(2, 8, spec), plain, strict=True):
             np.testing.assert_array_equal(seen.ids, batch.ids)
-            expected = look(
+            expected = extractor.extract(
                 np.concatenate([batch.codes, batch.next_codes]),
                 np.concatenate([batch.player, batch.next_player]),
                 np.concatenate([batch.state, batch.next_state]),
             )
-            for mine, his in zip(seen.looked, expected, strict=True):
+            for mine, his in zip(seen.features, expected, strict=True):
                 np.testing.assert_array_equal(mine, his)
 
 

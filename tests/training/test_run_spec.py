@@ -38,7 +38,7 @@ def test_work_that_travelled_makes_actors_and_replay_that_fit_each_other(tmp_pat
     weights = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ()).publish()
     report = actor.play(Grant(turns=100, seconds=60, epsilon=1.0, tickets=(1, 2, 3, 4)), weights, replay.push)
     assert report.replay_turns == replay.turns == report.turns >= 80
-    batch = replay.sample(32)
+    batch = replay.sample(1, 32)[0]
     assert set(np.unique(batch.codes)) <= {0, 1, 2}
     assert batch.player[:, 1].tolist() == [0] * 32
     assert not (batch.weights == 1).all() or len(set(batch.weights.tolist())) == 1
@@ -51,8 +51,8 @@ def test_replay_has_the_settings_of_the_run(tmp_path: Path) -> None:
     first, second = run_spec.make_replay(3), run_spec.make_replay(4)
     for memory in (replay, first, second):
         memory.push(rows_of_steps(90))
-    np.testing.assert_array_equal(replay.sample(20).ids, first.sample(20).ids)
-    assert (replay.sample(50).ids != second.sample(50).ids).any()
+    np.testing.assert_array_equal(replay.sample(1, 20)[0].ids, first.sample(1, 20)[0].ids)
+    assert (replay.sample(1, 50)[0].ids != second.sample(1, 50)[0].ids).any()
 
 
 def rows_of_steps(count: int) -> Block:

@@ -1,13 +1,14 @@
-"""The Q-networks: what they have in common, how one is made, and the one that sees the board as a list of numbers.
+"""What the Q-networks have in common: the interface, the head, and the written-out gradients of small layers.
 
-All take numpy's codes uint8 [B, H, W], player int16 [B, 2] (x, y; -1 where there is none) and state float32 [B, S],
-and return torch's Q-values float32 [B, A]. Each names the parameters that are laid out per character
-(`character_axes`).
+On batches of terminal boards torch's automatic gradient spends most of its time on its own bookkeeping: written out,
+an update takes a third less, which no library offers. The automatic one stays as the default of `QNetwork`, and a test
+compares every network's own gradients with it. Each `backward_` function overwrites the parameters' `grad`.
 """
 
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from retro_gamer.features.spec import NetworkSpec
 
 FIRST_CHANNELS = 16
 CHANNELS = 32
+
+Tensors = tuple[torch.Tensor, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,86 +55,119 @@ def grow_tensor(tensor: torch.Tensor, axis: CharacterAxis, n_old: int, n_new: in
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ForwardPass:
-    """Q-values [B, A] of the boards at both ends of B transitions, and what the gradient of the first ones needs."""
+    """Q-values [B, A] at both ends of B transitions, and what `QNetwork.backward` needs."""
 
     q_tm1: torch.Tensor
     q_t: torch.Tensor
+    q_t_target: torch.Tensor
+    """Those of the target network at the end."""
     kept: tuple[Any, ...] = ()
 
 
 class QNetwork(nn.Module, abc.ABC):
-    """Base of the networks: Q-values of every action for a batch of observations.
+    """Base of the networks: features in, the Q-values of every action out.
 
-    A forward pass is `look`, `prepare` (to the device, then `arrange`) and `value`, of which only the last uses
-    weights: a learner looks at a batch and prepares it once, and lets both of its networks value it. It learns by
-    `value_both` and `backpropagate`, for which torch's automatic gradient serves where a network writes none itself.
+    `extractor` makes the features (numpy), `to_tensors` takes them to the network's device, `forward` gives Q-values.
+    A learner calls `forward_both` and `backward` instead. Subclasses implement `_q_values`, and where it pays
+    `_q_values_both` and `backward` with a gradient of their own.
     """
 
     has_fixed_shapes = True
-    """Whether what is looked at is of the same shape for every batch of one size."""
+    """Whether features have the same shapes for every batch of one size."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.look = make_extractor(spec)
+        self.extractor = make_extractor(spec)
 
-    def prepare(self, looked: Features) -> tuple[torch.Tensor, ...]:
-        """Return what was looked at as the first layer takes it, on the network's device."""
-        return self.arrange(*to_device(looked, next(self.parameters()).device))
+    def forward(self, features: Tensors) -> torch.Tensor:
+        """Return Q-values [B, A] from the features of B boards on the network's device."""
+        return self._q_values(*self._inputs(*features))
 
-    def arrange(self, *looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return what was looked at, already on the network's device, as the first layer takes it."""
-        return looked
+    def forward_both(
+        self,
+        features: Tensors,
+        target: QNetwork,
+        beside: contextlib.AbstractContextManager[None] = contextlib.nullcontext(),
+    ) -> ForwardPass:
+        """Return Q-values at both ends of B transitions from 2 B boards' features: first those of the starts.
 
-    def hold(self) -> None:
-        """Take the weights to stay as they are until the next call, so that what is made of them is made once."""
+        The target network computes the ends, within `beside`, in which a GPU can run it in parallel.
+        """
+        inputs = self._inputs(*features)
+        with torch.no_grad(), beside:
+            q_t_target = target._q_values(*self._split(inputs)[1])
+        q_tm1, q_t, kept = self._q_values_both(inputs)
+        return ForwardPass(q_tm1=q_tm1, q_t=q_t, q_t_target=q_t_target, kept=kept)
 
-    def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-        """Return the first half of an even number of boards that were prepared, and the second."""
-        first, second = zip(*(tensor.chunk(2) for tensor in prepared), strict=True)
-        return first, second
+    def backward(self, passed: ForwardPass, gradient: torch.Tensor) -> None:
+        """Set the parameters' gradients, which exist and are zero, from that of `q_tm1` [B, A]."""
+        passed.q_tm1.backward(gradient)
 
-    @abc.abstractmethod
-    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A] of boards that were prepared."""
-
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
-        """Return the values of 2 B boards that were prepared: first those at the start of each transition."""
-        start, end = self.halves(prepared)
-        with torch.no_grad():
-            q_t = self.value(*end)
-        return ForwardPass(q_tm1=self.value(*start), q_t=q_t)
-
-    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
-        """Set the parameters' gradients, which are there and zero, from that of `q_tm1` [B, A]."""
-        valued.q_tm1.backward(gradient)
-
-    def forward(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> torch.Tensor:
-        """Return Q-values [B, A]."""
-        return self.value(*self.prepare(self.look(codes, player, state)))
+    def cache_tables(self) -> None:
+        """Compute tables that depend on the weights alone. Call again after every change of weights."""
 
     @abc.abstractmethod
     def character_axes(self) -> dict[str, CharacterAxis]:
         """Return the parameters that are laid out per character, by name."""
 
+    @abc.abstractmethod
+    def _q_values(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] from the inputs of the first layer."""
 
-def to_device(arrays: tuple[np.ndarray, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Return arrays as tensors on a device; those that Ray shares are read-only, which torch is not."""
-    return tuple(torch.from_numpy(array if array.flags.writeable else array.copy()).to(device) for array in arrays)
+    def _q_values_both(self, inputs: Tensors) -> tuple[torch.Tensor, torch.Tensor, tuple[Any, ...]]:
+        """Return Q-values at the starts and at the ends, and what `backward` needs: here torch's own graph."""
+        start, end = self._split(inputs)
+        with torch.no_grad():
+            q_t = self._q_values(*end)
+        return self._q_values(*start), q_t, ()
+
+    def _inputs(self, *features: torch.Tensor) -> Tensors:
+        """Return features as the first layer takes them."""
+        return features
+
+    def _split(self, inputs: Tensors) -> tuple[Tensors, Tensors]:
+        """Return the inputs of the first half of the boards, and of the second."""
+        first, second = zip(*(tensor.chunk(2) for tensor in inputs), strict=True)
+        return first, second
+
+
+def to_tensors(features: Features, device: torch.device | str) -> Tensors:
+    """Return features on a device. Those that Ray shares are read-only, which torch does not take: they are copied."""
+    return tuple(torch.from_numpy(array if array.flags.writeable else array.copy()).to(device) for array in features)
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor's values on the CPU, without its gradient."""
-    return tensor.detach().cpu().numpy()
+    values: np.ndarray = tensor.detach().cpu().numpy()
+    return values
 
 
-def linear_layers(layers: nn.Sequential) -> list[nn.Linear]:
-    """Return the layers that have weights; ReLU stands between them."""
-    return [layer for layer in layers if isinstance(layer, nn.Linear)]
+class ConvolutionalNetwork(QNetwork):
+    """Base of the CNNs: a trunk of `n_trunk` features, beside it the global features, and the head."""
+
+    head: nn.Sequential
+    head_layers: list[nn.Linear]
+    n_trunk: int
+
+    def _add_head(self, n_trunk: int) -> None:
+        """Add the head, whose parameters come after the trunk's."""
+        spec = self.spec
+        self.n_trunk = n_trunk
+        n_global = spec.n_characters * CHARACTER_STATISTICS + LOCATION_FEATURES + spec.n_state
+        self.head = make_head(n_trunk + n_global, spec)
+        self.head_layers = linear_layers(self.head)
+
+    def _combine(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return Q-values [B, A] from the head's outputs."""
+        return dueling_values(outputs) if self.spec.dueling else outputs
+
+    def _head_axis(self) -> dict[str, CharacterAxis]:
+        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_trunk, after=CHARACTER_STATISTICS)}
 
 
 def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
-    """Return the MLP of `n_layers` hidden layers from features to Q-values, or to what `duel` makes them from."""
+    """Return the MLP of `n_layers` hidden layers from features to Q-values, or to what `dueling_values` takes."""
     sizes = [n_features] + [spec.layer_size] * spec.n_layers
     layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(sizes):
@@ -139,28 +175,9 @@ def make_head(n_features: int, spec: NetworkSpec) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], spec.n_actions + spec.dueling))
 
 
-class SpatialNetwork(QNetwork):
-    """Base of the two: a scene of `n_scene` features, beside it the summary of the board, and the head."""
-
-    head: nn.Sequential
-    head_layers: list[nn.Linear]
-    n_scene: int
-
-    def _add_head(self, n_scene: int) -> None:
-        """Add the last part, after the layers of the scene."""
-        spec = self.spec
-        self.n_scene = n_scene
-        self.head = make_head(
-            n_scene + spec.n_characters * CHARACTER_STATISTICS + LOCATION_FEATURES + spec.n_state, spec
-        )
-        self.head_layers = linear_layers(self.head)
-
-    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A] from what the head gives."""
-        return duel(outputs) if self.spec.dueling else outputs
-
-    def _head_axis(self) -> dict[str, CharacterAxis]:
-        return {"head.0.weight": CharacterAxis(dim=1, offset=self.n_scene, after=CHARACTER_STATISTICS)}
+def linear_layers(layers: nn.Sequential) -> list[nn.Linear]:
+    """Return the layers that have weights; between each two is a ReLU."""
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 def gradient_of(parameter: torch.Tensor) -> torch.Tensor:
@@ -170,7 +187,7 @@ def gradient_of(parameter: torch.Tensor) -> torch.Tensor:
 
 
 def forward_layers(layers: Sequence[nn.Linear], x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Return what goes into each layer, [B, F] each, and what comes out of the last; ReLU stands between layers."""
+    """Return the input of each layer, [B, F] each, and the output of the last; between each two is a ReLU."""
     inputs = [x]
     for layer in layers[:-1]:
         inputs.append(functional.linear(inputs[-1], layer.weight, layer.bias).relu_())
@@ -182,14 +199,14 @@ def backward_layers(
 ) -> torch.Tensor:
     """Set the gradients of layers for the first boards of a forward pass, as many as `gradient` has rows.
 
-    Return the gradient of what went into the first layer.
+    Return the gradient of the first layer's input.
     """
     n_boards = len(gradient)
     for i in range(len(layers) - 1, -1, -1):
-        into = inputs[i][:n_boards]
-        gradient = backward_linear(layers[i], into, gradient)
+        x = inputs[i][:n_boards]
+        gradient = backward_linear(layers[i], x, gradient)
         if i:
-            pass_relu(gradient, into)
+            backward_relu(gradient, x)
     return gradient
 
 
@@ -200,8 +217,14 @@ def backward_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -
     return gradient @ layer.weight
 
 
-def duel(outputs: torch.Tensor) -> torch.Tensor:
-    """Return Q-values [B, A] from [B, 1 + A]: what the board is worth, and how far each action is above their mean.
+def backward_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Turn the gradient of a ReLU's output into that of its input, in place."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+    return gradient
+
+
+def dueling_values(outputs: torch.Tensor) -> torch.Tensor:
+    """Return Q-values [B, A] from [B, 1 + A]: a board's value, and each action's advantage over their mean.
 
     Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning", equation 9.
     """
@@ -209,36 +232,30 @@ def duel(outputs: torch.Tensor) -> torch.Tensor:
     return outputs[:, :1] + (advantages - advantages.mean(1, keepdim=True))
 
 
-def backward_duel(gradient: torch.Tensor) -> torch.Tensor:
-    """Return the gradient of what went into `duel` [B, 1 + A] from that of the Q-values [B, A]."""
+def backward_dueling(gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of the input of `dueling_values` [B, 1 + A] from that of the Q-values [B, A]."""
     return torch.cat([gradient.sum(1, keepdim=True), gradient - gradient.mean(1, keepdim=True)], dim=1)
 
 
-def pass_relu(gradient: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """Take the gradient of a ReLU's output back to its input, in place."""
-    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
-    return gradient
-
-
-def lay_tables(weights: torch.Tensor) -> torch.Tensor:
-    """Return tables [T * (C + 2), F], one after the other, whose row `code` is what a cell of that code weighs.
+def tables_of_weights(weights: torch.Tensor) -> torch.Tensor:
+    """Return tables [T * (C + 2), F], one after the other, whose row `code` is the weights of a cell of that code.
 
     `weights` [T, C + 1, F] begin with the outside, whose code is the last; an empty cell, code 0, weighs nothing.
     """
     return torch.cat([torch.zeros_like(weights[:, :1]), weights[:, 1:], weights[:, :1]], dim=1).flatten(0, 1)
 
 
-def take_tables(tables: torch.Tensor, into: torch.Tensor) -> None:
-    """Put the gradient of tables [T * (C + 2), F] into that of the weights [T, C + 1, F] they were laid from."""
-    tables = tables.view(len(into), -1, into.shape[2])
+def backward_tables(gradient: torch.Tensor, into: torch.Tensor) -> None:
+    """Copy the gradient of tables [T * (C + 2), F] to that of their weights [T, C + 1, F]."""
+    tables = gradient.view(len(into), -1, into.shape[2])
     into[:, 1:] = tables[:, 1:-1]
     into[:, 0] = tables[:, -1]
 
 
-def gradient_of_rows(rows: torch.Tensor, n_rows: int, gradient: torch.Tensor) -> torch.Tensor:
-    """Return the gradient [R, F] of a small table of which sums of `rows` int32 [N, K] were taken, all K different.
+def backward_table_sums(rows: torch.Tensor, n_rows: int, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient [R, F] of a small table from that of sums over `rows` int32 [N, K] of it, all K different.
 
-    It is the product of the one-hot rows, which on a small table is quicker than to add one by one.
+    It is the product of the one-hot rows, which on a small table is quicker than adding row by row.
     """
     one_hot = gradient.new_zeros(len(rows), n_rows)
     one_hot.scatter_(1, rows.long(), 1.0)

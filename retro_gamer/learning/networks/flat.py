@@ -1,8 +1,9 @@
-"""The network that sees the board as a list of numbers."""
+"""FlatMLP: the network of games that are not spatial."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,18 +14,19 @@ from retro_gamer.learning.networks.base import (
     CharacterAxis,
     ForwardPass,
     QNetwork,
+    Tensors,
     backward_layers,
+    backward_relu,
     forward_layers,
     gradient_of,
     linear_layers,
-    pass_relu,
 )
 
 
 class FlatMLP(QNetwork):
-    """The non-spatial network: a plain MLP over the one-hot board, laid out [H, W, C], and the state values.
+    """A plain MLP over the one-hot board, laid out [H, W, C], and the state values.
 
-    Nearly all inputs are zero, so the first layer adds up the weight rows of the cells that are not empty.
+    Nearly all inputs are zero, so the first layer adds up the weight rows of the occupied cells.
     """
 
     has_fixed_shapes = False
@@ -50,43 +52,42 @@ class FlatMLP(QNetwork):
         """Return the axis of the first layer: its rows are laid out [H * W, C]."""
         return {"cells": CharacterAxis(dim=0, before=self.spec.height * self.spec.width)}
 
-    def halves(self, prepared: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-        """Return the two halves of the boards: the rows of the first end where the second's begin."""
-        rows, starts, state = prepared
+    def _split(self, inputs: Tensors) -> tuple[Tensors, Tensors]:
+        rows, starts, state = inputs
         n_first = len(starts) // 2
         middle = int(starts[n_first])
         first = (rows[:middle], starts[:n_first], state[:n_first])
         return first, (rows[middle:], starts[n_first:] - middle, state[n_first:])
 
-    def value(self, *prepared: torch.Tensor) -> torch.Tensor:
-        """Return Q-values [B, A]."""
-        q: torch.Tensor = self.rest(self._first(*prepared))
+    def _q_values(self, *inputs: torch.Tensor) -> torch.Tensor:
+        q: torch.Tensor = self.rest(self._first(*inputs))
         return q
 
     def _first(self, rows: torch.Tensor, starts: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Return what the first layer gives [B, layer_size], before its ReLU."""
+        """Return the first layer's output [B, layer_size], before its ReLU."""
         return functional.embedding_bag(rows, self.cells, starts, mode="sum") + state @ self.values + self.bias
 
     @torch.no_grad()
-    def value_both(self, prepared: tuple[torch.Tensor, ...]) -> ForwardPass:
-        """Return the values, as the base does, in one pass over both ends."""
-        q = self._first(*prepared)
-        inputs: list[torch.Tensor] = []
+    def _q_values_both(self, inputs: Tensors) -> tuple[torch.Tensor, torch.Tensor, tuple[Any, ...]]:
+        """Compute both ends in one pass."""
+        q = self._first(*inputs)
+        layer_inputs: list[torch.Tensor] = []
         if self._layers:
-            inputs, q = forward_layers(self._layers, q.relu_())
+            layer_inputs, q = forward_layers(self._layers, q.relu_())
         q_tm1, q_t = q.chunk(2)
-        return ForwardPass(q_tm1=q_tm1, q_t=q_t, kept=(prepared, inputs))
+        return q_tm1, q_t, (inputs, layer_inputs)
 
     @torch.no_grad()
-    def backpropagate(self, valued: ForwardPass, gradient: torch.Tensor) -> None:
+    def backward(self, passed: ForwardPass, gradient: torch.Tensor) -> None:
         """Set the gradients, written out."""
-        (rows, starts, state), inputs = valued.kept
+        (rows, starts, state), layer_inputs = passed.kept
         n_boards = len(gradient)
         if self._layers:
-            gradient = pass_relu(backward_layers(self._layers, inputs, gradient), inputs[0][:n_boards])
+            gradient = backward_layers(self._layers, layer_inputs, gradient)
+            backward_relu(gradient, layer_inputs[0][:n_boards])
         n_rows = starts[1 : n_boards + 1] - starts[:n_boards]
-        each = gradient.repeat_interleave(n_rows, dim=0)
+        per_row = gradient.repeat_interleave(n_rows, dim=0)
         # Only these rows have a gradient: a whole one, made to be added to zeros, takes three times as long.
-        gradient_of(self.cells).index_add_(0, rows[: len(each)], each)
+        gradient_of(self.cells).index_add_(0, rows[: len(per_row)], per_row)
         torch.mm(state[:n_boards].t(), gradient, out=gradient_of(self.values))
         torch.sum(gradient, 0, out=gradient_of(self.bias))

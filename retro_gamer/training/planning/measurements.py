@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from retro_gamer.acting.actor import Actor, Grant, Report
-from retro_gamer.features.extractor import see
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
@@ -81,7 +80,7 @@ def _measure_turn(run_spec: RunSpec) -> float:
 def _measure_update(run_spec: RunSpec, n_threads: int, device: str) -> float:
     set_threads(n_threads)
     learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), device)
-    batch = see(_make_batch(run_spec), learner.network.look)  # as replay hands it out
+    batch = learner.network.extractor.extract_batch(_make_batch(run_spec))  # as replay hands it out
     seconds = []
     for _ in range(WARM_UPDATES + UPDATES):
         started = time.perf_counter()
