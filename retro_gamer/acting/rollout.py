@@ -33,18 +33,12 @@ def n_step_transitions(
 ) -> Transitions:
     """Return the transitions of T consecutive turns of one game.
 
-    rewards: [T], where rewards[i] was earned between rows[i] and rows[i + 1].
-    rows: [T + 1], the names of the observations; [T] is enough for a game that terminated.
-    actions: [T]
-    terminated: the game ended with the last turn. Every row starts a transition, and those that reach
-        the end have a discount of 0. No row after the last turn is needed.
-    truncated: the game was cut short after the last turn. Every row starts a transition; those near the
-        end add up fewer than n rewards and bootstrap from the last row. Of both, terminated counts.
-    neither: the game continues. Only rows whose n rewards are all known start a transition.
-    n: most rewards to add up, at least 1.
-    gamma: discount per turn.
-    last_row: index of the last row to bootstrap from (default T); later rewards are then left out,
-        except those that lead to the end of a terminated game.
+    rewards, actions: [T], where rewards[i] was earned between rows[i] and rows[i + 1]
+    rows: [T + 1], the names of the observations; [T] is enough for a game that terminated
+    terminated: every row starts a transition, and those that reach the end have a discount of 0
+    truncated: every row starts a transition; those near the end add up fewer than n rewards and bootstrap from the
+        last row. If both are true, terminated counts; if neither, only rows whose n rewards are known start one.
+    last_row: index of the last row to bootstrap from (default T). Later rewards only count in a game that terminated.
 
     Raises:
         ValueError: for n below 1 or a last_row outside 0..T.
