@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.hyperparameters import SETTINGS
+from tests.retired_words import find_retired, words_of
 
-ROOT = Path(__file__).parent.parent / "retro_gamer"
+PROJECT = Path(__file__).parent.parent
+ROOT = PROJECT / "retro_gamer"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "toml"),
     ("hyperparameters",),
@@ -302,3 +304,33 @@ def test_files_and_functions_fit_the_eye(module: Path) -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT / "py.typed").is_file()
+
+
+WRITTEN = sorted(
+    path.relative_to(PROJECT)
+    for pattern in ("*.md", "retro_gamer/**/*.py", "docs/*.md", "docs/*.py", "cluster/*", "docker/*")
+    for path in PROJECT.glob(pattern)
+    if path.name != "CHANGELOG.md" and path.is_file()
+)
+"""All that is read for retired words: code with its messages, and documentation."""
+
+
+def test_the_rule_on_words_catches_them_in_names_and_prose() -> None:
+    retired = {"seen batch": "FeatureBatch", "mailbox": "event queue"}
+    text = "class SeenBatch:\n    # Look at seen batches.\n    def empty_mailboxes(self): HTTPMailbox"
+    assert words_of("HTTPMailbox of_SeenBatch2") == " http mailbox of seen batch "
+    assert list(find_retired(text, "x.py", retired)) == [
+        "x.py says 'seen batch' 2 times; the word now is 'FeatureBatch'",
+        "x.py says 'mailbox' 2 times; the word now is 'event queue'",
+    ]
+    assert list(find_retired("as seen: batchy mails", "x.py", retired)) == []
+
+
+def test_no_retired_word_came_back() -> None:
+    found = [line for path in WRITTEN for line in find_retired((PROJECT / path).read_text(), str(path))]
+    assert found == []
+
+
+def test_no_file_has_a_retired_name() -> None:
+    named = [path for folder in ("retro_gamer", "benchmarks") for path in (PROJECT / folder).rglob("*.py")]
+    assert [line for path in named for line in find_retired(path.stem, str(path.relative_to(PROJECT)))] == []
