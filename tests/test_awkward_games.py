@@ -21,8 +21,8 @@ from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
+from retro_gamer.run.events import EventLogger
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.training.loop.progress import LoggingReporter
 from tests.cli.shows import show
 
 GAMES = Path(__file__).parent / "games"
@@ -98,7 +98,7 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
 
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, SETTINGS)
-    outcome = train(run_dir, n_actors=0, reporter=LoggingReporter())
+    outcome = train(run_dir, n_actors=0, display=EventLogger())
     assert outcome.complete
     assert len(TrainingLog(run_dir / "training.log").read_episodes()) == 4
 
@@ -139,7 +139,7 @@ def test_games_train_in_processes_of_their_own(name: str, copy_of, local_ray: ob
     (folder / "pyproject.toml").write_text(f'[tool.retro-gamer]\nactions = {actions}\nreward = "{REWARDS[name]}"\n')
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, {**SETTINGS, "training_episodes": 12, "games_per_actor": 8})
-    assert train(run_dir, n_actors=1, reporter=LoggingReporter()).complete
+    assert train(run_dir, n_actors=1, display=EventLogger()).complete
     episodes = TrainingLog(run_dir / "training.log").read_episodes()
     assert len(episodes) == 12
     if name == "module_score":  # games in lock step that shared their score would see each other's points

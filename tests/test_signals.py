@@ -137,5 +137,5 @@ def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: Path) 
     resumed = Training(run_dir, "--actors", "0", "--resume", "latest", "--minutes", "0.02")
     assert resumed.end() == 0, resumed.shown
     assert f"at episode {kept}" in resumed.shown
-    assert "The memory goes on with" in resumed.shown
+    assert "Replay memory restored (" in resumed.shown
     assert resumed.episodes() > kept

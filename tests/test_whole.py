@@ -17,8 +17,8 @@ from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import update_config
+from retro_gamer.run.events import EventLogger
 from retro_gamer.run.log import TrainingLog
-from retro_gamer.training.loop.progress import LoggingReporter
 
 SNAKE, NAV, BEAST = "retro.examples.snake", "retro.examples.nav", "retro.examples.beast"
 OBSERVED = {SNAKE: ["energy", "apple_dx"]}
@@ -67,7 +67,7 @@ def test_a_run_of_every_kind(
     update_config(run_dir, {("metadata", "spatial"): spatial})
     update_config(run_dir, {("metadata", "observe_state"): OBSERVED[game] if observed else []})
 
-    outcome = train(run_dir, n_actors=actors, reporter=LoggingReporter())
+    outcome = train(run_dir, n_actors=actors, display=EventLogger())
 
     assert outcome.complete
     assert outcome.updates > 0

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from retro_gamer.driver.creation import create_run
 from retro_gamer.features.spec import make_spec
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import dump_checkpoint, load_checkpoint
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.writer import DirectoryWriter
-from retro_gamer.training.loop.checkpointing import LearnerRecorder, Position
+from retro_gamer.run.events import EventSink
+from retro_gamer.run.writer import RunWriter
+from retro_gamer.training.loop.backend import WorkerPool
+from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
 
 WALK = '''\
 """A walker earns a point for each cell to the right; at the edges of the board the game is over."""
@@ -80,13 +84,23 @@ def make_learner(config: RunConfig, *, always: int | None = None) -> Learner:
     return learner
 
 
+def make_checkpointing(
+    learner: Learner, metadata: GameMetadata, settings: Hyperparameters, sink: EventSink
+) -> Checkpointing:
+    """Return what saves checkpoints of the learner; without workers it can save no snapshot."""
+    nobody = cast(WorkerPool, None)
+    return Checkpointing(
+        learner=learner, workers=nobody, metadata=metadata, settings=settings, sink=sink, is_inline=False
+    )
+
+
 def save(run_dir: Path, *names: str, change: Callable[[dict[str, Any]], None] | None = None, **chosen: Any) -> Learner:
     """Write the checkpoints `names` of one learner, which is returned; `change` alters their state first."""
     config = load_config(run_dir)
     learner = make_learner(config, **chosen)
     made = RunDirectory(run_dir.parent / "made")
-    recorder = LearnerRecorder(DirectoryWriter(made), learner, config.metadata, config.hyperparameters)
-    file = made.resolve_checkpoint(recorder.write_checkpoint(Position(episodes=100, turns=1000)))
+    checkpointing = make_checkpointing(learner, config.metadata, config.hyperparameters, RunWriter(made))
+    file = made.resolve_checkpoint(checkpointing.save(Counters(episodes=100, turns=1000)))
     state = load_checkpoint(file.path.read_bytes(), file.name)
     if change is not None:
         change(state)

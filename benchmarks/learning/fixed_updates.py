@@ -12,31 +12,26 @@ from pathlib import Path
 
 from benchmarks.child import say_result
 from retro_gamer.driver.training_run import train
-from retro_gamer.training.loop.progress import Progress
+from retro_gamer.run.events import Progress, Remark, RunEvent, Starting
 
 
 class UntilUpdates:
-    """A reporter that stops the training, as Ctrl-C would, once there are so many updates."""
+    """A display that stops the training, as Ctrl-C would, once there are so many updates."""
 
     def __init__(self, updates: int) -> None:
         self._updates = updates
         self._is_stopped = False
         self.last: Progress | None = None
 
-    def begin(self, text: str) -> None:
-        print(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.last = progress
-        if progress.updates >= self._updates and not self._is_stopped:
-            self._is_stopped = True
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def note(self, text: str) -> None:
-        print(text)
-
-    def close(self) -> None:
-        pass
+    def handle(self, event: RunEvent) -> None:
+        match event:
+            case Starting() | Remark():
+                print(event.text)
+            case Progress():
+                self.last = event
+                if event.updates >= self._updates and not self._is_stopped:
+                    self._is_stopped = True
+                    os.kill(os.getpid(), signal.SIGINT)
 
 
 def main() -> None:
@@ -45,7 +40,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, required=True)
     parser.add_argument("--actors", type=int)
     given = parser.parse_args()
-    outcome = train(given.run_dir, n_actors=given.actors, reporter=UntilUpdates(given.updates))
+    outcome = train(given.run_dir, n_actors=given.actors, display=UntilUpdates(given.updates))
     say_result(
         {
             "updates": outcome.updates,

@@ -22,14 +22,14 @@ from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.work import GAMES, make_run
 from benchmarks.processes import sum_pss
 from retro_gamer.driver.training_run import train
-from retro_gamer.training.loop.progress import Progress
+from retro_gamer.run.events import Progress, Remark, RunEvent, Starting
 from retro_gamer.training.planning.allocation import ClusterOptions
 
 MANY = 1_000_000_000
 
 
 class Window:
-    """A reporter that keeps the counts at both ends of the window and then stops the training, as Ctrl-C would."""
+    """A display that keeps the counts at both ends of the window and then stops the training, as Ctrl-C would."""
 
     def __init__(self, warm_seconds: float, seconds: float) -> None:
         self._warm_seconds, self._seconds = warm_seconds, seconds
@@ -40,10 +40,16 @@ class Window:
         self.text = ""
         self.pss_bytes: int | None = None
 
-    def begin(self, text: str) -> None:
-        self.text = text
+    def handle(self, event: RunEvent) -> None:
+        match event:
+            case Starting():
+                self.text = event.text
+            case Progress():
+                self._count(event)
+            case Remark():
+                print(event.text)
 
-    def progress(self, progress: Progress) -> None:
+    def _count(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.updates and self._began is None:
             self._began = now
@@ -63,12 +69,6 @@ class Window:
         if not self._is_stopped:
             self._is_stopped = True
             os.kill(os.getpid(), signal.SIGINT)
-
-    def note(self, text: str) -> None:
-        print(text)
-
-    def close(self) -> None:
-        pass
 
     def result(self) -> dict[str, Any]:
         if self.first is None or self.last is None:
@@ -94,7 +94,7 @@ def measure_training(
     cluster: ClusterOptions | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a training that is stopped when its window is over."""
-    train(run_dir, n_actors=n_actors, reporter=window, factory=factory, cluster=cluster)
+    train(run_dir, n_actors=n_actors, display=window, factory=factory, cluster=cluster)
     return window.result()
 
 

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from retro_gamer.driver.creation import create_run_for, source_of_factory
-from retro_gamer.driver.training_run import TrainingOutcome, train
+from retro_gamer.driver.training_run import train
 from retro_gamer.errors import ConfigurationError, Problem, quoted
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.training.loop.progress import LoggingReporter, Reporter
+from retro_gamer.run.events import EventLogger, EventSink, Progress, Remark, RunEvent, Starting, TrainingOutcome
 
 RESOLVED_FIELDS = ("board_size", "character_set", "player", "factory", "answers")
+
+
+class Reporter(Protocol):
+    """What `DQNTrainer` accepts beside an `EventSink`: one method for each kind of event that a display shows."""
+
+    def begin(self, text: str) -> None:
+        """Show the description of the network and of the allocation."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show the figures; called several times a second."""
+
+    def note(self, text: str) -> None:
+        """Show one remark."""
+
+    def close(self) -> None:
+        """End the display; training is over."""
+
+
+class ReporterSink:
+    """Calls the methods of a `Reporter` with the events they are for."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.close = reporter.close
+
+    def handle(self, event: RunEvent) -> None:
+        """Call the method for this event, if there is one."""
+        match event:
+            case Starting():
+                self._reporter.begin(event.text)
+            case Progress():
+                self._reporter.progress(event)
+            case Remark():
+                self._reporter.note(event.text)
 
 
 class DQNTrainer:
@@ -32,7 +66,9 @@ class DQNTrainer:
         actors: actor processes; None for as many as this machine and game can use, 0 for this process.
         resume: a checkpoint to go on from: a path, a name such as ``ep_0300``, or ``latest``.
         minutes: stop after so many minutes, if the episodes are not over before.
-        reporter: receives progress; by default the ``retro_gamer`` logger does.
+        reporter: takes the events of the run: an `EventSink` (``handle``, see `retro_gamer.run.events`) or a `Reporter`
+            (``begin``, ``progress``, ``note``, ``close``); by default the ``retro_gamer`` logger. What has a ``close``
+            is closed after each training.
         hyperparameters: any of `retro_gamer.hyperparameters.Hyperparameters`, by name.
 
     Raises:
@@ -49,14 +85,14 @@ class DQNTrainer:
         actors: int | None = None,
         resume: str | None = None,
         minutes: float | None = None,
-        reporter: Reporter | None = None,
+        reporter: EventSink | Reporter | None = None,
         **hyperparameters: Any,
     ) -> None:
         self.run_dir = Path(run_dir)
         self._actors = actors
         self._resume = resume
         self._minutes = minutes
-        self._reporter = reporter if reporter is not None else LoggingReporter()
+        self._display = _make_display(reporter)
         self._changes: dict[str, Any] = {}
         if RunDirectory(self.run_dir).config_path.exists():
             _check_run(self.run_dir, metadata, hyperparameters)
@@ -77,12 +113,20 @@ class DQNTrainer:
                 resume=self._resume,
                 n_actors=self._actors,
                 minutes=self._minutes,
-                reporter=self._reporter,
+                display=self._display,
                 factory=self._factory,
                 changes=self._changes,
             )
         finally:
-            self._reporter.close()
+            close = getattr(self._display, "close", None)
+            if close is not None:
+                close()
+
+
+def _make_display(reporter: EventSink | Reporter | None) -> EventSink:
+    if reporter is None:
+        return EventLogger()
+    return reporter if isinstance(reporter, EventSink) else ReporterSink(reporter)
 
 
 def _check_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, Any]) -> None:

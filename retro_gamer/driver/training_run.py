@@ -15,20 +15,20 @@ from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.backends.inline import InlineBackend
-from retro_gamer.driver.status_publisher import StatusReporter, failures_told, mirrored
-from retro_gamer.errors import UsageError
+from retro_gamer.errors import RetroGamerError, UsageError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.jobs.following import FOLDER
 from retro_gamer.jobs.package import RUN, plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Broadcast, EventSink, Failed, Remark, TrainingOutcome
 from retro_gamer.run.files import RunLock
-from retro_gamer.run.writer import patience
-from retro_gamer.training.learner_main import TrainingOutcome, run_learner
+from retro_gamer.run.mirror import Mirror, Storage
+from retro_gamer.run.status import StatusPublisher
+from retro_gamer.training.learner_main import run_learner
 from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.loop.progress import Reporter
 from retro_gamer.training.planning.allocation import ClusterOptions
 from retro_gamer.training.preparation import Attempt, Attempts, prepare
 
@@ -41,7 +41,7 @@ def train(
     resume: str | None = None,
     n_actors: int | None = None,
     minutes: float | None = None,
-    reporter: Reporter,
+    display: EventSink,
     factory: Callable[[], Any] | None = None,
     cluster: ClusterOptions | None = None,
     storage: str | None = None,
@@ -66,32 +66,47 @@ def train(
         config = load_config(directory.path).changed(changes)
         with (
             Watchdog(config.hyperparameters.hang_seconds),
-            _serving(reporter, directory, storage, job_name) as served,
+            _publishing(display, directory, storage, job_name) as display,
         ):
-            reporter = served or reporter
             prepared, point = prepare(directory, config, resume=resume, factory=factory, source=source)
             attempts = Attempts(prepared, point, n_actors=n_actors, minutes=minutes)
             if cluster is None:
-                outcome = _train_here(attempts.next(), reporter, stop)
+                outcome = _train_here(attempts.next(), display, stop)
             else:
-                outcome = _train_on_cluster(attempts, cluster, packed_game, reporter, stop)
+                outcome = _train_on_cluster(attempts, cluster, packed_game, display, stop)
             outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
-            if served is not None:
-                served.write("ended", outcome)
+            display.handle(outcome)
     return outcome
 
 
 @contextlib.contextmanager
-def _serving(
-    reporter: Reporter, directory: RunDirectory, storage: str | None, job_name: str | None
-) -> Iterator[StatusReporter | None]:
-    """Keep a copy of the run, and tell those who follow it of its failures; None where nobody asked for either."""
+def _publishing(
+    display: EventSink, directory: RunDirectory, storage: str | None, job_name: str | None
+) -> Iterator[EventSink]:
+    """Yield a sink that also writes status.json, if another machine follows the run, and mirrors to the storage.
+
+    Raises:
+        UsageError, ClusterError: if there is no such storage, or it denies access.
+    """
     if storage is None and job_name is None:
-        yield None
+        yield display
         return
-    served = StatusReporter(reporter, directory, job_name)
-    with mirrored(served, directory, storage), failures_told(served):
-        yield served
+    display = Broadcast(display, StatusPublisher(directory, job_name))
+    if storage is None:
+        with _failures_emitted(display):
+            yield display
+        return
+    with Mirror(directory.path, Storage(storage), display) as mirror, _failures_emitted(display):
+        yield Broadcast(display, mirror)
+
+
+@contextlib.contextmanager
+def _failures_emitted(sink: EventSink) -> Iterator[None]:
+    try:
+        yield
+    except RetroGamerError as error:
+        sink.handle(Failed(error))
+        raise
 
 
 def _check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:
@@ -103,10 +118,10 @@ def _check_options(n_actors: int | None, minutes: float | None, cluster: Cluster
         raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
 
 
-def _train_here(attempt: Attempt, reporter: Reporter, stop: StopRequest) -> TrainingOutcome:
+def _train_here(attempt: Attempt, display: EventSink, stop: StopRequest) -> TrainingOutcome:
     backend = _choose_local_backend(attempt.task.n_actors)
-    with patience(attempt.writer, reporter.note) as writer:
-        return run_learner(attempt.task, writer, reporter, stop, backend)
+    with attempt.writer.open(display) as sink:
+        return run_learner(attempt.task, sink, stop, backend)
 
 
 def _choose_local_backend(n_actors: int | None) -> Backend:
@@ -119,7 +134,7 @@ def _choose_local_backend(n_actors: int | None) -> Backend:
 
 
 def _train_on_cluster(
-    attempts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, reporter: Reporter, stop: StopRequest
+    attempts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, display: EventSink, stop: StopRequest
 ) -> TrainingOutcome:
     # Ray takes most of a second to import, and training in this process does not need it.
     from retro_gamer.backends.ray.engine import JoinedRay
@@ -127,20 +142,21 @@ def _train_on_cluster(
 
     if packed_game is not None:
         with JoinedRay(cluster.address):
-            return Supervisor(cluster, attempts, packed_game, reporter, stop).run()
+            return Supervisor(cluster, attempts, packed_game, display, stop).run()
     with (
-        _packed(attempts.prepared.run_spec.source, reporter) as (game, package),
+        _packed(attempts.prepared.run_spec.source, display) as (game, package),
         JoinedRay(cluster.address, {"working_dir": str(package)}),
     ):
-        return Supervisor(cluster, attempts, game, reporter, stop).run()
+        return Supervisor(cluster, attempts, game, display, stop).run()
 
 
 @contextlib.contextmanager
-def _packed(source: GameSource | None, reporter: Reporter) -> Iterator[tuple[GameSource | None, Path]]:
+def _packed(source: GameSource | None, display: EventSink) -> Iterator[tuple[GameSource | None, Path]]:
     """Write what every node is to be sent into a file, and say where in it the game is."""
     package = plan_package(source)
     if package.left_out:
-        reporter.note(f"Not sent to the cluster, because they are large: {', '.join(package.left_out)}.")
+        names = ", ".join(package.left_out)
+        display.handle(Remark(f"Not sent to the cluster, because they are large: {names}."))
     with tempfile.TemporaryDirectory(prefix="retro-gamer-") as folder:
         path = Path(folder) / "package.zip"
         package.write(path)
@@ -156,7 +172,7 @@ def run_job(
     n_actors: int | None,
     minutes: float | None,
     storage: str | None,
-    reporter: Reporter,
+    display: EventSink,
 ) -> TrainingOutcome:
     """Train the run that came with the package of the job called `name`, and return how it ended.
 
@@ -175,7 +191,7 @@ def run_job(
             resume=resume,
             n_actors=n_actors,
             minutes=minutes,
-            reporter=reporter,
+            display=display,
             cluster=options,
             storage=storage,
             packed_game=game,

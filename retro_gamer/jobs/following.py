@@ -13,13 +13,12 @@ from retro_gamer.errors import ClusterError, first_line, printable
 from retro_gamer.jobs.client import JobInfo, JobServer, UnreachableError
 from retro_gamer.jobs.submission import JobNote
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import EventSink, Progress, Remark, Starting, TrainingOutcome
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import Storage
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
-from retro_gamer.training.learner_main import TrainingOutcome
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.loop.progress import Progress, Reporter
 
 FOLDER = "retro-gamer"
 """The folder of all runs within the logs of a job's first node; Ray serves its files over HTTP."""
@@ -61,15 +60,15 @@ class JobFollower:
     """Follows one job from one process."""
 
     def __init__(
-        self, directory: RunDirectory, note: JobNote, server: JobServer, reporter: Reporter, stop: StopRequest,
+        self, directory: RunDirectory, note: JobNote, server: JobServer, display: EventSink, stop: StopRequest,
         *, files: RunFiles | None = None, retry_seconds: float = RETRY_SECONDS,
     ) -> None:  # fmt: skip
         self._note = note
         self._server = server
-        self._reporter = reporter
+        self._display = display
         self._stop = stop
         self._retry_seconds = retry_seconds
-        self._run = RunFollower(directory, note, files or RunFiles(note, server), reporter)
+        self._run = RunFollower(directory, note, files or RunFiles(note, server), display)
         self._status: RunStatus | None = None
         self._stop_is_sent = False
         self._lost_since: float | None = None
@@ -107,7 +106,7 @@ class JobFollower:
             return JobEnd(info=info, status=self._status)
         if self._lost_since is not None:
             self._lost_since = None
-            self._reporter.note("The connection is back.")
+            self._display.handle(Remark("The connection is back."))
         return None
 
     def _poll_storage(self, cause: ClusterError) -> JobEnd | None:
@@ -139,16 +138,15 @@ class JobFollower:
         if self._stop.is_made and not self._stop_is_sent:
             self._server.stop(self._note.submission_id)
             self._stop_is_sent = True
-            self._reporter.note(
-                "Asked the job to stop; it writes a checkpoint first. Press Ctrl-C again to exit without waiting."
-            )
+            text = "Asked the job to stop; it writes a checkpoint first. Press Ctrl-C again to exit without waiting."
+            self._display.handle(Remark(text))
 
     def _retries_are_over(self, error: ClusterError, seconds: float) -> bool:
         """Return whether the connection has been lost for that long. The first loss is reported."""
         now = time.monotonic()
         if self._lost_since is None:
             self._lost_since = now
-            self._reporter.note(f"The connection is lost ({first_line(error)}). Retrying.")
+            self._display.handle(Remark(f"The connection is lost ({first_line(error)}). Retrying."))
         return now - self._lost_since > seconds
 
 
@@ -159,11 +157,11 @@ class RunFollower:
     is deleted there before it could be fetched has been replaced, and the next status names its successor.
     """
 
-    def __init__(self, directory: RunDirectory, note: JobNote, files: RunFiles, reporter: Reporter) -> None:
+    def __init__(self, directory: RunDirectory, note: JobNote, files: RunFiles, display: EventSink) -> None:
         self._directory = directory
         self._note = note
         self._files = files
-        self._reporter = reporter
+        self._display = display
         self._text = ""
         self._n_reported = 0
         self._last_status = b""
@@ -195,13 +193,13 @@ class RunFollower:
     def _report(self, status: RunStatus) -> None:
         if status.text and status.text != self._text:
             self._text = status.text
-            self._reporter.begin(status.text)
+            self._display.handle(Starting(status.text))
         for number, remark in enumerate(status.notes, start=status.first_note):
             if number >= self._n_reported:
-                self._reporter.note(remark)
+                self._display.handle(Remark(remark))
         self._n_reported = max(self._n_reported, status.first_note + len(status.notes))
         if status.progress is not None:
-            self._reporter.progress(Progress(**status.progress))
+            self._display.handle(Progress(**status.progress))
 
     def _fetch(self, status: RunStatus, whole: bool) -> None:
         if not status.text:  # training has not begun: the job has only the files it was sent

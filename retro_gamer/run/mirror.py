@@ -7,13 +7,14 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from retro_gamer.errors import ClusterError, UsageError, printable
+from retro_gamer.run.events import EventSink, Progress, Remark, RunEvent
 from retro_gamer.run.files import TEMPORARY
 from retro_gamer.run.status import STATUS_NAME, FileIndex, FileMark, is_passing, parse_status
 
@@ -129,11 +130,11 @@ class Mirror:
     """
 
     def __init__(
-        self, directory: Path, storage: Storage, note: Callable[[str], None], every_seconds: float = EVERY_SECONDS
+        self, directory: Path, storage: Storage, display: EventSink, every_seconds: float = EVERY_SECONDS
     ) -> None:
         self._directory = directory
         self._storage = storage
-        self._note = note
+        self._display = display
         self._every_seconds = every_seconds
         self._index = FileIndex(directory)
         self._copied: dict[str, FileMark] = {}
@@ -141,7 +142,7 @@ class Mirror:
         self._passing: set[str] = set()
         self._has_failed_to_remove = False
         self._closing = threading.Event()
-        self._notes: list[str] = []
+        self._remarks: list[str] = []
         self._failed_since: float | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -171,7 +172,7 @@ class Mirror:
         while True:
             try:
                 self.copy_new()
-                self.say_notes()
+                self.show_remarks()
                 return
             except ClusterError as failure:
                 if time.monotonic() + pause > deadline:
@@ -202,10 +203,15 @@ class Mirror:
             self._copied_status = status
         self._remove_replaced(here)
 
-    def say_notes(self) -> None:
-        """Say what happened in the thread; called from the thread that writes the run."""
-        while self._notes:
-            self._note(self._notes.pop(0))
+    def handle(self, event: RunEvent) -> None:
+        """Use each `Progress` to show the remarks of the copying thread in the thread of the run."""
+        if isinstance(event, Progress):
+            self.show_remarks()
+
+    def show_remarks(self) -> None:
+        """Show what the copying thread has to remark; called in the thread of the run."""
+        while self._remarks:
+            self._display.handle(Remark(self._remarks.pop(0)))
 
     def _take_over(self) -> None:
         """Take passing files that an earlier sitting of this run left in the storage for our own, to go in their time.
@@ -237,7 +243,7 @@ class Mirror:
         except ClusterError as error:
             if not self._has_failed_to_remove:
                 self._has_failed_to_remove = True
-                self._notes.append(f"{error}\nTraining goes on; checkpoints and memory it has replaced stay there.")
+                self._remarks.append(f"{error}\nTraining goes on; checkpoints and memory it has replaced stay there.")
 
     def _run(self) -> None:
         pause = self._every_seconds
@@ -247,12 +253,12 @@ class Mirror:
             except ClusterError as error:
                 if self._failed_since is None:
                     self._failed_since = time.monotonic()
-                    self._notes.append(f"{error}\nTraining goes on; what is missing there is copied when it is back.")
+                    self._remarks.append(f"{error}\nTraining goes on; what is missing there is copied when it is back.")
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             if self._failed_since is not None:
                 seconds = time.monotonic() - self._failed_since
-                self._notes.append(f"The storage {self._storage.label} is back after {seconds:.0f} seconds.")
+                self._remarks.append(f"The storage {self._storage.label} is back after {seconds:.0f} seconds.")
                 self._failed_since = None
             pause = self._every_seconds
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.run.directory import is_between
+from retro_gamer.run.directory import RunDirectory, is_between
+from retro_gamer.run.events import Failed, Progress, Remark, RunEvent, Starting, TrainingOutcome
+from retro_gamer.run.files import write_atomic
 
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1
 MOST_NOTES = 200
+WRITE_SECONDS = 1.0
 _SNAPSHOT = r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz"
 _FILES = (
     r"config\.toml",
@@ -130,6 +135,54 @@ class FileIndex:
 def matches(data: bytes, mark: FileMark) -> bool:
     """Return whether `data` begins with what the mark was made of. A log that has grown since then does."""
     return hashlib.sha256(data[: mark.size_bytes]).hexdigest() == mark.sha256
+
+
+class StatusPublisher:
+    """Writes status.json into the run directory about once a second, for a process that follows the run."""
+
+    def __init__(self, directory: RunDirectory, job_name: str | None = None) -> None:
+        self._job_name = job_name
+        self._path = directory.path / STATUS_NAME
+        self._index = FileIndex(directory.path)
+        self._text = ""
+        self._remarks: list[str] = []
+        self._progress: Progress | None = None
+        self._next = 0.0
+
+    def handle(self, event: RunEvent) -> None:
+        """Keep what a follower shows; write when training starts or ends, and in between if it is time to."""
+        match event:
+            case Starting():
+                self._text = event.text
+                self.write("running")
+            case Remark():
+                self._remarks.append(event.text)
+            case Progress():
+                self._progress = event
+                if time.monotonic() >= self._next:
+                    self.write("running")
+            case TrainingOutcome():
+                self.write("ended", outcome=event)
+            case Failed():
+                self.write("failed", error=str(event.error))
+
+    def write(self, state: str, *, outcome: TrainingOutcome | None = None, error: str | None = None) -> None:
+        """Write the status as it is now."""
+        self._next = time.monotonic() + WRITE_SECONDS
+        status = RunStatus(
+            state=state,
+            job=self._job_name,
+            text=self._text,
+            notes=tuple(self._remarks[-MOST_NOTES:]),
+            first_note=max(0, len(self._remarks) - MOST_NOTES),
+            progress=dataclasses.asdict(self._progress) if self._progress else None,
+            outcome=dataclasses.asdict(outcome) if outcome else None,
+            error=error,
+            files=self._index.look(),
+        )
+        # Without room on the disk the run itself waits and says so; this is only a view of it.
+        with contextlib.suppress(OSError):
+            write_atomic(self._path, status.to_bytes())
 
 
 def _encode(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Writing a run that cannot be written for a while: what finds no room, or no whole config.toml, is tried again."""
+"""The run writer: the one way from events to the files of a run, with retries where the disk does not take them."""
 
 from __future__ import annotations
 
@@ -6,71 +6,123 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from retro_gamer.errors import RetroGamerError, StorageError, printable
 from retro_gamer.run.config import update_config
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
+from retro_gamer.run.events import (
+    Broadcast,
+    CharacterSet,
+    Checkpoint,
+    EventLogger,
+    EventSink,
+    Remark,
+    RunEvent,
+    SnapshotBegun,
+    SnapshotCommitted,
+    SnapshotDiscarded,
+    SnapshotEvent,
+    SnapshotPiece,
+    Started,
+)
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
 
-
-class RunWriter(Protocol):
-    """Takes what the learner has to keep, in the order in which it is to be written.
-
-    All of it is strings, numbers and bytes. Nothing is returned, so that a call may be a message.
-    """
-
-    def begin(self, text: str) -> None:
-        """Begin this sitting with the description of network and work; nothing is written before."""
-
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Keep one completed episode."""
-
-    def write_note(self, text: str) -> None:
-        """Keep one remark."""
-
-    def write_checkpoint(self, name: str, data: bytes) -> None:
-        """Keep a checkpoint under its name."""
-
-    def write_characters(self, characters: tuple[str, ...]) -> None:
-        """Keep the character set as it is from now on."""
-
-    def begin_snapshot(self, name: str) -> None:
-        """Begin a snapshot of the replay memory. One that was begun and not committed is forgotten."""
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Add the next piece to the snapshot that was begun."""
-
-    def commit_snapshot(self) -> None:
-        """The snapshot is whole: keep it, and remove those that are not needed any more."""
-
-    def discard_snapshot(self) -> None:
-        """Forget the snapshot that was begun, if there is one."""
+RETRY_SECONDS = 5.0
+MOST_WAITING = 1_000_000
+"""Lines that may wait in memory (some hundred megabytes); training ends when there are more."""
 
 
-class DirectoryWriter:
-    """Writes into the run directory itself.
+class RunWriter:
+    """Writes the events of a run into its directory, in their order.
 
-    Where a run goes on from a checkpoint, the log is rewound to it and what came later moves out of the way when
-    the sitting begins.
+    What cannot be written waits in memory and is retried every 5 seconds: log lines, the newest checkpoint, and the
+    character set, which checkpoints do not wait for (a user may be editing config.toml). A snapshot that cannot be
+    written is given up.
 
-    has_written_checkpoint: whether any checkpoint was written in this sitting
+    A run resumed from a checkpoint is rewound to it when it starts: log lines of later episodes are dropped from the
+    log, later checkpoints move aside.
+
+    display: shows that writing fails, and that it works again
+    has_written_checkpoint: whether this writer has written a checkpoint
     """
 
     def __init__(
-        self, directory: RunDirectory, *, resumed_from: CheckpointFile | None = None, episodes: int = 0
+        self,
+        directory: RunDirectory,
+        *,
+        resumed_from: CheckpointFile | None = None,
+        episodes: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.display: EventSink = EventLogger()
+        self.has_written_checkpoint = False
         self._directory = directory
         self._resumed_from = resumed_from
         self._episodes = episodes
+        self._clock = clock
         self._log = TrainingLog(directory.log_path)
         self._snapshots = SnapshotFolder(directory.path)
         self._snapshot: SnapshotFile | None = None
-        self.has_written_checkpoint = False
+        self._lines: deque[EpisodeLine | Remark] = deque()
+        self._characters: CharacterSet | None = None
+        self._checkpoint: Checkpoint | None = None
+        self._trouble: OSError | RetroGamerError | None = None
+        self._next_try = 0.0
 
-    def begin(self, text: str) -> None:
-        """Begin or rewind training.log; one that is not there begins, too, where another run's checkpoint goes on."""
+    @contextlib.contextmanager
+    def open(self, display: EventSink) -> Iterator[EventSink]:
+        """Yield a sink that writes events and shows them in `display`; at the end write what still waits.
+
+        Raises:
+            StorageError: if it still cannot be written then.
+        """
+        self.display = display
+        try:
+            yield Broadcast(self, display)
+        except Exception:
+            with contextlib.suppress(OSError, RetroGamerError):  # the display has shown it; the first error matters
+                self.finish()
+            raise
+        else:
+            self._finish_or_explain()
+        finally:
+            self._log.close()
+
+    def handle(self, event: RunEvent) -> None:
+        """Write the event, now or later, if it belongs into a file.
+
+        Raises:
+            OSError: if the log cannot even be started, or too many lines wait.
+        """
+        match event:
+            case Started():
+                self._start(event.text)
+            case EpisodeLine() | Remark():
+                self._lines.append(event)
+                self._write_if_due()
+            case CharacterSet():
+                self._characters = event
+                self._write_if_due()
+            case Checkpoint():
+                self._checkpoint = event
+                self._try_to_write()
+            case SnapshotBegun() | SnapshotPiece() | SnapshotCommitted() | SnapshotDiscarded():
+                self._try_to_write_snapshot(event)
+
+    def finish(self) -> None:
+        """Write everything that waits.
+
+        Raises:
+            OSError: if it cannot be written; the files written before are whole.
+            RetroGamerError: if config.toml cannot be read.
+        """
+        self._try_to_write()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _start(self, text: str) -> None:
+        """Begin or rewind training.log. A run resumed from another run's checkpoint has no log to rewind."""
         self._directory.clear_leftovers()
         if self._resumed_from is not None:
             self._directory.abandon_after(self._episodes, self._resumed_from)
@@ -81,224 +133,98 @@ class DirectoryWriter:
         if self._resumed_from is not None:
             self._log.note(f"Resumed at episode {self._episodes}.")
 
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Append the line to training.log."""
-        self._log.append(line)
-
-    def write_note(self, text: str) -> None:
-        """Append the remark to training.log."""
-        self._log.note(text)
-
-    def write_checkpoint(self, name: str, data: bytes) -> None:
-        """Write checkpoints/`name`.pt, and remove those between the hundreds that are not needed any more."""
-        self._directory.write_checkpoint(name, data)
-        self.has_written_checkpoint = True
-        self._directory.prune_checkpoints()
-
-    def write_characters(self, characters: tuple[str, ...]) -> None:
-        """Write the character set into config.toml."""
-        update_config(self._directory.path, {("metadata", "character_set"): list(characters)})
-
-    def begin_snapshot(self, name: str) -> None:
-        """Open a file for the snapshot.
-
-        Raises:
-            OSError: if it cannot be made.
-        """
-        self.discard_snapshot()
-        self._snapshot = self._snapshots.begin(name)
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Write the piece; without a snapshot that was begun, leave it.
-
-        Raises:
-            OSError: if there is no room, say.
-        """
-        if self._snapshot is not None:
-            self._snapshot.write(piece)
-
-    def commit_snapshot(self) -> None:
-        """Give the snapshot its name and prune older ones.
-
-        Raises:
-            OSError: if it cannot be written.
-        """
-        if self._snapshot is not None:
-            self._snapshot.commit()
-            self._snapshots.prune(self._snapshot.name)
-            self._snapshot = None
-
-    def discard_snapshot(self) -> None:
-        """Remove the snapshot that was begun."""
-        if self._snapshot is not None:
-            self._snapshot.discard()
-            self._snapshot = None
-
-
-RETRY_SECONDS = 5.0
-MOST_WAITING = 1_000_000
-"""Lines that are kept in memory at most, some hundred megabytes; training ends when they are more."""
-
-
-class RetryingWriter:
-    """Hands everything on to another writer, in order; what that cannot write waits and is tried again.
-
-    Of checkpoints only the newest waits, and not for a character set: config.toml may be half-edited. A copy of the
-    memory that cannot be written is given up.
-    `tell` hears, once each time, that writing fails and that it goes on.
-    """
-
-    def __init__(
-        self, writer: RunWriter, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._writer = writer
-        self._tell = tell
-        self._clock = clock
-        self._lines: deque[EpisodeLine | str] = deque()
-        self._checkpoint: tuple[str, bytes] | None = None
-        self._characters: tuple[str, ...] | None = None
-        self._snapshot_failed = False
-        self._trouble: OSError | RetroGamerError | None = None
-        self._next_try = 0.0
-
-    def begin(self, text: str) -> None:
-        """Begin this sitting; where that cannot be written, training does not start.
-
-        Raises:
-            OSError: as the other writer.
-        """
-        self._writer.begin(text)
-
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Write the line, now or later."""
-        self._lines.append(line)
-        self._try()
-
-    def write_note(self, text: str) -> None:
-        """Write the remark, now or later."""
-        self._lines.append(text)
-        self._try()
-
-    def write_checkpoint(self, name: str, data: bytes) -> None:
-        """Write the checkpoint, now or, unless a newer one comes before, later."""
-        self._checkpoint = (name, data)
-        self._try(at_once=True)
-
-    def write_characters(self, characters: tuple[str, ...]) -> None:
-        """Write the character set, now or later."""
-        self._characters = characters
-        self._try()
-
-    def begin_snapshot(self, name: str) -> None:
-        """Begin a snapshot, or give it up."""
-        self._snapshot_failed = False
-        self._attempt(lambda: self._writer.begin_snapshot(name))
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Add the piece, or give the snapshot up."""
-        self._attempt(lambda: self._writer.add_snapshot_piece(piece))
-
-    def commit_snapshot(self) -> None:
-        """Commit the snapshot, or give it up: a checkpoint that names it is then resumed without memory."""
-        self._attempt(self._writer.commit_snapshot)
-
-    def discard_snapshot(self) -> None:
-        """Forget the snapshot."""
-        self._attempt(self._writer.discard_snapshot)
-
-    def finish(self) -> None:
-        """Write all that waits.
-
-        Raises:
-            OSError: if that still cannot be done: what was written before is whole.
-            RetroGamerError: if config.toml is still not to be understood.
-        """
-        self._try(at_once=True)
-        if self._trouble is not None:
+    def _write_if_due(self) -> None:
+        if self._trouble is None or self._clock() >= self._next_try:
+            self._try_to_write()
+        elif len(self._lines) > MOST_WAITING:
             raise self._trouble
 
-    def _attempt(self, write: Callable[[], None]) -> None:
-        if self._snapshot_failed:
-            return
-        try:
-            write()
-        except OSError as error:
-            self._snapshot_failed = True
-            self._note_trouble(error)
-            self._writer.discard_snapshot()
-
-    def _try(self, *, at_once: bool = False) -> None:
-        if self._trouble is not None and not at_once and self._clock() < self._next_try:
-            if len(self._lines) > MOST_WAITING:
-                raise self._trouble
-            return
+    def _try_to_write(self) -> None:
         try:
             self._write_waiting()
         except (OSError, RetroGamerError) as error:
-            self._note_trouble(error)
+            self._show_trouble(error)
             return
         if self._trouble is not None:
             self._trouble = None
-            self._tell("The run directory can be written again; nothing is missing in it.")
+            self.display.handle(Remark("The run directory can be written again; nothing was lost."))
 
     def _write_waiting(self) -> None:
         while self._lines:
             line = self._lines[0]
-            if isinstance(line, EpisodeLine):
-                self._writer.write_episode(line)
+            if isinstance(line, Remark):
+                self._log.note(line.text)
             else:
-                self._writer.write_note(line)
+                self._log.append(line)
             self._lines.popleft()
         try:
             if self._characters is not None:
-                self._writer.write_characters(self._characters)
+                characters = list(self._characters.characters)
+                update_config(self._directory.path, {("metadata", "character_set"): characters})
                 self._characters = None
         finally:
             if self._checkpoint is not None:
-                self._writer.write_checkpoint(*self._checkpoint)
+                self._write_checkpoint(self._checkpoint)
                 self._checkpoint = None
 
-    def _note_trouble(self, error: OSError | RetroGamerError) -> None:
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write checkpoints/NAME.pt and delete those between the hundreds that it supersedes."""
+        self._directory.write_checkpoint(checkpoint.name, checkpoint.data)
+        self.has_written_checkpoint = True
+        self._directory.prune_checkpoints()
+
+    def _try_to_write_snapshot(self, event: SnapshotEvent) -> None:
+        try:
+            self._write_snapshot(event)
+        except OSError as error:
+            self._show_trouble(error)
+            self._discard_snapshot()
+
+    def _write_snapshot(self, event: SnapshotEvent) -> None:
+        """Write a piece, or begin, commit or discard the file; pieces of one given up are ignored."""
+        if isinstance(event, SnapshotBegun):
+            self._discard_snapshot()
+            self._snapshot = self._snapshots.begin(event.name)
+        elif isinstance(event, SnapshotDiscarded):
+            self._discard_snapshot()
+        elif self._snapshot is not None and isinstance(event, SnapshotPiece):
+            self._snapshot.write(event.data)
+        elif self._snapshot is not None:
+            self._snapshot.commit()
+            self._snapshots.prune(self._snapshot.name)
+            self._snapshot = None
+
+    def _discard_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.discard()
+            self._snapshot = None
+
+    def _show_trouble(self, error: OSError | RetroGamerError) -> None:
         if self._trouble is None:
-            self._tell(
-                printable(
-                    f"The run directory cannot be written: {_explain(error)}. Training goes on; what is to be written "
-                    f"waits in memory and is tried again every {RETRY_SECONDS:g} seconds."
-                )
+            text = (
+                f"The run directory cannot be written: {_explain(error)}. Training continues; the data waits in memory "
+                f"and is retried every {RETRY_SECONDS:g} seconds."
             )
+            self.display.handle(Remark(printable(text)))
         self._trouble = error
         self._next_try = self._clock() + RETRY_SECONDS
+
+    def _finish_or_explain(self) -> None:
+        try:
+            self.finish()
+        except OSError as error:
+            raise StorageError(
+                f"the end of the run could not be written: {error.strerror or error} ({error.filename or 'a file'})."
+                "\nThe files written before are whole. Free some space, then resume: --resume latest"
+            ) from error
+        except RetroGamerError as error:
+            raise StorageError(
+                f"the checkpoint was written, but its new characters were not: {error}\n"
+                "Fix config.toml, then resume: --resume latest"
+            ) from error
 
 
 def _explain(error: OSError | RetroGamerError) -> str:
     if isinstance(error, RetroGamerError):
         return str(error)
     return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-
-
-@contextlib.contextmanager
-def patience(writer: RunWriter, tell: Callable[[str], None]) -> Iterator[RetryingWriter]:
-    """Let what cannot be written wait, at the latest until the end.
-
-    Raises:
-        StorageError: if it still cannot be written then.
-    """
-    patient = RetryingWriter(writer, tell)
-    try:
-        yield patient
-    except Exception:
-        with contextlib.suppress(OSError, RetroGamerError):  # told already, and the error is the news
-            patient.finish()
-        raise
-    try:
-        patient.finish()
-    except OSError as error:
-        raise StorageError(
-            f"the last of the run could not be written: {error.strerror or error} ({error.filename or 'a file'})."
-            "\nEverything written before is whole. Make room, then go on from there: --resume latest"
-        ) from error
-    except RetroGamerError as error:
-        raise StorageError(
-            f"the checkpoint is written, the characters it has learned are not: {error}\n"
-            "Mend that, then go on from there: --resume latest"
-        ) from error

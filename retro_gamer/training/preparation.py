@@ -22,7 +22,7 @@ from retro_gamer.learning.checkpoint import load_checkpoint, read_trained_shape
 from retro_gamer.run.config import RunConfig, load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.run.snapshots import SnapshotFolder
-from retro_gamer.run.writer import DirectoryWriter
+from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.learner_main import LearnerTask
 from retro_gamer.training.loop.checkpointing import describe_fit
 from retro_gamer.training.planning.run_spec import RunSpec
@@ -250,7 +250,7 @@ class Attempt:
     """The task of one learner, and the writer for what it sends."""
 
     task: LearnerTask
-    writer: DirectoryWriter
+    writer: RunWriter
 
 
 class Attempts:
@@ -264,7 +264,7 @@ class Attempts:
         self._n_actors = n_actors
         self._seconds = math.inf if minutes is None else 60 * minutes
         self._started: float | None = None
-        self._writer: DirectoryWriter | None = None
+        self._writer: RunWriter | None = None
         self._has_written = False
 
     def next(self) -> Attempt:
@@ -284,10 +284,10 @@ class Attempts:
             metadata = dataclasses.replace(prepared.run_spec.metadata, character_set=characters)
             prepared = dataclasses.replace(prepared, run_spec=dataclasses.replace(prepared.run_spec, metadata=metadata))
             point = find_resume_point(prepared.directory, LATEST)
-        self._writer = DirectoryWriter(prepared.directory)
+        self._writer = RunWriter(prepared.directory)
         if point is not None:
             prepared = resume_run(prepared, point)
-            self._writer = DirectoryWriter(prepared.directory, resumed_from=point.file, episodes=point.episodes)
+            self._writer = RunWriter(prepared.directory, resumed_from=point.file, episodes=point.episodes)
         task = LearnerTask(
             run_spec=prepared.run_spec,
             state=point.state if point else None,

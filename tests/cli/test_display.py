@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from retro_gamer.cli.display.progress_display import (
-    LineReporter,
-    LiveReporter,
-    make_reporter,
+    LineDisplay,
+    LiveDisplay,
+    make_display,
     progress_line,
     render_progress,
 )
-from retro_gamer.training.loop.progress import Progress
+from retro_gamer.run.events import Progress, Remark, Starting
 
 PROGRESS = Progress(
     episodes=120,
@@ -80,14 +80,14 @@ def test_what_is_not_known_yet_is_a_dash() -> None:
 
 def test_lines_come_every_few_seconds_and_the_last_one_always() -> None:
     console, time = _console(terminal=False), Clock()
-    reporter = LineReporter(console, clock=time)
-    reporter.begin("Architecture\n  a CNN")
+    display = LineDisplay(console, clock=time)
+    display.handle(Starting("Architecture\n  a CNN"))
     for turns in range(100):
         time.seconds += 0.25
-        reporter.progress(dataclasses.replace(PROGRESS, turns=turns))
-    reporter.note("a remark with [markup] and \x1b[31m")
-    reporter.close()
-    reporter.close()
+        display.handle(dataclasses.replace(PROGRESS, turns=turns))
+    display.handle(Remark("a remark with [markup] and \x1b[31m"))
+    display.close()
+    display.close()
 
     lines = _text(console).splitlines()
     assert lines[:2] == ["Architecture", "  a CNN"]
@@ -98,13 +98,13 @@ def test_lines_come_every_few_seconds_and_the_last_one_always() -> None:
 
 def test_a_terminal_shows_the_figures_in_place_below_the_remarks() -> None:
     console = _console(terminal=True)
-    reporter = LiveReporter(console)
-    reporter.begin("Architecture")
+    display = LiveDisplay(console)
+    display.handle(Starting("Architecture"))
     for episode in range(5):
-        reporter.progress(dataclasses.replace(PROGRESS, episodes=episode))
-    reporter.note("a remark with [markup]")
-    reporter.progress(dataclasses.replace(PROGRESS, episodes=7))
-    reporter.close()
+        display.handle(dataclasses.replace(PROGRESS, episodes=episode))
+    display.handle(Remark("a remark with [markup]"))
+    display.handle(dataclasses.replace(PROGRESS, episodes=7))
+    display.close()
 
     assert _text(console).count("\x1b[2K") > 0
     assert "episode 7/1000" in _text(console)
@@ -143,9 +143,9 @@ def test_the_columns_stand_still_while_the_figures_grow() -> None:
 
 def test_the_description_is_wrapped_to_the_terminal_and_waiting_is_said() -> None:
     console = _console(terminal=True)
-    reporter = LiveReporter(console)
-    reporter.begin("Architecture\n  " + "a word " * 20)
-    reporter.close()
+    display = LiveDisplay(console)
+    display.handle(Starting("Architecture\n  " + "a word " * 20))
+    display.close()
     assert _text(console).startswith("Architecture\n  a word a word")
     assert "\n    word a word" in _text(console)
     assert "Starting…" in _text(console)
@@ -153,16 +153,16 @@ def test_the_description_is_wrapped_to_the_terminal_and_waiting_is_said() -> Non
 
 def test_the_console_decides_how_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(make_reporter(_console(terminal=True)), LiveReporter)
-    assert isinstance(make_reporter(_console(terminal=False)), LineReporter)
+    assert isinstance(make_display(_console(terminal=True)), LiveDisplay)
+    assert isinstance(make_display(_console(terminal=False)), LineDisplay)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(make_reporter(_console(terminal=True)), LineReporter)
+    assert isinstance(make_display(_console(terminal=True)), LineDisplay)
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = _console(terminal=True)
-    reporter = LiveReporter(console)
-    reporter.progress(PROGRESS)
-    reporter.close()
+    display = LiveDisplay(console)
+    display.handle(PROGRESS)
+    display.close()
     assert "\x1b[3" not in _text(console)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.cli.display.progress_display import LastingStream, LineReporter, make_reporter
+from retro_gamer.cli.display.progress_display import LastingStream, LineDisplay, make_display
+from retro_gamer.run.events import Remark
 from tests.full_disk import no_room_beyond
 
 
@@ -40,7 +41,7 @@ def test_without_room_it_goes_on_and_with_some_is_heard_again(tmp_path: Path) ->
 def test_it_is_otherwise_the_stream_it_stands_for(capsys: pytest.CaptureFixture[str]) -> None:
     lasting = LastingStream(sys.stdout)
     assert (lasting.encoding, lasting.isatty()) == (sys.stdout.encoding, sys.stdout.isatty())
-    reporter = make_reporter()
-    assert isinstance(reporter, LineReporter)
-    reporter.note("a remark")
+    display = make_display()
+    assert isinstance(display, LineDisplay)
+    display.handle(Remark("a remark"))
     assert capsys.readouterr().out == "a remark\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
-from retro_gamer.driver.training_run import TrainingOutcome
+from retro_gamer.run.events import Starting, TrainingOutcome
 from retro_gamer.run.log import TrainingLog
 from tests.trained_runs import make_run, make_trained_run
 
@@ -32,9 +32,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the command asked of training, which is not done; `outcome` is how it is to end."""
     asked: dict[str, Any] = {"outcome": {}}
 
-    def train(run_dir: Path, *, reporter: Any, **options: Any) -> TrainingOutcome:
-        asked.update(options, run_dir=run_dir, reporter=reporter)
-        reporter.begin("Architecture")
+    def train(run_dir: Path, *, display: Any, **options: Any) -> TrainingOutcome:
+        asked.update(options, run_dir=run_dir, display=display)
+        display.handle(Starting("Architecture"))
         return TrainingOutcome(**{**OUTCOME, **asked["outcome"]})
 
     monkeypatch.setattr("retro_gamer.driver.training_run.train", train)
@@ -97,8 +97,8 @@ def test_the_display_makes_room_when_training_fails(
 ) -> None:
     closed = []
 
-    def fail(run_dir: Path, *, reporter: Any, **_: Any) -> None:
-        monkeypatch.setattr(reporter, "close", lambda: closed.append(True))
+    def fail(run_dir: Path, *, display: Any, **_: Any) -> None:
+        monkeypatch.setattr(display, "close", lambda: closed.append(True))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("retro_gamer.driver.training_run.train", fail)

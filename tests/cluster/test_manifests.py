@@ -17,7 +17,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.generate import NAME, PANELS, make_files, make_plan
-from retro_gamer.backends.ray.learner_process import FIGURES
+from retro_gamer.backends.ray.learner_process import METRICS
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from tests.training.corridors import make_corridor_run
 
@@ -165,7 +165,7 @@ def test_names_that_need_quoting_stay_one_word() -> None:
 
 def test_the_dashboard_shows_metrics_that_there_are() -> None:
     shown = {metric.removeprefix("ray_retro_gamer_") for _, metric, _ in PANELS}
-    assert shown <= {*FIGURES, "replay_fill", "learner_restarts"}
+    assert shown <= {*METRICS, "replay_fill", "learner_restarts"}
     dashboard = json.loads((CLUSTER / "grafana-dashboard.json").read_text())
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(PANELS)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import boto3
 
-from retro_gamer.backends.ray.learner_process import FIGURES
+from retro_gamer.backends.ray.learner_process import METRICS
 from retro_gamer.run.config import update_config
 from tests.cluster.nodes import S3_SECRET, Cluster, wait_until
 from tests.training.corridors import episodes_of, make_corridor_run
@@ -40,7 +40,7 @@ def test_a_job_is_stopped_cleanly_and_its_run_finished_elsewhere(cluster: Cluste
 
     try:
         wait_until("episodes at home", has_begun)
-        wait_until("all metrics", lambda: shown_metrics(cluster) >= set(FIGURES), every=1.0)
+        wait_until("all metrics", lambda: shown_metrics(cluster) >= set(METRICS), every=1.0)
         submitted.send_signal(signal.SIGINT)
         said, _ = submitted.communicate(timeout=240)
     finally:

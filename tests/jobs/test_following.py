@@ -8,19 +8,17 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.driver.status_publisher import StatusReporter
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.jobs import following
 from retro_gamer.jobs.client import JobInfo, UnreachableError
 from retro_gamer.jobs.following import JobEnd, JobFollower, RunFiles, RunFollower
 from retro_gamer.jobs.submission import JobNote, load_job_note
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.status import STATUS_NAME
-from retro_gamer.training.learner_main import TrainingOutcome
+from retro_gamer.run.events import Progress, Remark, Starting, TrainingOutcome
+from retro_gamer.run.status import STATUS_NAME, StatusPublisher
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import make_corridor_run
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 NOTE = JobNote(address="http://h:1", submission_id="job", storage=None, resumed_from=None, episodes=0)
 OUTCOME = TrainingOutcome(
@@ -55,9 +53,9 @@ class FolderFiles(RunFiles):
 class Pair:
     home: RunDirectory
     away: RunDirectory
-    served: StatusReporter
+    status: StatusPublisher
     files: FolderFiles
-    reporter: ListReporter
+    display: RecordingSink
     follower: RunFollower
 
 
@@ -65,9 +63,9 @@ class Pair:
 def pair(tmp_path: Path) -> Pair:
     home, away = (make_corridor_run(tmp_path, run_name=name) for name in ("home", "away"))
     (away.path / "config.toml").write_bytes(home.config_path.read_bytes())
-    files, reporter = FolderFiles(away.path), ListReporter()
-    served = StatusReporter(ListReporter(), away, NOTE.submission_id)
-    return Pair(home, away, served, files, reporter, RunFollower(home, NOTE, files, reporter))
+    files, display = FolderFiles(away.path), RecordingSink()
+    status = StatusPublisher(away, NOTE.submission_id)
+    return Pair(home, away, status, files, display, RunFollower(home, NOTE, files, display))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -75,9 +73,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pair) -> None:
-    StatusReporter(ListReporter(), pair.away, "the job before").write("ended", OUTCOME)
+    StatusPublisher(pair.away, "the job before").handle(OUTCOME)
     assert pair.follower.update(whole=True) is None
-    pair.served.write("running")
+    pair.status.write("running")
     status = pair.follower.update()
     assert status is not None
     assert status.state == "running"
@@ -88,21 +86,21 @@ def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
 
 
 def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> None:
-    pair.served.begin("Architecture")
+    pair.status.handle(Starting("Architecture"))
     pair.away.log_path.write_text("Architecture\n")
-    pair.served.note("a remark")
-    pair.served.progress(PROGRESS)
-    pair.served.write("running")
+    pair.status.handle(Remark("a remark"))
+    pair.status.handle(PROGRESS)
+    pair.status.write("running")
     for _ in range(2):
         pair.follower.update()
     assert pair.home.log_path.read_text() == "Architecture\n"
-    assert (pair.reporter.texts, pair.reporter.notes) == (["Architecture"], ["a remark"])
-    assert pair.reporter.progresses[-1].mean_reward == 1.5
-    assert math.isnan(pair.reporter.progresses[-1].loss)
+    assert (pair.display.texts, pair.display.remarks) == (["Architecture"], ["a remark"])
+    assert pair.display.progresses[-1].mean_reward == 1.5
+    assert math.isnan(pair.display.progresses[-1].loss)
     assert pair.files.asked.count("training.log") == 1
     pair.away.log_path.write_text("Architecture\n[EP 0001] and more\n")
     pair.away.write_checkpoint("ep_0100", b"weights")
-    pair.served.write("running")
+    pair.status.write("running")
     pair.follower.update()
     assert pair.home.log_path.read_bytes() == pair.away.log_path.read_bytes()
     assert pair.home.resolve_checkpoint("latest").path.read_bytes() == b"weights"
@@ -110,7 +108,7 @@ def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> Non
 
 def test_a_log_that_has_grown_since_is_taken_up_to_what_the_state_says(pair: Pair) -> None:
     pair.away.log_path.write_text("one\n")
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     pair.away.log_path.write_text("one\ntwo\n")
     pair.follower.update()
     assert pair.home.log_path.read_text() == "one\n"
@@ -123,7 +121,7 @@ def test_the_memory_is_fetched_at_the_end_only(pair: Pair) -> None:
     name = "replay/ep_0100-0123abcd.npz"
     (pair.away.path / "replay").mkdir()
     (pair.away.path / name).write_bytes(b"memory")
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     pair.follower.update()
     assert not (pair.home.path / name).exists()
     pair.follower.update(whole=True)
@@ -135,19 +133,19 @@ def test_what_came_after_the_checkpoint_it_goes_on_from_moves_aside_here_too(pai
         pair.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     pair.away.write_checkpoint("ep_0100", b"old")
     note = dataclasses.replace(NOTE, resumed_from="ep_0100", episodes=100)
-    follower = RunFollower(pair.home, note, pair.files, pair.reporter)
-    pair.served.write("running")  # not begun yet: nothing here is touched
+    follower = RunFollower(pair.home, note, pair.files, pair.display)
+    pair.status.write("running")  # not begun yet: nothing here is touched
     follower.update()
     assert len(pair.home.checkpoints()) == 2
     pair.away.log_path.write_text("rewound\n")
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     follower.update()
     assert [file.name for file in pair.home.checkpoints()] == ["ep_0100"]
     assert (pair.home.checkpoints_dir / "abandoned-1" / "ep_0200.pt").exists()
     assert load_job_note(pair.home.path).is_rewound
     pair.away.write_checkpoint("ep_0200", b"new")
-    pair.served.write("running")
-    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.reporter).update()
+    pair.status.write("running")
+    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.display).update()
     assert pair.home.resolve_checkpoint("ep_0200").path.read_bytes() == b"new"
 
 
@@ -156,17 +154,17 @@ def test_a_checkpoint_from_elsewhere_comes_home_and_nothing_here_is_lost_to_it(p
         pair.home.write_checkpoint(name, b"own")
     pair.away.write_checkpoint("ep_0200", b"from elsewhere")
     note = dataclasses.replace(NOTE, resumed_from="/elsewhere/final.pt", episodes=200)
-    follower = RunFollower(pair.home, note, pair.files, pair.reporter)
-    pair.served.write("running")  # not begun yet: nothing here is touched
+    follower = RunFollower(pair.home, note, pair.files, pair.display)
+    pair.status.write("running")  # not begun yet: nothing here is touched
     follower.update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"own", "final.pt": b"own"}
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     follower.update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"own", "ep_0200.pt": b"from elsewhere"}
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"own", "final.pt": b"own"}
     pair.away.write_checkpoint("final", b"new")
-    pair.served.write("ended")
-    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.reporter).update(whole=True)
+    pair.status.write("ended")
+    RunFollower(pair.home, load_job_note(pair.home.path), pair.files, pair.display).update(whole=True)
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"new"
     assert not (pair.home.checkpoints_dir / "abandoned-2").exists()
 
@@ -175,7 +173,7 @@ def test_what_the_job_moved_aside_takes_the_place_of_nothing_that_was_moved_asid
     for run, data in ((pair.home, b"own"), (pair.away, b"the job's")):
         (run.checkpoints_dir / "abandoned-1").mkdir()
         (run.checkpoints_dir / "abandoned-1" / "ep_0200.pt").write_bytes(data)
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     for _ in range(2):
         pair.follower.update()
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0200.pt": b"the job's"}
@@ -186,9 +184,9 @@ def test_what_the_job_moved_aside_takes_the_place_of_nothing_that_was_moved_asid
 def test_a_state_that_tells_nothing_new_moves_nothing(pair: Pair) -> None:
     for run in (pair.home, pair.away):
         run.write_checkpoint("final", b"own")
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     note = dataclasses.replace(NOTE, resumed_from="final", episodes=250)
-    RunFollower(pair.home, note, pair.files, pair.reporter).update(whole=True)
+    RunFollower(pair.home, note, pair.files, pair.display).update(whole=True)
     assert contents(pair.home.checkpoints_dir) == {"final.pt": b"own"}
 
 
@@ -197,8 +195,8 @@ def test_one_that_is_here_already_by_chance_is_here_in_the_end(pair: Pair) -> No
         run.write_checkpoint("ep_0200", b"copied elsewhere")
     pair.away.log_path.write_text("rewound\n")
     note = dataclasses.replace(NOTE, resumed_from="/elsewhere/ep_0200.pt", episodes=200)
-    pair.served.begin("text")
-    RunFollower(pair.home, note, pair.files, pair.reporter).update(whole=True)
+    pair.status.handle(Starting("text"))
+    RunFollower(pair.home, note, pair.files, pair.display).update(whole=True)
     assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"copied elsewhere"}
 
 
@@ -207,8 +205,8 @@ def test_one_of_this_run_under_the_name_of_another_episode_comes_home_as_one_fro
     pair.home.write_checkpoint("ep_0150", b"renamed")
     pair.away.write_checkpoint("ep_0100", b"renamed")
     note = dataclasses.replace(NOTE, resumed_from="ep_0150", episodes=100)
-    pair.served.begin("text")
-    RunFollower(pair.home, note, pair.files, pair.reporter).update()
+    pair.status.handle(Starting("text"))
+    RunFollower(pair.home, note, pair.files, pair.display).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0100.pt": b"renamed"}
     assert contents(pair.home.checkpoints_dir / "abandoned-1") == {"ep_0100.pt": b"own", "ep_0150.pt": b"renamed"}
 
@@ -216,8 +214,8 @@ def test_one_of_this_run_under_the_name_of_another_episode_comes_home_as_one_fro
 def test_a_run_without_checkpoints_gets_the_one_from_elsewhere(pair: Pair) -> None:
     pair.away.write_checkpoint("ep_0200", b"from elsewhere")
     note = dataclasses.replace(NOTE, resumed_from="/elsewhere/final.pt", episodes=200)
-    pair.served.begin("text")
-    RunFollower(pair.home, note, pair.files, pair.reporter).update()
+    pair.status.handle(Starting("text"))
+    RunFollower(pair.home, note, pair.files, pair.display).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"from elsewhere"}
 
 
@@ -225,11 +223,11 @@ def test_the_final_checkpoint_it_goes_on_from_stays_under_its_episode(pair: Pair
     pair.home.write_checkpoint("final", b"own")
     pair.away.write_checkpoint("ep_0250", b"own")
     note = dataclasses.replace(NOTE, resumed_from="final", episodes=250)
-    pair.served.begin("text")
-    RunFollower(pair.home, note, pair.files, pair.reporter).update()
+    pair.status.handle(Starting("text"))
+    RunFollower(pair.home, note, pair.files, pair.display).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
     # As if it had been killed before it could note that: it is done once more, and nothing is lost.
-    RunFollower(pair.home, note, pair.files, pair.reporter).update()
+    RunFollower(pair.home, note, pair.files, pair.display).update()
     assert contents(pair.home.checkpoints_dir) == {"ep_0250.pt": b"own"}
 
 
@@ -251,22 +249,22 @@ class Server:
 def attach(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest | None = None) -> JobEnd:
     monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
     follower = JobFollower(
-        pair.home, NOTE, server, pair.reporter, stop or StopRequest(), files=pair.files, retry_seconds=60.0
+        pair.home, NOTE, server, pair.display, stop or StopRequest(), files=pair.files, retry_seconds=60.0
     )
     return follower.follow()
 
 
 def test_a_job_is_followed_to_its_end_through_a_lost_connection(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     pair.away.write_checkpoint("final", b"weights")
-    pair.served.write("ended", OUTCOME)
+    pair.status.handle(OUTCOME)
     pair.files.silent = 2
     end = attach(pair, Server("PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"), monkeypatch)
     assert end.explain_failure() is None
     assert end.status is not None
     assert end.outcome() == OUTCOME
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
-    lost, back = pair.reporter.notes
+    lost, back = pair.display.remarks
     assert "connection is lost" in lost
     assert back == "The connection is back."
 
@@ -274,7 +272,7 @@ def test_a_job_is_followed_to_its_end_through_a_lost_connection(pair: Pair, monk
 def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, server = StopRequest(), Server("RUNNING", "RUNNING", "RUNNING", "STOPPED")
     stop.make(2)
-    pair.served.write("ended", dataclasses.replace(OUTCOME, complete=False, signal_number=15))
+    pair.status.handle(dataclasses.replace(OUTCOME, complete=False, signal_number=15))
     end = attach(pair, server, monkeypatch, stop)
     assert server.stopped == ["job"]
     assert end.explain_failure() is None
@@ -283,7 +281,7 @@ def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.Mon
 def test_failures_are_told_in_the_words_of_where_they_happened(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     end = attach(pair, Server("FAILED"), monkeypatch)
     assert end.explain_failure() == "the job ended without a result.\nno module there"
-    pair.served.write("failed", error="no node had room")
+    pair.status.write("failed", error="no node had room")
     assert attach(pair, Server("FAILED"), monkeypatch).explain_failure() == "no node had room"
     (pair.away.path / STATUS_NAME).unlink()
     assert "before its last checkpoint" in str(attach(pair, Server("STOPPED"), monkeypatch).explain_failure())
@@ -308,7 +306,7 @@ class GoneServer(Server):
 def attach_stored(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop: StopRequest) -> JobEnd:
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(following, "UNKNOWN_JOB_SECONDS", 0.05)
-    return JobFollower(pair.home, STORED, server, pair.reporter, stop, files=pair.files, retry_seconds=0.05).follow()
+    return JobFollower(pair.home, STORED, server, pair.display, stop, files=pair.files, retry_seconds=0.05).follow()
 
 
 @pytest.mark.parametrize("error", [UnreachableError("no answer"), ClusterError("no such job")])
@@ -319,9 +317,9 @@ def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_fo
     (pair.away.path / "replay").mkdir()
     (pair.away.path / name).write_bytes(b"memory")
     pair.away.write_checkpoint("ep_0100", b"weights")
-    pair.served.begin("text")
-    pair.served.progress(PROGRESS)  # with figures that are no numbers yet
-    pair.served.write("running")  # and then its machine is lost
+    pair.status.handle(Starting("text"))
+    pair.status.handle(PROGRESS)  # with figures that are no numbers yet
+    pair.status.write("running")  # and then its machine is lost
     with pytest.raises(ClusterError, match="Nothing new arrives in copy") as raised:
         attach_stored(pair, GoneServer(error), monkeypatch, StopRequest())
     assert str(error) in str(raised.value)
@@ -337,12 +335,14 @@ def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
 
     def go_on() -> None:
         polls[0] += 1
-        pair.served.note(f"poll {polls[0]}")
+        pair.status.handle(Remark(f"poll {polls[0]}"))
         if polls[0] == 30:  # far beyond the time for retries
             pair.away.write_checkpoint("final", b"weights")
-        pair.served.write("ended" if polls[0] == 30 else "running", OUTCOME if polls[0] == 30 else None)
+            pair.status.handle(OUTCOME)
+        else:
+            pair.status.write("running")
 
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     server.on_info = go_on
     end = attach_stored(pair, server, monkeypatch, StopRequest())
     assert (end.explain_failure(), polls[0]) == (None, 30)
@@ -352,7 +352,7 @@ def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
 def test_a_request_to_stop_that_nobody_takes_ends_the_following(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
     stop.make(2)
-    pair.served.begin("text")
+    pair.status.handle(Starting("text"))
     with pytest.raises(ClusterError, match="could not be asked to stop"):
         attach_stored(pair, GoneServer(UnreachableError("no answer")), monkeypatch, stop)
 
@@ -364,7 +364,7 @@ def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, mon
         pair.home,
         NOTE,
         Server("RUNNING"),  # type: ignore[arg-type]
-        pair.reporter,
+        pair.display,
         StopRequest(),
         files=pair.files,
         retry_seconds=0.05,

@@ -9,16 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.driver.status_publisher import StatusReporter
 from retro_gamer.jobs.client import JobServer
 from retro_gamer.jobs.following import RunFiles, RunFollower
 from retro_gamer.jobs.submission import JobNote
+from retro_gamer.run.events import (
+    Checkpoint,
+    SnapshotBegun,
+    SnapshotCommitted,
+    SnapshotPiece,
+    Started,
+    Starting,
+)
 from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import snapshot_name
-from retro_gamer.run.status import STATUS_NAME, RunStatus
-from retro_gamer.run.writer import DirectoryWriter
+from retro_gamer.run.status import STATUS_NAME, RunStatus, StatusPublisher
+from retro_gamer.run.writer import RunWriter
 from tests.training.corridors import make_corridor_run
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 NOTE = JobNote(address="http://h:1", submission_id="job", storage="copy", resumed_from=None, episodes=0)
 
@@ -48,33 +55,33 @@ class Far:
         self.home, self.away = (make_corridor_run(folder, run_name=name) for name in ("home", "away"))
         self.away.config_path.write_bytes(self.home.config_path.read_bytes())
         self.copy = folder / "copy"
-        self.writer = DirectoryWriter(self.away)
-        self.served = StatusReporter(ListReporter(), self.away, NOTE.submission_id)
-        self.mirror = Mirror(self.away.path, Storage(str(self.copy)), lambda text: None)
+        self.writer = RunWriter(self.away)
+        self.status = StatusPublisher(self.away, NOTE.submission_id)
+        self.mirror = Mirror(self.away.path, Storage(str(self.copy)), RecordingSink())
         self.files = LateFiles(self.copy)
-        self.writer.begin("text")
-        self.served.begin("text")
+        self.writer.handle(Started("text"))
+        self.status.handle(Starting("text"))
         self.mirror.copy_new()
 
     def follower(self, note: JobNote = NOTE) -> RunFollower:
-        return RunFollower(self.home, note, self.files, ListReporter())
+        return RunFollower(self.home, note, self.files, RecordingSink())
 
     def train(self, *episodes: int) -> None:
         """Keep a memory and a checkpoint at each of these episodes; each time the state and the copy follow."""
         for episode in episodes:
-            self.writer.begin_snapshot(snapshot_name(episode))
-            self.writer.add_snapshot_piece(b"memory of %d" % episode)
-            self.writer.commit_snapshot()
+            self.writer.handle(SnapshotBegun(snapshot_name(episode)))
+            self.writer.handle(SnapshotPiece(b"memory of %d" % episode))
+            self.writer.handle(SnapshotCommitted())
             for path in (self.away.path / "replay").iterdir():  # one a second, not all within the clock's grain
                 seconds = int(path.name[3:7])
                 os.utime(path, (seconds, seconds))
-            self.writer.write_checkpoint(f"ep_{episode:04d}", b"weights of %d" % episode)
-            self.served.write("running")
+            self.writer.handle(Checkpoint(f"ep_{episode:04d}", b"weights of %d" % episode))
+            self.status.write("running")
             self.mirror.copy_new()
 
     def end(self) -> None:
-        self.writer.write_checkpoint("final", b"weights")
-        self.served.write("ended")
+        self.writer.handle(Checkpoint("final", b"weights"))
+        self.status.write("ended")
         self.mirror.copy_new()
 
 
@@ -160,7 +167,7 @@ def test_nothing_goes_here_before_the_job_has_begun(tmp_path: Path) -> None:
     for episode in (130, 149, 157):
         far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     far.away.write_checkpoint("ep_0130", b"old")
-    unbegun = StatusReporter(ListReporter(), far.away, NOTE.submission_id)
+    unbegun = StatusPublisher(far.away, NOTE.submission_id)
     unbegun.write("running")
     far.mirror.copy_new()
     note = dataclasses.replace(NOTE, resumed_from="ep_0130", episodes=130)

@@ -10,6 +10,7 @@ from retro_gamer.run.mirror import Mirror, Storage
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.run.status import STATUS_NAME, FileIndex, RunStatus
 from tests.run.storages import FailingStorage, S3Server, contents, make_run
+from tests.training.stand_ins import RecordingSink
 
 
 def keep(run: Path, *episodes: int) -> None:
@@ -46,7 +47,7 @@ def test_the_copy_keeps_what_the_run_keeps_and_nothing_that_is_not_of_the_run_go
     for name in strangers:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text("a stranger's")
-    mirror = Mirror(run, Storage(str(copy)), lambda text: None)
+    mirror = Mirror(run, Storage(str(copy)), RecordingSink())
     for episode in (49, 100, 149, 157, 200, 249, 257, 263):
         keep(run, episode)
         write_state(run)
@@ -65,7 +66,7 @@ def test_the_copy_keeps_what_the_run_keeps_and_nothing_that_is_not_of_the_run_go
 
 def test_nothing_goes_that_the_state_in_the_storage_names(tmp_path: Path) -> None:
     run, copy = make_run(tmp_path), tmp_path / "copy"
-    mirror = Mirror(run, Storage(str(copy)), lambda text: None)
+    mirror = Mirror(run, Storage(str(copy)), RecordingSink())
     keep(run, 1, 2)
     mirror.copy_new()  # before there is any state
     keep(run, 3)
@@ -86,7 +87,7 @@ def test_nothing_goes_that_the_state_in_the_storage_names(tmp_path: Path) -> Non
 
 def test_a_file_that_was_removed_and_comes_again_is_copied_again(tmp_path: Path) -> None:
     run, storage = make_run(tmp_path), Storage(str(tmp_path / "copy"))
-    mirror = Mirror(run, storage, lambda text: None)
+    mirror = Mirror(run, storage, RecordingSink())
     path = RunDirectory(run).write_checkpoint("ep_0007", b"weights")
     for is_there in (True, False, True):
         path.write_bytes(b"weights")
@@ -100,7 +101,7 @@ def test_a_file_that_was_removed_and_comes_again_is_copied_again(tmp_path: Path)
 
 def test_an_object_store_lets_go_of_what_the_run_has_removed(tmp_path: Path, s3: S3Server) -> None:
     run, storage = make_run(tmp_path), Storage("s3://bucket/runs/corridor")
-    mirror = Mirror(run, storage, lambda text: None)
+    mirror = Mirror(run, storage, RecordingSink())
     for episode in (1, 2, 3):
         keep(run, episode)
         write_state(run)
@@ -115,7 +116,7 @@ def leave_copy(folder: Path) -> Path:
     run, copy = make_run(folder), folder / "copy"
     keep(run, 49, 57)
     write_state(run, "ended")
-    Mirror(run, Storage(str(copy)), lambda text: None).copy_new()
+    Mirror(run, Storage(str(copy)), RecordingSink()).copy_new()
     return copy
 
 
@@ -124,7 +125,7 @@ def test_what_an_earlier_sitting_left_goes_when_the_run_goes_on_elsewhere(tmp_pa
     left = names_in(copy)
     other = make_run(tmp_path / "node")
     RunDirectory(other).write_checkpoint("ep_0057", b"weights of 57")  # a job is given only the one it goes on from
-    with Mirror(other, Storage(str(copy)), lambda text: None, every_seconds=1000) as mirror:
+    with Mirror(other, Storage(str(copy)), RecordingSink(), every_seconds=1000) as mirror:
         assert names_in(copy) == left  # for the state there still names them
         keep(other, 63)
         write_state(other)
@@ -137,7 +138,7 @@ def test_what_another_run_left_in_the_storage_stays(tmp_path: Path) -> None:
     left = names_in(copy)
     other = make_run(tmp_path / "node")
     RunDirectory(other).write_checkpoint("ep_0057", b"other weights of 57")
-    with Mirror(other, Storage(str(copy)), lambda text: None, every_seconds=1000) as mirror:
+    with Mirror(other, Storage(str(copy)), RecordingSink(), every_seconds=1000) as mirror:
         for episode in (61, 62, 63):
             keep(other, episode)
             write_state(other)
@@ -148,16 +149,16 @@ def test_what_another_run_left_in_the_storage_stays(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_read_is_in_nobodys_way(tmp_path: Path) -> None:
     run, copy = make_run(tmp_path), tmp_path / "copy"
     Storage(str(copy)).write(STATUS_NAME, b"no state at all")
-    with Mirror(run, Storage(str(copy)), lambda text: None, every_seconds=1000):
+    with Mirror(run, Storage(str(copy)), RecordingSink(), every_seconds=1000):
         keep(run, 1)
     assert (copy / "checkpoints/ep_0001.pt").exists()
 
 
 def test_a_storage_that_keeps_what_should_go_is_said_once_and_tried_again(tmp_path: Path) -> None:
     run, copy = make_run(tmp_path), tmp_path / "copy"
-    said: list[str] = []
+    display = RecordingSink()
     storage = FailingStorage(str(copy), refusals=0, removals_refused=2)
-    with Mirror(run, storage, said.append, every_seconds=1000) as mirror:
+    with Mirror(run, storage, display, every_seconds=1000) as mirror:
         for episode in (1, 2, 3, 4):
             keep(run, episode)
             write_state(run)
@@ -166,14 +167,14 @@ def test_a_storage_that_keeps_what_should_go_is_said_once_and_tried_again(tmp_pa
         assert (copy / "checkpoints/ep_0001.pt").exists()
         assert (copy / "checkpoints/ep_0004.pt").exists()
     assert names_in(copy) == names_in(run)
-    assert len(said) == 1
-    assert "denies access" in said[0]
-    assert "Training goes on" in said[0]
+    assert len(display.remarks) == 1
+    assert "denies access" in display.remarks[0]
+    assert "Training goes on" in display.remarks[0]
 
 
 def test_a_storage_that_never_lets_go_is_no_failure_of_the_run(tmp_path: Path) -> None:
     run, copy = make_run(tmp_path), tmp_path / "copy"
-    with Mirror(run, FailingStorage(str(copy), 0, removals_refused=10**6), lambda text: None) as mirror:
+    with Mirror(run, FailingStorage(str(copy), 0, removals_refused=10**6), RecordingSink()) as mirror:
         keep(run, 1)
         mirror.copy_new()
         keep(run, 2, 3)

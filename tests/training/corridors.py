@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.driver.training_run import TrainingOutcome, train
+from retro_gamer.driver.training_run import train
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import TrainingOutcome
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from tests.trained_runs import make_run
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 LENGTH = 7
 
@@ -101,7 +102,7 @@ def make_corridor_run(
 
 def train_here(run: RunDirectory, **given: Any) -> TrainingOutcome:
     """Train in this process."""
-    return train(run.path, **{"n_actors": 0, "reporter": ListReporter(), **given})
+    return train(run.path, **{"n_actors": 0, "display": RecordingSink(), **given})
 
 
 def episodes_of(run: RunDirectory) -> list[EpisodeLine]:

@@ -5,27 +5,35 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.features.spec import NetworkSpec
+from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Weights
+<<<<<<< HEAD
 from retro_gamer.learning.step import UpdateResult
+=======
+from retro_gamer.learning.learner import UpdateResult
+from retro_gamer.run.events import CharacterSet, Checkpoint, Progress, Remark, RunEvent, Starting
+>>>>>>> 520edb4 (One stream of run events in place of six writers and seven reporters)
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import ActorLost, GrantReported
-from retro_gamer.training.loop.checkpointing import Position
+from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
 from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.loop.progress import Progress
-from retro_gamer.training.loop.training_loop import Start, TrainingLoop
+from retro_gamer.training.loop.training_loop import TrainingLoop
 from retro_gamer.training.planning.allocation import Allocation
 from tests.learning.samples import make_small_spec
 
 BATCH_SIZE = 8
 LEARNING_STARTS = 40
+METADATA = GameMetadata(actions=("KEY_UP",), reward="score")
+Event = TypeVar("Event")
 
 
 class CountingLearner:
@@ -40,6 +48,7 @@ class CountingLearner:
         self.learning_rates: list[float] = []
         self.calls = 0
         self.on_update: Callable[[], None] = lambda: None
+        self.is_finite = True
 
     def update(self, batch: Any) -> UpdateResult:
         self.on_update()
@@ -50,6 +59,10 @@ class CountingLearner:
             return UpdateResult(loss=float("nan"), errors=np.zeros_like(errors), skipped=True)
         self.total_updates += 1
         return UpdateResult(loss=float(self.total_updates), errors=errors, skipped=False)
+
+    def get_state(self) -> dict[str, Any]:
+        names = ("model_state_dict", "target_state_dict", "optimizer_state_dict")
+        return {**{name: {} for name in names}, "total_steps": self.total_updates}
 
     def set_learning_rate(self, learning_rate: float) -> None:
         self.learning_rates.append(learning_rate)
@@ -63,7 +76,7 @@ class CountingLearner:
 
 
 class ListDiagnostics(Diagnostics):
-    """Keeps what it is told in lists, and has one remark before the run and one at every tenth episode."""
+    """Keeps what it is given in lists, and has one remark before the run and one at every tenth episode."""
 
     def __init__(self) -> None:
         self.episodes: list[tuple[float, float]] = []
@@ -88,68 +101,55 @@ class ListDiagnostics(Diagnostics):
         return [f"at episode {episodes}"] if episodes % 10 == 0 else []
 
 
-class ListRecorder:
-    """Keeps what is recorded in lists."""
+class RecordingSink:
+    """Keeps every event; a subclass acts on some of them."""
 
     def __init__(self) -> None:
-        self.lines: list[EpisodeLine] = []
-        self.notes: list[str] = []
-        self.checkpoints: list[tuple[int, int]] = []
-        self.snapshots: list[str] = []
-        self.characters: list[tuple[str, ...]] = []
+        self.events: list[RunEvent] = []
+        self.closed = False
         self.on_line: Callable[[EpisodeLine], None] = lambda line: None
 
-    def write_episode(self, line: EpisodeLine) -> None:
-        self.lines.append(line)
-        self.on_line(line)
+    def handle(self, event: RunEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, EpisodeLine):
+            self.on_line(event)
+        if isinstance(event, Progress):
+            self.on_progress(event)
 
-    def write_note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def write_checkpoint(self, position: Position) -> str:
-        self.checkpoints.append((position.episodes, position.turns))
-        return f"ep_{position.episodes:04d}"
-
-    def write_final(self, position: Position) -> str:
-        self.checkpoints.append((position.episodes, position.turns))
-        return "final"
-
-    def begin_snapshot(self, episodes: int) -> None:
-        self.snapshots.append(f"begin {episodes}")
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        self.snapshots.append(piece.decode())
-
-    def commit_snapshot(self) -> None:
-        self.snapshots.append("commit")
-
-    def discard_snapshot(self) -> None:
-        self.snapshots.append("discard")
-
-    def extend_characters(self, characters: tuple[str, ...]) -> None:
-        self.characters.append(characters)
-
-
-class ListReporter:
-    """Keeps what is reported in lists."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.progresses: list[Progress] = []
-        self.notes: list[str] = []
-        self.closed = False
-
-    def begin(self, text: str) -> None:
-        self.texts.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.progresses.append(progress)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def on_progress(self, progress: Progress) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         self.closed = True
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def lines(self) -> list[EpisodeLine]:
+        return self.of(EpisodeLine)
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.text for event in self.of(Starting)]
+
+    @property
+    def remarks(self) -> list[str]:
+        return [event.text for event in self.of(Remark)]
+
+    @property
+    def progresses(self) -> list[Progress]:
+        return self.of(Progress)
+
+    @property
+    def characters(self) -> list[tuple[str, ...]]:
+        return [event.characters for event in self.of(CharacterSet)]
+
+    @property
+    def checkpoints(self) -> list[tuple[int, int]]:
+        """The episodes and turns of each checkpoint."""
+        states = [load_checkpoint(event.data, event.name) for event in self.of(Checkpoint)]
+        return [(state["episode"], state["total_turns"]) for state in states]
 
 
 @dataclasses.dataclass
@@ -279,23 +279,30 @@ class Stage:
     """A training loop among stand-ins."""
 
     settings: Hyperparameters
-    plan: Allocation
-    runtime: ActorsInMemory
-    start: Start = dataclasses.field(default_factory=Start)
+    allocation: Allocation
+    workers: ActorsInMemory
+    start: Counters = dataclasses.field(default_factory=Counters)
     seconds: float = float("inf")
     learner: CountingLearner = dataclasses.field(default_factory=CountingLearner)
-    recorder: ListRecorder = dataclasses.field(default_factory=ListRecorder)
-    reporter: ListReporter = dataclasses.field(default_factory=ListReporter)
+    sink: RecordingSink = dataclasses.field(default_factory=RecordingSink)
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
-    watch: ListDiagnostics | None = None
+    diagnostics: ListDiagnostics | None = None
 
     def make_loop(self) -> TrainingLoop:
         parts: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
-                "learner", "runtime", "settings", "plan", "recorder", "reporter", "stop", "start", "seconds", "watch",
+                "learner", "workers", "settings", "allocation", "sink", "stop", "start", "seconds", "diagnostics",
             )
         }  # fmt: skip
+        parts["checkpointing"] = Checkpointing(
+            learner=self.learner,  # type: ignore[arg-type]
+            workers=self.workers,  # type: ignore[arg-type]
+            metadata=METADATA,
+            settings=self.settings,
+            sink=self.sink,
+            is_inline=self.allocation.is_inline,
+        )
         return TrainingLoop(**parts)
 
     def run(self) -> bool:
@@ -304,7 +311,7 @@ class Stage:
 
 
 def make_stage(
-    n_actors: int = 3, *, start: Start | None = None, runtime: dict[str, Any] | None = None, **changed: Any
+    n_actors: int = 3, *, start: Counters | None = None, workers: dict[str, Any] | None = None, **changed: Any
 ) -> Stage:
     settings = Hyperparameters.from_mapping(
         {
@@ -317,7 +324,7 @@ def make_stage(
         }
     )
     grant_turns = 64
-    plan = Allocation(
+    allocation = Allocation(
         n_actors=n_actors,
         games_per_actor=4,
         learner_threads=1,
@@ -327,4 +334,4 @@ def make_stage(
         dead_band_turns=2 * n_actors * grant_turns + 2 * settings.train_every,
         reasons=(),
     )
-    return Stage(settings, plan, ActorsInMemory(n_actors, **(runtime or {})), start=start or Start())
+    return Stage(settings, allocation, ActorsInMemory(n_actors, **(workers or {})), start=start or Counters())

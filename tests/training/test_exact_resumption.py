@@ -11,10 +11,10 @@ import torch
 
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Progress
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.loop.progress import Progress
 from tests.training.corridors import CORRIDOR, make_corridor_run, train_here
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 RANDOM_START = CORRIDOR.replace(
     "    return Game([Walker(), Door()]", "    import random\n    Walker.position = (random.randrange(4), 0)\n"
@@ -22,15 +22,14 @@ RANDOM_START = CORRIDOR.replace(
 )  # fmt: skip
 
 
-class Interrupter(ListReporter):
+class Interrupter(RecordingSink):
     """Asks the run to stop, as Ctrl-C does, once some updates were done."""
 
     def __init__(self, at_update: int) -> None:
         super().__init__()
         self.at_update = at_update
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
+    def on_progress(self, progress: Progress) -> None:
         if progress.turns >= self.at_update:
             self.at_update = 10**9
             signal.raise_signal(signal.SIGINT)
@@ -71,7 +70,7 @@ def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
     outcome = train_here(whole)
     lines: list[str] = []
     for at_turns in (60, 61, 200, 320):
-        stopped = train_here(parts, reporter=Interrupter(at_turns), resume="latest" if lines else None)
+        stopped = train_here(parts, display=Interrupter(at_turns), resume="latest" if lines else None)
         assert stopped.signal_number == signal.SIGINT
         lines = lines_of(parts)
         assert lines == lines_of(whole)[: len(lines)]
@@ -95,7 +94,7 @@ def test_a_request_to_stop_is_heard_while_much_is_to_be_learned_of_each_game(
         for name in ("whole", "parts")
     )
     outcome = train_here(whole)
-    stopped = train_here(parts, reporter=Interrupter(5 * 150))
+    stopped = train_here(parts, display=Interrupter(5 * 150))
     assert 5 * 150 <= stopped.turns < 6 * 150 + 1, "the game under way is the last"
     resumed = train_here(parts, resume="latest")
     assert (resumed.turns, resumed.updates) == (outcome.turns, outcome.updates)

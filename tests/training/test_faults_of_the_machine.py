@@ -13,16 +13,16 @@ import pytest
 from retro_gamer.errors import StorageError
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Progress, SnapshotBegun, SnapshotCommitted, SnapshotPiece, Started
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
-from retro_gamer.run.writer import DirectoryWriter, RetryingWriter
+from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.loop.progress import Progress
 from tests.read_only import Folder
 from tests.training.corridors import episodes_of, make_corridor_run, train_here
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 
-class FullDisk(ListReporter):
+class FullDisk(RecordingSink):
     """Lets this process write no file beyond some bytes between two episodes."""
 
     def __init__(self, first: int, last: int) -> None:
@@ -30,8 +30,7 @@ class FullDisk(ListReporter):
         self.first, self.last = first, last
         self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
+    def on_progress(self, progress: Progress) -> None:
         is_full = self.first <= progress.episodes < self.last
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, self.before[1]) if is_full else self.before)
 
@@ -46,12 +45,12 @@ def read(run: RunDirectory, name: str) -> dict[str, Any]:
 def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=120)
-    reporter = FullDisk(95, 110)
-    assert train_here(run, reporter=reporter).complete
+    display = FullDisk(95, 110)
+    assert train_here(run, display=display).complete
     assert len(episodes_of(run)) == 120
     # The checkpoint of episode 100 found no room; the newest one is what counts.
     assert read(run, "latest")["episode"] == 120
-    assert len([note for note in reporter.notes if "cannot be written" in note]) == 1
+    assert len([remark for remark in display.remarks if "cannot be written" in remark]) == 1
     assert not list(run.path.rglob(".tmp-*"))
 
 
@@ -60,12 +59,12 @@ def test_a_disk_that_stays_full_is_an_error_and_what_was_there_is_whole(
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=120)
-    reporter = FullDisk(105, 10**9)
+    display = FullDisk(105, 10**9)
     try:
         with pytest.raises(StorageError, match="--resume latest"):
-            train_here(run, reporter=reporter)
+            train_here(run, display=display)
     finally:
-        reporter.close()
+        display.close()
     assert [file.name for file in run.checkpoints()] == ["ep_0100"]
     assert len(episodes_of(run)) in range(100, 110)
     assert not list(run.path.rglob(".tmp-*"))
@@ -73,15 +72,14 @@ def test_a_disk_that_stays_full_is_an_error_and_what_was_there_is_whole(
     assert len(episodes_of(run)) == 120
 
 
-class ReadOnly(ListReporter):
+class ReadOnly(RecordingSink):
     """Makes a folder read-only between two episodes, and writable again."""
 
     def __init__(self, folder: Folder, first: int, last: int) -> None:
         super().__init__()
         self.folder, self.first, self.last = folder, first, last
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
+    def on_progress(self, progress: Progress) -> None:
         if not self.first <= progress.episodes < self.last:
             self.folder.open()
         elif not self.folder.is_read_only:
@@ -99,11 +97,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
 @pytest.mark.mounts
 def test_a_file_system_that_is_read_only_for_a_while_costs_nothing(folder: Folder) -> None:
     run = make_corridor_run(folder.path, training_episodes=120)
-    reporter = ReadOnly(folder, 95, 110)
-    assert train_here(run, reporter=reporter).complete
+    display = ReadOnly(folder, 95, 110)
+    assert train_here(run, display=display).complete
     assert len(episodes_of(run)) == 120
     assert read(run, "latest")["episode"] == 120
-    assert len([note for note in reporter.notes if "Read-only file system" in note]) == 1
+    assert len([remark for remark in display.remarks if "Read-only file system" in remark]) == 1
     assert not list(run.path.rglob(".tmp-*"))
 
 
@@ -111,7 +109,7 @@ def test_a_file_system_that_is_read_only_for_a_while_costs_nothing(folder: Folde
 def test_a_file_system_that_stays_read_only_is_an_error_and_what_was_there_is_whole(folder: Folder) -> None:
     run = make_corridor_run(folder.path, training_episodes=120)
     with pytest.raises(StorageError, match=r"Read-only file system.*(?s:.)*--resume latest"):
-        train_here(run, reporter=ReadOnly(folder, 105, 10**9))
+        train_here(run, display=ReadOnly(folder, 105, 10**9))
     assert [file.name for file in run.checkpoints()] == ["ep_0100"]
     folder.open()
     assert train_here(run, resume="latest").complete
@@ -121,18 +119,19 @@ def test_a_file_system_that_stays_read_only_is_an_error_and_what_was_there_is_wh
 @pytest.mark.mounts
 def test_a_copy_of_the_memory_that_turns_read_only_half_way_is_given_up(folder: Folder) -> None:
     run = make_corridor_run(folder.path)
-    told: list[str] = []
-    writer = RetryingWriter(DirectoryWriter(run), told.append)
-    writer.begin("Architecture")
-    writer.begin_snapshot(snapshot_name(3))
-    writer.add_snapshot_piece(b"piece")
+    display = RecordingSink()
+    writer = RunWriter(run)
+    writer.display = display
+    writer.handle(Started("Architecture"))
+    writer.handle(SnapshotBegun(snapshot_name(3)))
+    writer.handle(SnapshotPiece(b"piece"))
     folder.close()
-    writer.commit_snapshot()
-    assert "Read-only file system" in told[0]
+    writer.handle(SnapshotCommitted())
+    assert "Read-only file system" in display.remarks[0]
     folder.open()
     name = snapshot_name(4)
-    writer.begin_snapshot(name)
-    writer.commit_snapshot()
+    writer.handle(SnapshotBegun(name))
+    writer.handle(SnapshotCommitted())
     assert os.listdir(run.path / "replay") == [name], "what could not be removed then is removed now"
 
 
@@ -158,7 +157,7 @@ def test_a_copy_of_the_memory_that_is_gone_or_damaged_is_said_and_the_memory_fil
     text = run.config_path.read_text()
     run.config_path.write_text(text.replace("training_episodes = 40", "training_episodes = 60"))
     outcome = train_here(run, resume="latest")
-    assert said in next(line for line in run.log_path.read_text().splitlines() if "memory begins empty" in line)
+    assert said in next(line for line in run.log_path.read_text().splitlines() if "memory starts empty" in line)
     # No update is done before as many turns are played as before the first one.
     assert outcome.updates - before["total_steps"] == (outcome.turns - before["total_turns"] - 50) // 4
 

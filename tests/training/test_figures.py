@@ -46,13 +46,13 @@ def episode(total_reward: float) -> Episode:
 @pytest.mark.usefixtures("clock")
 def test_the_mean_loss_is_that_of_the_updates_since_it_was_last_asked() -> None:
     made = make_figures()
-    assert math.isnan(made.take_mean_loss())
+    assert math.isnan(made.pop_mean_loss())
     for loss in (1.0, 2.0, math.nan, 6.0):
         made.add_update(loss)
-    assert made.take_mean_loss() == 3.0
-    assert math.isnan(made.take_mean_loss())
+    assert made.pop_mean_loss() == 3.0
+    assert math.isnan(made.pop_mean_loss())
     made.add_update(0.5)
-    assert made.take_mean_loss() == 0.5
+    assert made.pop_mean_loss() == 0.5
 
 
 @pytest.mark.usefixtures("clock")
@@ -121,9 +121,9 @@ def test_waits_lags_and_losses_are_counted(clock: Clock) -> None:
     clock.now += 1
     made.add_report(7)
     for _ in range(3):
-        made.add_loss_of_actor()
+        made.add_lost_actor()
     for _ in range(200):
-        made.look_at_actors(present=4, idle=1)
+        made.sample_actors(present=4, idle=1)
     shown = snapshot(made, 0, 0)
     assert (shown.present_actors, shown.lost_actors, shown.policy_lag_updates) == (4, 3, 7)
     assert shown.learner_wait_share == pytest.approx(0.75)

@@ -12,7 +12,7 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from tests.training.corridors import CORRIDOR, DESCRIPTION, episodes_of, make_corridor_run, train_here
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 FEW: dict[str, Any] = {"training_episodes": 12, "learning_starts": 20, "batch_size": 8, "max_turns_per_episode": 15}
 
@@ -24,14 +24,14 @@ def in_turn(code: str, *, before: str = "") -> str:
     return CORRIDOR.replace("Door()]", "Door(), Trouble()]").replace("def create_game", f"{agent}\ndef create_game")
 
 
-def train_few(tmp_path: Path, game: str, **settings: Any) -> tuple[RunDirectory, ListReporter]:
+def train_few(tmp_path: Path, game: str, **settings: Any) -> tuple[RunDirectory, RecordingSink]:
     run = make_corridor_run(tmp_path, game=game, **{**FEW, **settings})
-    reporter = ListReporter()
-    assert train_here(run, reporter=reporter).complete
+    display = RecordingSink()
+    assert train_here(run, display=display).complete
     assert len(episodes_of(run)) == FEW["training_episodes"]
     model = load_checkpoint(run.resolve_checkpoint("final").path.read_bytes(), "final")["model_state_dict"]
     assert all(torch.isfinite(tensor).all() for tensor in model.values())
-    return run, reporter
+    return run, display
 
 
 UNREADABLE = ["'lots'", "None", "float('nan')", "float('inf')", "-1e308", "[1]"]
@@ -39,25 +39,25 @@ UNREADABLE = ["'lots'", "None", "float('nan')", "float('inf')", "-1e308", "[1]"]
 
 @pytest.mark.parametrize("value", UNREADABLE)
 def test_a_reward_that_is_no_number_counts_as_unchanged_and_is_said_once(tmp_path: Path, value: str) -> None:
-    run, reporter = train_few(tmp_path, in_turn(f"game.state['score'] = {value}"))
+    run, display = train_few(tmp_path, in_turn(f"game.state['score'] = {value}"))
     assert {line.total_reward for line in episodes_of(run)} == {0.0}
-    assert len([note for note in reporter.notes if "counts as unchanged" in note]) == 1
+    assert len([remark for remark in display.remarks if "counts as unchanged" in remark]) == 1
 
 
 def test_a_reward_that_is_missing_counts_as_unchanged(tmp_path: Path) -> None:
     game = in_turn("if game.turn_number > 2: dict.pop(game.state, 'score', None)").replace(
         'game.state["score"] += 10', "pass"
     )
-    run, reporter = train_few(tmp_path, game)
+    run, display = train_few(tmp_path, game)
     assert {line.total_reward for line in episodes_of(run)} == {0.0}
-    assert len([note for note in reporter.notes if "is missing from the state" in note]) == 1
+    assert len([remark for remark in display.remarks if "is missing from the state" in remark]) == 1
 
 
 def test_an_illegal_move_ends_a_game_and_is_no_fault(tmp_path: Path) -> None:
     game = CORRIDOR.replace("x = max(0, x +", "x = (x +").replace("(-1)", "")
-    run, reporter = train_few(tmp_path, game)
+    run, display = train_few(tmp_path, game)
     assert min(line.steps for line in episodes_of(run)) < 6  # it left the board to the left
-    assert not [note for note in reporter.notes if "failed" in note or "cut short" in note]
+    assert not [remark for remark in display.remarks if "failed" in remark or "cut short" in remark]
 
 
 def test_a_game_that_never_ends_is_cut_short(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_no_control_sequence_reaches_log_or_terminal(tmp_path: Path) -> None:
     escape = "\\x1b[2J\\x07\\x9b31m"
     code = f"game.state['{escape}'] = '{escape}'\ngame.agents[1].character = '{escape}D'\n"
     code += f"if game.turn_number == 4: raise KeyError('{escape}')"
-    run, reporter = train_few(tmp_path, in_turn(code))
-    said = "\n".join([run.log_path.read_text(), *reporter.texts, *reporter.notes])
+    run, display = train_few(tmp_path, in_turn(code))
+    said = "\n".join([run.log_path.read_text(), *display.texts, *display.remarks])
     assert "KeyError" in said
     assert not [c for c in said if not (c.isprintable() or c in "\n\t")]
 
@@ -115,8 +115,8 @@ def test_a_board_of_one_cell(tmp_path: Path, spatial: str) -> None:
 
 def test_a_large_board_is_trained_and_its_memory_said_first(tmp_path: Path) -> None:
     game = CORRIDOR.replace("board_size=(7, 1)", "board_size=(400, 200)")
-    _, reporter = train_few(tmp_path, game, memory_capacity=20_000, learning_starts=100, snapshot_megabytes=1)
-    assert [note for note in reporter.notes if "The replay memory will take" in note and "400x200" in note]
+    _, display = train_few(tmp_path, game, memory_capacity=20_000, learning_starts=100, snapshot_megabytes=1)
+    assert [remark for remark in display.remarks if "The replay memory will take" in remark and "400x200" in remark]
 
 
 def test_a_board_that_changes_its_size_shows_what_fits(tmp_path: Path) -> None:

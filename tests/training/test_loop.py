@@ -10,10 +10,10 @@ import pytest
 
 from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.loop import progress as figures
+from retro_gamer.training.loop import progress as progress_meter
 from retro_gamer.training.loop.backend import ActorLost, GrantReported
+from retro_gamer.training.loop.checkpointing import Counters
 from retro_gamer.training.loop.schedules import epsilon_after, learning_rate_after
-from retro_gamer.training.loop.training_loop import Start
 from tests.training.stand_ins import LEARNING_STARTS, ListDiagnostics, Stage, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {
@@ -28,21 +28,21 @@ TROUBLES: dict[str, dict[str, float]] = {
 @pytest.mark.parametrize("n_actors", [1, 3, 8])
 @pytest.mark.parametrize("longest_game", [1, 60, 400])
 def test_every_episode_is_logged_once_and_in_order(trouble: str, n_actors: int, longest_game: int) -> None:
-    stage = make_stage(n_actors, runtime={"longest_game": longest_game, **TROUBLES[trouble]})
+    stage = make_stage(n_actors, workers={"longest_game": longest_game, **TROUBLES[trouble]})
     assert stage.run()
-    assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
+    assert [line.episode for line in stage.sink.lines] == list(range(1, 61))
     # The total reward of an episode is its ticket here.
-    assert sorted(line.total_reward for line in stage.recorder.lines) == list(range(1, 61))
+    assert sorted(line.total_reward for line in stage.sink.lines) == list(range(1, 61))
     assert stage.loop.episodes == 60
-    losses = [note for note in stage.recorder.notes if "was lost (it was killed)" in note]
-    assert len(losses) == stage.runtime.lost
+    losses = [remark for remark in stage.sink.remarks if "was lost (it was killed)" in remark]
+    assert len(losses) == stage.workers.lost
     if "chance_of_loss" in TROUBLES[trouble]:
         assert losses
 
 
 def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothing() -> None:
     stage = make_stage(1, training_episodes=3)
-    grants = stage.runtime.grants
+    grants = stage.workers.grants
 
     def report_of(grant: Grant) -> GrantReported:
         report = Report(
@@ -58,37 +58,37 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
         return GrantReported(actor=0, report=report)
 
     def poll(timeout_seconds: float) -> list[Any]:
-        if not stage.runtime.granted:
+        if not stage.workers.granted:
             return []
-        grant, late = stage.runtime.granted.pop(0), report_of(grants[0][1])
+        grant, late = stage.workers.granted.pop(0), report_of(grants[0][1])
         return [ActorLost(actor=0, reason="killed"), late] if len(grants) == 1 else [report_of(grant), late, late]
 
-    stage.runtime.poll = poll  # type: ignore[method-assign]
+    stage.workers.poll = poll  # type: ignore[method-assign]
     assert stage.run()
-    assert [line.total_reward for line in stage.recorder.lines] == [1, 2, 3]
+    assert [line.total_reward for line in stage.sink.lines] == [1, 2, 3]
     assert [grant.tickets for _, grant in grants] == [(1, 2, 3), (1, 2, 3)]
 
 
 @pytest.mark.parametrize("n_actors", [1, 3])
 @pytest.mark.parametrize("train_every", [1, 4, 50])
 def test_turns_and_updates_are_tied_both_ways(n_actors: int, train_every: int) -> None:
-    stage = make_stage(n_actors, train_every=train_every, runtime={"chance_of_loss": 0.1})
-    runtime, learner = stage.runtime, stage.learner
+    stage = make_stage(n_actors, train_every=train_every, workers={"chance_of_loss": 0.1})
+    workers, learner = stage.workers, stage.learner
 
     def check_update() -> None:
-        assert (learner.calls + 1) * train_every <= runtime.replay_turns - LEARNING_STARTS
+        assert (learner.calls + 1) * train_every <= workers.replay_turns - LEARNING_STARTS
 
     def check_grant(actor: int, grant: Grant) -> None:
-        outstanding = sum(g.turns for g in runtime.granted.values())
+        outstanding = sum(g.turns for g in workers.granted.values())
         received = stage.loop.turns
-        reach = LEARNING_STARTS + learner.calls * train_every + stage.plan.dead_band_turns
+        reach = LEARNING_STARTS + learner.calls * train_every + stage.allocation.dead_band_turns
         assert received + outstanding + grant.turns <= reach
 
-    learner.on_update, runtime.on_grant = check_update, check_grant
+    learner.on_update, workers.on_grant = check_update, check_grant
     assert stage.run()
     # What the last turns allow is done at the end.
     assert learner.calls == (stage.loop.turns - LEARNING_STARTS) // train_every
-    assert stage.reporter.progresses[-1].turns_per_update == pytest.approx(train_every, rel=0.3)
+    assert stage.sink.progresses[-1].turns_per_update == pytest.approx(train_every, rel=0.3)
 
 
 def test_epsilon_and_learning_rate_move_on_with_every_completed_episode() -> None:
@@ -96,12 +96,12 @@ def test_epsilon_and_learning_rate_move_on_with_every_completed_episode() -> Non
     settings = stage.settings
 
     def check_grant(actor: int, grant: Grant) -> None:
-        assert grant.epsilon == epsilon_after(len(stage.recorder.lines), settings)
-        assert stage.learner.learning_rates[-1] == learning_rate_after(len(stage.recorder.lines), settings)
+        assert grant.epsilon == epsilon_after(len(stage.sink.lines), settings)
+        assert stage.learner.learning_rates[-1] == learning_rate_after(len(stage.sink.lines), settings)
 
-    stage.runtime.on_grant = check_grant
+    stage.workers.on_grant = check_grant
     stage.run()
-    assert [line.epsilon for line in stage.recorder.lines] == [epsilon_after(i, settings) for i in range(60)]
+    assert [line.epsilon for line in stage.sink.lines] == [epsilon_after(i, settings) for i in range(60)]
     assert stage.learner.learning_rates == [learning_rate_after(i, settings) for i in range(61)]
 
 
@@ -109,11 +109,11 @@ def test_every_grant_is_played_with_the_latest_weights_published_once() -> None:
     stage = make_stage(3)
 
     def check_grant(actor: int, grant: Grant) -> None:
-        assert stage.runtime.published[-1].version == stage.learner.total_updates
+        assert stage.workers.published[-1].version == stage.learner.total_updates
 
-    stage.runtime.on_grant = check_grant
+    stage.workers.on_grant = check_grant
     stage.run()
-    versions = [weights.version for weights in stage.runtime.published]
+    versions = [weights.version for weights in stage.workers.published]
     assert versions == sorted(set(versions))
     assert len(versions) > 5
 
@@ -122,10 +122,10 @@ def test_every_grant_is_played_with_the_latest_weights_published_once() -> None:
 def test_the_more_actors_there_are_the_larger_a_grant_each_waits_for(n_actors: int) -> None:
     stage = make_stage(n_actors, training_episodes=300)
     assert stage.run()
-    smallest = min(grant.turns for _, grant in stage.runtime.grants)
-    assert smallest >= min(stage.plan.grant_turns, 4 * n_actors), "each costs a copy of the weights"
+    smallest = min(grant.turns for _, grant in stage.workers.grants)
+    assert smallest >= min(stage.allocation.grant_turns, 4 * n_actors), "each costs a copy of the weights"
     # And none is passed over for another that came later: the learner sets the pace, not their numbers.
-    played = Counter(actor for actor, _ in stage.runtime.grants)
+    played = Counter(actor for actor, _ in stage.workers.grants)
     quick = [played[actor] for actor in range(1, n_actors)]
     assert max(quick, default=1) <= 2 * min(quick, default=1)
 
@@ -133,10 +133,10 @@ def test_the_more_actors_there_are_the_larger_a_grant_each_waits_for(n_actors: i
 def test_the_mean_loss_of_a_line_is_that_of_the_updates_before_it() -> None:
     stage = make_stage(2)
     updates_at_line: list[int] = []
-    stage.recorder.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
+    stage.sink.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
     stage.run()
     before = 0
-    for line, count in zip(stage.recorder.lines, updates_at_line, strict=True):
+    for line, count in zip(stage.sink.lines, updates_at_line, strict=True):
         if count == before:
             assert math.isnan(line.avg_loss)
         else:
@@ -146,9 +146,9 @@ def test_the_mean_loss_of_a_line_is_that_of_the_updates_before_it() -> None:
 
 
 def test_updates_are_spread_evenly_among_the_episodes_of_one_report() -> None:
-    stage = make_stage(1, train_every=1, training_episodes=400, runtime={"longest_game": 4})
+    stage = make_stage(1, train_every=1, training_episodes=400, workers={"longest_game": 4})
     updates_at_line: list[int] = []
-    stage.recorder.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
+    stage.sink.on_line = lambda line: updates_at_line.append(stage.learner.total_updates)
     stage.run()
     counts = np.diff(updates_at_line)[100:]
     # A game lasts 2.5 turns on average and never more than 4.
@@ -157,30 +157,30 @@ def test_updates_are_spread_evenly_among_the_episodes_of_one_report() -> None:
 
 
 def test_checkpoints_are_written_every_100_episodes() -> None:
-    stage = make_stage(2, training_episodes=250, runtime={"longest_game": 3})
+    stage = make_stage(2, training_episodes=250, workers={"longest_game": 3})
     turns_at_line: list[int] = []
-    stage.recorder.on_line = lambda line: turns_at_line.append(stage.loop.turns)
+    stage.sink.on_line = lambda line: turns_at_line.append(stage.loop.turns)
     stage.run()
-    assert stage.recorder.checkpoints == [(100, turns_at_line[99]), (200, turns_at_line[199])]
+    assert stage.sink.checkpoints == [(100, turns_at_line[99]), (200, turns_at_line[199])]
 
 
 def test_a_resumed_run_counts_on() -> None:
-    stage = make_stage(2, start=Start(episodes=45, turns=7000), epsilon_decay=0.9)
+    stage = make_stage(2, start=Counters(episodes=45, turns=7000), epsilon_decay=0.9)
     stage.learner.total_updates = 1234
-    stage.runtime.restore(b"", 7000)
+    stage.workers.restore(b"", 7000)
     assert stage.run()
-    assert [line.episode for line in stage.recorder.lines] == list(range(46, 61))
-    assert sorted(line.total_reward for line in stage.recorder.lines) == list(range(46, 61))
-    assert stage.recorder.lines[0].epsilon == epsilon_after(45, stage.settings)
-    assert stage.loop.turns == stage.runtime.replay_turns > 7000
+    assert [line.episode for line in stage.sink.lines] == list(range(46, 61))
+    assert sorted(line.total_reward for line in stage.sink.lines) == list(range(46, 61))
+    assert stage.sink.lines[0].epsilon == epsilon_after(45, stage.settings)
+    assert stage.loop.turns == stage.workers.replay_turns > 7000
     assert stage.learner.learning_rates[0] == learning_rate_after(45, stage.settings)
-    assert stage.reporter.progresses[-1].updates == stage.learner.total_updates
+    assert stage.sink.progresses[-1].updates == stage.learner.total_updates
 
 
 def test_a_run_that_is_over_before_it_begins_plays_nothing() -> None:
-    stage = make_stage(2, start=Start(episodes=80, turns=7000))
+    stage = make_stage(2, start=Counters(episodes=80, turns=7000))
     assert stage.run()
-    assert (stage.recorder.lines, stage.runtime.grants) == ([], [])
+    assert (stage.sink.lines, stage.workers.grants) == ([], [])
 
 
 def test_a_stop_ends_the_run_at_the_episode_reached() -> None:
@@ -190,9 +190,9 @@ def test_a_stop_ends_the_run_at_the_episode_reached() -> None:
         if line.episode == 20:
             stage.stop.signal_number = 15
 
-    stage.recorder.on_line = request_stop
+    stage.sink.on_line = request_stop
     assert not stage.run()
-    assert [line.episode for line in stage.recorder.lines] == list(range(1, 21))
+    assert [line.episode for line in stage.sink.lines] == list(range(1, 21))
     calls = stage.learner.calls
     assert calls <= (stage.loop.turns - LEARNING_STARTS) // 4
 
@@ -205,16 +205,16 @@ def test_the_time_limit_ends_the_run_at_an_episode_and_counts_as_complete(monkey
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(figures, "time", clock)
+    monkeypatch.setattr(progress_meter, "time", clock)
     stage = make_stage(2, training_episodes=100_000)
     stage.seconds = 50.0
 
     def tick(line: EpisodeLine) -> None:
         clock.now += 1.0
 
-    stage.recorder.on_line = tick
+    stage.sink.on_line = tick
     assert stage.run()
-    lines = stage.recorder.lines
+    lines = stage.sink.lines
     assert [line.episode for line in lines] == list(range(1, len(lines) + 1))
     assert 50 <= len(lines) < 150
     assert stage.loop.episodes == len(lines)
@@ -223,7 +223,7 @@ def test_the_time_limit_ends_the_run_at_an_episode_and_counts_as_complete(monkey
 def test_priorities_go_back_with_the_ids_of_their_batch() -> None:
     stage = make_stage(2, prioritize_experiences=True)
     assert stage.run()
-    for number, (ids, errors) in enumerate(stage.runtime.errors, start=1):
+    for number, (ids, errors) in enumerate(stage.workers.errors, start=1):
         assert ids[0] == 100 * number
         assert set(errors.tolist()) == {float(number)}
 
@@ -231,24 +231,24 @@ def test_priorities_go_back_with_the_ids_of_their_batch() -> None:
 def test_uniform_sampling_sends_no_priorities() -> None:
     stage = make_stage(2)
     assert stage.run()
-    assert stage.runtime.errors == []
+    assert stage.workers.errors == []
 
 
 def meet(stage: Stage, character: str) -> None:
-    stage.runtime.change_report = lambda report: dataclasses.replace(report, unknown_characters={character: 2})
+    stage.workers.change_report = lambda report: dataclasses.replace(report, unknown_characters={character: 2})
 
 
 def test_an_unknown_character_is_named_once_with_what_to_do() -> None:
     stage = make_stage(2)
     meet(stage, "\x9b")
     assert stage.run()
-    named = [note for note in stage.recorder.notes if "\\x9b" in note]
+    named = [remark for remark in stage.sink.remarks if "\\x9b" in remark]
     assert len(named) == 2
     assert 'unknown_character_strategy = "extend"' in named[0]
-    reports = stage.runtime.grants  # at the end: on how many cells it was met
+    reports = stage.workers.grants  # at the end: on how many cells it was met
     assert int(named[1].split(" on ")[1].split()[0]) in range(2, 2 * len(reports) + 1, 2)
     assert stage.learner.characters == ("a", "b")
-    assert stage.recorder.characters == []
+    assert stage.sink.characters == []
 
 
 def test_new_characters_extend_the_network_and_reach_every_later_grant() -> None:
@@ -262,73 +262,67 @@ def test_new_characters_extend_the_network_and_reach_every_later_grant() -> None
         return dataclasses.replace(report, unknown_characters=unknown)
 
     def check_grant(actor: int, grant: Grant) -> None:
-        assert stage.runtime.published[-1].characters == stage.learner.characters
+        assert stage.workers.published[-1].characters == stage.learner.characters
 
-    stage.runtime.change_report, stage.runtime.on_grant = change, check_grant
+    stage.workers.change_report, stage.workers.on_grant = change, check_grant
     assert stage.run()
     assert stage.learner.characters == ("a", "b", "y", "z", "q")
-    assert stage.recorder.characters == [("a", "b", "y", "z"), ("a", "b", "y", "z", "q")]
-    assert [note for note in stage.recorder.notes if "grew" in note] == [
+    assert stage.sink.characters == [("a", "b", "y", "z"), ("a", "b", "y", "z", "q")]
+    assert [remark for remark in stage.sink.remarks if "grew" in remark] == [
         "The network grew for 'y', 'z'; nothing learned so far was changed.",
         "The network grew for 'q'; nothing learned so far was changed.",
     ]
-    assert not [note for note in stage.recorder.notes if "shown as empty" in note]
+    assert not [remark for remark in stage.sink.remarks if "shown as empty" in remark]
 
 
 def test_characters_published_without_an_update_between_are_published_again() -> None:
     stage = make_stage(1, unknown_character_strategy="extend", learning_starts=100_000)
     meet(stage, "z")
     assert stage.run()
-    assert [(w.version, w.characters) for w in stage.runtime.published] == [(0, ("a", "b")), (0, ("a", "b", "z"))]
+    assert [(w.version, w.characters) for w in stage.workers.published] == [(0, ("a", "b")), (0, ("a", "b", "z"))]
 
 
 def test_a_full_character_set_grows_no_more() -> None:
     stage = make_stage(1, unknown_character_strategy="extend")
     stage.learner.characters = tuple(chr(0x4E00 + i) for i in range(253))
-    stage.runtime.change_report = lambda report: dataclasses.replace(report, unknown_characters={"y": 1, "z": 1})
+    stage.workers.change_report = lambda report: dataclasses.replace(report, unknown_characters={"y": 1, "z": 1})
     assert stage.run()
     assert len(stage.learner.characters) == 254
     assert stage.learner.characters[-1] == "y"
-    assert len([note for note in stage.recorder.notes if "is full" in note]) == 1
-    assert "'z'" in stage.recorder.notes[-1]
-
-
-def test_notes_stand_in_the_log_and_are_reported() -> None:
-    stage = make_stage(2, runtime={"chance_of_loss": 0.3})
-    stage.run()
-    assert stage.recorder.notes == stage.reporter.notes
+    assert len([remark for remark in stage.sink.remarks if "is full" in remark]) == 1
+    assert "'z'" in stage.sink.remarks[-1]
 
 
 def test_the_last_progress_tells_of_the_end() -> None:
     stage = make_stage(2)
     stage.run()
-    last = stage.reporter.progresses[-1]
+    last = stage.sink.progresses[-1]
     assert (last.episodes, last.turns, last.updates) == (60, stage.loop.turns, stage.learner.total_updates)
-    assert last.mean_reward == pytest.approx(np.mean([line.total_reward for line in stage.recorder.lines]))
+    assert last.mean_reward == pytest.approx(np.mean([line.total_reward for line in stage.sink.lines]))
 
 
 def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
     stage = make_stage(2)
-    stage.watch = ListDiagnostics()
-    stage.runtime.change_report = lambda report: dataclasses.replace(report, greedy_choices={1: 5}, largest_reward=2.5)
+    stage.diagnostics = ListDiagnostics()
+    stage.workers.change_report = lambda report: dataclasses.replace(report, greedy_choices={1: 5}, largest_reward=2.5)
     assert stage.run()
-    lines = stage.recorder.lines
-    assert stage.watch.episodes == [(line.total_reward, line.epsilon) for line in lines]
-    assert [loss for loss, _ in stage.watch.updates] == list(range(1, stage.learner.total_updates + 1))
-    assert stage.watch.plays == [({1: 5}, 2.5)] * len(stage.runtime.grants)
-    assert stage.recorder.notes == ["before the first episode", *(f"at episode {n}" for n in range(10, 61, 10))]
+    lines = stage.sink.lines
+    assert stage.diagnostics.episodes == [(line.total_reward, line.epsilon) for line in lines]
+    assert [loss for loss, _ in stage.diagnostics.updates] == list(range(1, stage.learner.total_updates + 1))
+    assert stage.diagnostics.plays == [({1: 5}, 2.5)] * len(stage.workers.grants)
+    assert stage.sink.remarks == ["before the first episode", *(f"at episode {n}" for n in range(10, 61, 10))]
 
 
 def test_an_actor_that_has_no_place_yet_gets_nothing_and_one_that_joins_later_does() -> None:
     stage = make_stage(3)
-    stage.runtime.absent = frozenset({1, 2})
+    stage.workers.absent = frozenset({1, 2})
 
     def join(line: EpisodeLine) -> None:
         if line.episode == 20:
-            assert {actor for actor, _ in stage.runtime.grants} == {0}
-            stage.runtime.absent = frozenset({2})
+            assert {actor for actor, _ in stage.workers.grants} == {0}
+            stage.workers.absent = frozenset({2})
 
-    stage.recorder.on_line = join
+    stage.sink.on_line = join
     assert stage.run()
-    assert [line.episode for line in stage.recorder.lines] == list(range(1, 61))
-    assert {actor for actor, _ in stage.runtime.grants} == {0, 1}
+    assert [line.episode for line in stage.sink.lines] == list(range(1, 61))
+    assert {actor for actor, _ in stage.workers.grants} == {0, 1}

@@ -14,47 +14,47 @@ from tests.training.stand_ins import LEARNING_STARTS, Stage, make_stage
 
 
 def test_actors_lost_again_and_again_end_the_run() -> None:
-    stage = make_stage(2, runtime={"chance_of_loss": 1.0})
+    stage = make_stage(2, workers={"chance_of_loss": 1.0})
     with pytest.raises(EngineError, match="--actors 0") as raised:
         stage.run()
     assert "it was killed" in str(raised.value)
-    assert 10 <= stage.runtime.lost <= 12
+    assert 10 <= stage.workers.lost <= 12
 
 
 def test_an_actor_that_reports_in_between_shows_that_the_game_can_be_played() -> None:
-    stage = make_stage(2, training_episodes=400, runtime={"chance_of_loss": 0.5, "longest_game": 3, "seed": 1})
+    stage = make_stage(2, training_episodes=400, workers={"chance_of_loss": 0.5, "longest_game": 3, "seed": 1})
     assert stage.run()
-    assert stage.runtime.lost > 10
+    assert stage.workers.lost > 10
 
 
 def test_a_game_that_takes_its_process_down_late_in_every_game_is_found_out() -> None:
     """Grants before that are reported well, but no game is ever over."""
-    stage = make_stage(2, runtime={"longest_game": 3})
+    stage = make_stage(2, workers={"longest_game": 3})
     crashing = {0: 0, 1: 0}
 
     def poll(timeout_seconds: float) -> list[Any]:
         events: list[Any] = []
-        for actor in list(stage.runtime.granted):
-            grant = stage.runtime.granted.pop(actor)
+        for actor in list(stage.workers.granted):
+            grant = stage.workers.granted.pop(actor)
             crashing[actor] += 1
             if crashing[actor] % 4 == 0:
                 events.append(ActorLost(actor=actor, reason="game.py:7 in play_turn"))
                 continue
-            stage.runtime.replay_turns += grant.turns
+            stage.workers.replay_turns += grant.turns
             events.append(GrantReported(actor=actor, report=make_report(stage, grant)))
         return events
 
-    stage.runtime.poll = poll  # type: ignore[method-assign]
+    stage.workers.poll = poll  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="before any of their games was over") as raised:
         stage.run()
     assert "game.py:7" in str(raised.value)
-    assert len([note for note in stage.recorder.notes if "was lost" in note]) == 10
+    assert len([remark for remark in stage.sink.remarks if "was lost" in remark]) == 10
 
 
 def make_report(stage: Stage, grant: Grant, **changes: Any) -> Report:
     """Return a report of turns without the end of a game."""
     report = Report(
-        episodes=(), unused_tickets=(), turns=grant.turns, replay_turns=stage.runtime.replay_turns,
+        episodes=(), unused_tickets=(), turns=grant.turns, replay_turns=stage.workers.replay_turns,
         unknown_characters={}, faults=(), version=0, seconds=0.1,
     )  # fmt: skip
     return dataclasses.replace(report, **changes)
@@ -65,14 +65,14 @@ def test_actors_that_outgrow_their_limit_in_every_game_are_found_out() -> None:
 
     def poll(timeout_seconds: float) -> list[Any]:
         events: list[Any] = []
-        for actor in list(stage.runtime.granted):
-            grant = stage.runtime.granted.pop(actor)
-            stage.runtime.replay_turns += grant.turns
+        for actor in list(stage.workers.granted):
+            grant = stage.workers.granted.pop(actor)
+            stage.workers.replay_turns += grant.turns
             worn = {"unused_tickets": grant.tickets, "worn_out": "it had grown by 900 MB"}
             events.append(GrantReported(actor=actor, report=make_report(stage, grant, **worn)))
         return events
 
-    stage.runtime.poll = poll  # type: ignore[method-assign]
+    stage.workers.poll = poll  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="actor_growth_megabytes"):
         stage.run()
 
@@ -115,7 +115,7 @@ def fail_all(stage: Stage, fault: str) -> None:
 
     def change(report: Report) -> Report:
         tickets = [episode.ticket for episode in report.episodes]
-        stage.runtime.replay_turns -= report.turns
+        stage.workers.replay_turns -= report.turns
         return dataclasses.replace(
             report,
             episodes=(),
@@ -125,8 +125,8 @@ def fail_all(stage: Stage, fault: str) -> None:
             faults=(fault,),
         )
 
-    stage.runtime.change_report = change
-    stage.runtime.longest_game = 1
+    stage.workers.change_report = change
+    stage.workers.longest_game = 1
 
 
 def test_a_game_that_always_fails_before_its_first_turn_ends_the_run() -> None:
@@ -135,18 +135,18 @@ def test_a_game_that_always_fails_before_its_first_turn_ends_the_run() -> None:
     with pytest.raises(GameFailedError, match="20 times in a row") as raised:
         stage.run()
     assert "game.py:3" in str(raised.value)
-    assert stage.recorder.lines == []
-    assert [note for note in stage.recorder.notes if "game.py:3" in note] == [
+    assert stage.sink.lines == []
+    assert [remark for remark in stage.sink.remarks if "game.py:3" in remark] == [
         "The game failed: game.py:3: ZeroDivisionError at turn 1"
     ]
 
 
 def test_a_game_that_sometimes_fails_is_trained_and_each_failure_is_noted_once() -> None:
     stage = make_stage(2, training_episodes=200)
-    stage.runtime.change_report = lambda report: dataclasses.replace(report, faults=("game.py:7: \x1b[31mOops",))
+    stage.workers.change_report = lambda report: dataclasses.replace(report, faults=("game.py:7: \x1b[31mOops",))
     assert stage.run()
-    assert len([note for note in stage.recorder.notes if "Oops" in note]) == 1
-    assert "\x1b" not in "".join(stage.recorder.notes + stage.reporter.notes)
+    assert len([remark for remark in stage.sink.remarks if "Oops" in remark]) == 1
+    assert "\x1b" not in "".join(stage.sink.remarks)
 
 
 def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() -> None:
@@ -156,11 +156,11 @@ def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() ->
         episodes = (dataclasses.replace(e, fault=f"game.py failed at turn {e.turns}: Oops") for e in report.episodes)
         return dataclasses.replace(report, episodes=tuple(episodes))
 
-    stage.runtime.change_report = change
+    stage.workers.change_report = change
     assert stage.run()
-    assert len(stage.recorder.lines) == 60
-    assert len([note for note in stage.recorder.notes if "cut short at its last good turn" in note]) == 1
-    assert stage.recorder.notes[-1] == "60 of 60 games were cut short by errors of the game's own."
+    assert len(stage.sink.lines) == 60
+    assert len([remark for remark in stage.sink.remarks if "cut short at its last good turn" in remark]) == 1
+    assert stage.sink.remarks[-1] == "60 of 60 games were cut short by errors of the game's own."
 
 
 def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:
@@ -168,11 +168,11 @@ def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:
     stage.learner.skips = lambda call: call % 10 == 3
     assert stage.run()
     assert stage.learner.skipped_updates > 10
-    assert len([note for note in stage.recorder.notes if "skipped" in note]) == 1
-    assert len(stage.runtime.errors) == stage.learner.total_updates
-    sent = {int(errors[0]) for _, errors in stage.runtime.errors}
+    assert len([remark for remark in stage.sink.remarks if "skipped" in remark]) == 1
+    assert len(stage.workers.errors) == stage.learner.total_updates
+    sent = {int(errors[0]) for _, errors in stage.workers.errors}
     assert not any(call % 10 == 3 for call in sent)
-    assert not any(math.isnan(line.avg_loss) for line in stage.recorder.lines[20:])
+    assert not any(math.isnan(line.avg_loss) for line in stage.sink.lines[20:])
 
 
 def test_updates_that_are_all_skipped_end_the_run() -> None:
@@ -185,7 +185,7 @@ def test_updates_that_are_all_skipped_end_the_run() -> None:
 
 def test_a_lost_replay_is_told_and_filled_before_the_next_update() -> None:
     stage = make_stage(2, training_episodes=200)
-    poll, events, turns_seen = stage.runtime.poll, [ReplayLost(reason="it was killed\x1b[2J")], list[int]()
+    poll, events, turns_seen = stage.workers.poll, [ReplayLost(reason="it was killed\x1b[2J")], list[int]()
 
     def poll_with_loss(timeout_seconds: float) -> list[Any]:
         if stage.loop.episodes >= 50 and events:
@@ -197,19 +197,19 @@ def test_a_lost_replay_is_told_and_filled_before_the_next_update() -> None:
         if len(turns_seen) == 1:
             turns_seen.append(stage.loop.turns)
 
-    stage.runtime.poll = poll_with_loss  # type: ignore[method-assign]
+    stage.workers.poll = poll_with_loss  # type: ignore[method-assign]
     stage.learner.on_update = check_update
     assert stage.run()
     at_loss, at_next_update = turns_seen
     assert at_next_update - at_loss >= LEARNING_STARTS
-    (note,) = [note for note in stage.recorder.notes if "replay process was lost" in note]
-    assert "\x1b" not in note
+    (remark,) = [remark for remark in stage.sink.remarks if "replay process was lost" in remark]
+    assert "\x1b" not in remark
 
 
 def test_a_batch_that_cannot_be_had_is_no_update() -> None:
     stage = make_stage(2)
-    next_batch, gone = stage.runtime.next_batch, [True] * 5
-    stage.runtime.next_batch = (  # type: ignore[method-assign]
+    next_batch, gone = stage.workers.next_batch, [True] * 5
+    stage.workers.next_batch = (  # type: ignore[method-assign]
         lambda wanted, spec: None if gone and gone.pop() else next_batch(wanted, spec)
     )
     assert stage.run()
@@ -218,6 +218,6 @@ def test_a_batch_that_cannot_be_had_is_no_update() -> None:
 
 def test_a_replay_lost_again_and_again_ends_the_run() -> None:
     stage = make_stage(2, training_episodes=10_000)
-    stage.runtime.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign, list-item]
+    stage.workers.poll = lambda timeout_seconds: [ReplayLost(reason="killed")]  # type: ignore[method-assign, list-item]
     with pytest.raises(EngineError, match="memory_capacity"):
         stage.run()

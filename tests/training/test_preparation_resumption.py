@@ -22,7 +22,7 @@ from retro_gamer.training.preparation import (
     resume_run,
 )
 from tests.training.corridors import make_corridor_run, train_here
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +161,9 @@ def test_a_damaged_newest_checkpoint_is_skipped_loudly(tmp_path: Path, how: str)
     run = make_corridor_run(tmp_path, training_episodes=103)
     train_here(run)
     spoil(run, "final", how)
-    reporter = ListReporter()
-    assert train_here(run, resume="latest", reporter=reporter).complete
-    said = [note for note in reporter.notes if "Skipped a damaged newer checkpoint" in note]
+    display = RecordingSink()
+    assert train_here(run, resume="latest", display=display).complete
+    said = [remark for remark in display.remarks if "Skipped a damaged newer checkpoint" in remark]
     assert len(said) == 1
     assert "final.pt" in said[0]
     assert "Resumed from ep_0100 at episode 100." in run.log_path.read_text()

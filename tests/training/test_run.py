@@ -22,10 +22,10 @@ from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config, update_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Progress
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.log import HEADER_WIDTH, EpisodeLine, parse_episode, wrap_lines
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.loop.progress import Progress
 from tests.trained_runs import make_run
 from tests.training.corridors import (
     CORRIDOR,
@@ -35,7 +35,7 @@ from tests.training.corridors import (
     make_corridor_run,
     train_here,
 )
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 
 def read_checkpoint(run: RunDirectory, name: str) -> dict[str, Any]:
@@ -105,15 +105,15 @@ def test_another_seed_gives_another_run(tmp_path: Path) -> None:
 
 def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, training_episodes=120, target_update_freq=10)
-    reporter = ListReporter()
-    outcome = train_here(run, reporter=reporter)
+    display = RecordingSink()
+    outcome = train_here(run, display=display)
     assert [file.name for file in run.checkpoints()] == ["ep_0100", "final"]
     lines = episodes_of(run)
     assert len(lines) == 120
     assert sum(line.steps for line in lines) == outcome.turns
     assert all(line.total_reward == (10 if line.steps < 40 else 0) or line.steps == 40 for line in lines)
     text = run.log_path.read_text()
-    assert text.startswith(wrap_lines(reporter.texts[0], HEADER_WIDTH))
+    assert text.startswith(wrap_lines(display.texts[0], HEADER_WIDTH))
     assert "Architecture" in text.splitlines()[0]
     assert "Division of work" in text
     final, earlier = read_checkpoint(run, "final"), read_checkpoint(run, "ep_0100")
@@ -122,7 +122,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert final["epsilon"] == pytest.approx(max(0.05, 0.95**120))
     assert earlier["epsilon"] == pytest.approx(max(0.05, 0.95**100))
     assert outcome.updates == (outcome.turns - 50) // 4
-    assert reporter.progresses[-1].episodes == 120
+    assert display.progresses[-1].episodes == 120
 
 
 def test_resuming_goes_on_from_an_episode_and_keeps_what_came_after_it(tmp_path: Path) -> None:
@@ -288,16 +288,16 @@ def test_a_new_character_extends_network_configuration_and_log(tmp_path: Path) -
 
 def test_an_unknown_character_is_ignored_but_named(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path, game=CHANGING, training_episodes=20)
-    reporter = ListReporter()
-    train_here(run, reporter=reporter)
+    display = RecordingSink()
+    train_here(run, display=display)
     text = run.log_path.read_text()
     assert text.count("'D' is not in character_set") == 1
     assert "'D' on " in text
-    assert any("'D' is not in character_set" in note for note in reporter.notes)
+    assert any("'D' is not in character_set" in remark for remark in display.remarks)
     assert load_config(run.path).metadata.character_set == ("@", ">")
 
 
-class Stopper(ListReporter):
+class Stopper(RecordingSink):
     """Sends this process a signal once some episodes are over."""
 
     def __init__(self, number: signal.Signals, after_episodes: int) -> None:
@@ -305,8 +305,7 @@ class Stopper(ListReporter):
         self.number = number
         self.after_episodes = after_episodes
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
+    def on_progress(self, progress: Progress) -> None:
         if progress.episodes >= self.after_episodes and len(self.progresses) > 1:
             self.after_episodes = 10**9
             signal.raise_signal(self.number)
@@ -318,7 +317,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_of_the_episode_reached(
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=60)
-    outcome = train_here(run, reporter=Stopper(number, 12))
+    outcome = train_here(run, display=Stopper(number, 12))
     assert (outcome.complete, outcome.signal_number) == (False, number)
     lines = episodes_of(run)
     assert 12 <= len(lines) < 60

@@ -12,8 +12,9 @@ from retro_gamer.errors import CheckpointError, ConfigurationError, GameFailedEr
 from retro_gamer.games.loading.importing import ModuleSpace
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Progress
 from tests.training.corridors import CORRIDOR, SMALL, count_greedy_turns, episodes_of
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 METADATA = GameMetadata(actions=("KEY_RIGHT", "KEY_LEFT"), reward="score", character_set=("@", ">"))
 INLINE: dict[str, Any] = {**SMALL, "actors": 0, "n_layers": 1, "crop_radius": 2}
@@ -37,9 +38,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_the_example_of_the_reference_with_a_module(module: ModuleType, tmp_path: Path) -> None:
     run_dir = tmp_path / "runs" / "corridor"
-    trainer = DQNTrainer(module.create_game, METADATA, run_dir, **{**INLINE, "training_episodes": 60})
-    reporter = ListReporter()
-    trainer._reporter = reporter
+    reporter = RecordingSink()
+    trainer = DQNTrainer(
+        module.create_game, METADATA, run_dir, reporter=reporter, **{**INLINE, "training_episodes": 60}
+    )
     outcome = trainer.train()
     assert (outcome.complete, outcome.episodes) == (True, 60)
     assert reporter.closed
@@ -52,7 +54,7 @@ def test_the_example_of_the_reference_with_a_module(module: ModuleType, tmp_path
 
 
 def test_a_function_from_a_notebook_trains_and_the_run_says_so(tmp_path: Path) -> None:
-    trainer = DQNTrainer(make_function(), METADATA, tmp_path / "run", reporter=ListReporter(), **INLINE)
+    trainer = DQNTrainer(make_function(), METADATA, tmp_path / "run", reporter=RecordingSink(), **INLINE)
     assert trainer.train().complete
     assert len(episodes_of(RunDirectory(tmp_path / "run"))) == 30
     assert load_config(tmp_path / "run").source is None
@@ -63,7 +65,7 @@ def test_a_directory_with_a_run_behaves_as_the_command_does(module: ModuleType, 
     run_dir = tmp_path / "run"
 
     def make(**given: Any) -> DQNTrainer:
-        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=ListReporter(), **{**INLINE, **given})
+        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=RecordingSink(), **{**INLINE, **given})
 
     make().train()
     comments = [line for line in (run_dir / "config.toml").read_text().splitlines() if line.startswith("#")]
@@ -79,7 +81,7 @@ def test_a_directory_with_a_run_behaves_as_the_command_does(module: ModuleType, 
 
 def test_a_training_that_is_refused_leaves_the_configuration_as_it_was(module: ModuleType, tmp_path: Path) -> None:
     def make(**given: Any) -> DQNTrainer:
-        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=ListReporter(), **{**INLINE, **given})
+        return DQNTrainer(module.create_game, METADATA, run_dir, reporter=RecordingSink(), **{**INLINE, **given})
 
     run_dir = tmp_path / "run"
     make().train()
@@ -95,7 +97,7 @@ def test_a_training_that_is_refused_leaves_the_configuration_as_it_was(module: M
 
 def test_minutes_end_the_training(tmp_path: Path) -> None:
     trainer = DQNTrainer(
-        make_function(), METADATA, tmp_path / "run", minutes=0.2 / 60, reporter=ListReporter(),
+        make_function(), METADATA, tmp_path / "run", minutes=0.2 / 60, reporter=RecordingSink(),
         **{**INLINE, "training_episodes": 10**9},
     )  # fmt: skip
     outcome = trainer.train()
@@ -136,10 +138,41 @@ def test_a_game_that_cannot_be_built_is_said_so_at_once(tmp_path: Path) -> None:
 
 
 def test_the_reporter_is_closed_whatever_happens(tmp_path: Path) -> None:
-    reporter = ListReporter()
+    reporter = RecordingSink()
     trainer = DQNTrainer(make_function(), METADATA, tmp_path / "run", resume="latest", reporter=reporter, **INLINE)
     with pytest.raises(Exception, match="no checkpoint"):
         trainer.train()
+    assert reporter.closed
+
+
+class Methods:
+    """A reporter with a method for each kind of event."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.remarks: list[str] = []
+        self.episodes: list[int] = []
+        self.closed = False
+
+    def begin(self, text: str) -> None:
+        self.texts.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.episodes.append(progress.episodes)
+
+    def note(self, text: str) -> None:
+        self.remarks.append(text)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_reporter_may_have_a_method_for_each_kind_of_event(tmp_path: Path) -> None:
+    reporter = Methods()
+    DQNTrainer(make_function(), METADATA, tmp_path / "run", reporter=reporter, **INLINE).train()
+    assert "Architecture" in reporter.texts[0]
+    assert any("retro-gamer play" in remark for remark in reporter.remarks)
+    assert reporter.episodes[-1] == 30
     assert reporter.closed
 
 

@@ -1,4 +1,4 @@
-"""The learner as a Ray actor: the same training loop, in a process that has processors or a GPU reserved."""
+"""The learner as a Ray actor: the same training loop, in a process with reserved processors or a GPU."""
 
 from __future__ import annotations
 
@@ -8,147 +8,72 @@ import os
 import threading
 import traceback
 from collections import deque
-from typing import Any, Literal
 
 from ray.util.metrics import Gauge
 
 from retro_gamer.errors import EngineError, RetroGamerError, printable
-from retro_gamer.run.log import EpisodeLine
-from retro_gamer.run.writer import RunWriter
+from retro_gamer.run.events import Broadcast, Checkpoint, Failed, Progress, RunEvent, SnapshotPiece
 from retro_gamer.training.learner_main import LearnerTask, run_learner
 from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.loop.progress import Progress, Reporter
 
 LARGEST_BYTES = 256 * 1024 * 1024
-"""Above so many bytes that nobody took, the learner waits: memory is bounded while a link is cut."""
-
-Target = Literal["writer", "reporter", "end"]
+"""The learner waits while more bytes than this are not collected, so memory is bounded while a link is cut."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Message:
-    """One call that waits to be made: on the writer, on the reporter, or the end with its outcome or error."""
+class NumberedEvent:
+    """An event with its place in the queue."""
 
     number: int
-    target: Target
-    method: str
-    arguments: tuple[Any, ...]
+    event: RunEvent
 
     @property
     def size_bytes(self) -> int:
-        """What its bytes weigh; all else is small."""
-        return sum(len(argument) for argument in self.arguments if isinstance(argument, bytes))
+        """The size of a checkpoint or a piece of a snapshot; all other events are small."""
+        return len(self.event.data) if isinstance(self.event, (Checkpoint, SnapshotPiece)) else 0
 
 
-class Mailbox:
-    """Messages in order, each numbered from 1. Taking them again until they are confirmed changes nothing.
+class EventQueue:
+    """Events in their order, numbered from 1. Collecting them again until they are confirmed changes nothing.
 
     So a supervisor that lost an answer on the way asks once more.
     """
 
     def __init__(self, largest_bytes: int = LARGEST_BYTES) -> None:
-        self._messages: deque[Message] = deque()
+        self._events: deque[NumberedEvent] = deque()
         self._last = 0
         self._bytes = 0
         self._largest_bytes = largest_bytes
         self._changed = threading.Condition()
 
-    def put(self, target: Target, method: str, *arguments: Any) -> None:
-        """Add a message. Only the newest of several figures of progress in a row is kept."""
+    def handle(self, event: RunEvent) -> None:
+        """Add the event, once there is room. Of several `Progress` in a row only the newest stays."""
         with self._changed:
             self._changed.wait_for(lambda: self._bytes <= self._largest_bytes)
             self._last += 1
-            message = Message(number=self._last, target=target, method=method, arguments=arguments)
-            if method == "progress" and self._messages and self._messages[-1].method == "progress":
-                self._messages.pop()
-            self._messages.append(message)
-            self._bytes += message.size_bytes
+            numbered = NumberedEvent(number=self._last, event=event)
+            if isinstance(event, Progress) and self._events and isinstance(self._events[-1].event, Progress):
+                self._events.pop()
+            self._events.append(numbered)
+            self._bytes += numbered.size_bytes
             self._changed.notify_all()
 
-    def collect(self, after: int, timeout_seconds: float) -> list[Message]:
-        """Forget the messages up to number `after` and return the others; wait at most so long for there to be any."""
+    def collect(self, after: int, timeout_seconds: float) -> list[NumberedEvent]:
+        """Drop the events up to number `after`, which confirms them, and return the others.
+
+        Wait up to `timeout_seconds` while there are none.
+        """
         with self._changed:
-            while self._messages and self._messages[0].number <= after:
-                self._bytes -= self._messages.popleft().size_bytes
+            while self._events and self._events[0].number <= after:
+                self._bytes -= self._events.popleft().size_bytes
             self._changed.notify_all()
-            self._changed.wait_for(lambda: bool(self._messages), timeout_seconds)
-            return list(self._messages)
-
-
-class MailedWriter:
-    """Writes by message."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def begin(self, text: str) -> None:
-        """Send the description."""
-        self._mailbox.put("writer", "begin", text)
-
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Send the line."""
-        self._mailbox.put("writer", "write_episode", line)
-
-    def write_note(self, text: str) -> None:
-        """Send the remark."""
-        self._mailbox.put("writer", "write_note", text)
-
-    def write_checkpoint(self, name: str, data: bytes) -> None:
-        """Send the checkpoint."""
-        self._mailbox.put("writer", "write_checkpoint", name, data)
-
-    def write_characters(self, characters: tuple[str, ...]) -> None:
-        """Send the character set."""
-        self._mailbox.put("writer", "write_characters", characters)
-
-    def begin_snapshot(self, name: str) -> None:
-        """Send the name."""
-        self._mailbox.put("writer", "begin_snapshot", name)
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Send the piece."""
-        self._mailbox.put("writer", "add_snapshot_piece", piece)
-
-    def commit_snapshot(self) -> None:
-        """Send word that it is whole."""
-        self._mailbox.put("writer", "commit_snapshot")
-
-    def discard_snapshot(self) -> None:
-        """Send word that it is to be forgotten."""
-        self._mailbox.put("writer", "discard_snapshot")
-
-
-class MailedReporter:
-    """Reports by message."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def begin(self, text: str) -> None:
-        """Send the description."""
-        self._mailbox.put("reporter", "begin", text)
-
-    def progress(self, progress: Progress) -> None:
-        """Send the figures."""
-        self._mailbox.put("reporter", "progress", progress)
-
-    def note(self, text: str) -> None:
-        """Send the remark."""
-        self._mailbox.put("reporter", "note", text)
-
-    def close(self) -> None:
-        """Do nothing: the display is the supervisor's."""
-
-
-def deliver(message: Message, writer: RunWriter, reporter: Reporter) -> None:
-    """Make the call that a message stands for."""
-    target = {"writer": writer, "reporter": reporter}[message.target]
-    getattr(target, message.method)(*message.arguments)
+            self._changed.wait_for(lambda: bool(self._events), timeout_seconds)
+            return list(self._events)
 
 
 PREFIX = "retro_gamer_"
-FIGURES = {
+METRICS = {
     "episodes": "Episodes completed since the run began.",
     "turns": "Turns played since the run began.",
     "updates": "Updates done since the run began.",
@@ -166,78 +91,65 @@ FIGURES = {
     "learner_wait_share": "Share of the learner's time spent waiting for turns or batches.",
     "actor_wait_share": "Share of the actors' time spent without a grant.",
 }
-"""Fields of Progress that are shown, and what they mean."""
+"""Fields of `Progress` that are metrics, and their descriptions."""
 
 
 def make_restart_gauge() -> Gauge:
-    """Return the gauge of the supervisor, which is the only one to know."""
+    """Return the gauge that the supervisor sets."""
     return Gauge(f"{PREFIX}learner_restarts", description="Learners lost and replaced since the job began.")
 
 
-class MetricsReporter:
-    """Sets the gauges ``ray_retro_gamer_*`` and passes everything on."""
+class ProgressGauges:
+    """Sets the gauges ``ray_retro_gamer_*`` to the figures of each `Progress`."""
 
-    def __init__(self, reporter: Reporter, *, capacity: int) -> None:
-        self._reporter = reporter
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._gauges = {name: Gauge(f"{PREFIX}{name}", description=text) for name, text in FIGURES.items()}
+        self._gauges = {name: Gauge(f"{PREFIX}{name}", description=text) for name, text in METRICS.items()}
         self._fill = Gauge(f"{PREFIX}replay_fill", description="Share of memory_capacity that turns have filled.")
 
-    def begin(self, text: str) -> None:
-        """Pass the description on."""
-        self._reporter.begin(text)
-
-    def progress(self, progress: Progress) -> None:
-        """Set the gauges; a figure there is none of yet leaves its gauge as it is."""
+    def handle(self, event: RunEvent) -> None:
+        """Set the gauges; a figure that is not known yet leaves its gauge unchanged."""
+        if not isinstance(event, Progress):
+            return
         for name, gauge in self._gauges.items():
-            value = float(getattr(progress, name))
+            value = float(getattr(event, name))
             if math.isfinite(value):
                 gauge.set(value)
-        self._fill.set(min(1.0, progress.replay_turns / self._capacity))
-        self._reporter.progress(progress)
-
-    def note(self, text: str) -> None:
-        """Pass the remark on."""
-        self._reporter.note(text)
-
-    def close(self) -> None:
-        """Close what is reported to."""
-        self._reporter.close()
+        self._fill.set(min(1.0, event.replay_turns / self._capacity))
 
 
 class LearnerProcess:
-    """Trains in the background and answers its supervisor meanwhile.
+    """Trains in a thread and answers the supervisor meanwhile.
 
-    All it has to say, its end too, goes through one mailbox: an answer that is lost on the way is asked for again.
+    Every event, the last one too, goes through one queue, so an answer that is lost on the way is asked for again.
     """
 
     def __init__(self) -> None:
-        self._mailbox = Mailbox()
+        self._events = EventQueue()
         self._stop = StopRequest()
         self._thread: threading.Thread | None = None
 
     def begin(self, task: LearnerTask, backend: Backend) -> None:
-        """Start training; asked a second time, do nothing."""
+        """Start training; do nothing if it has started."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._train, args=(task, backend), daemon=True)
             self._thread.start()
 
-    def collect(self, after: int, timeout_seconds: float) -> list[Message]:
-        """Return the messages after number `after`, which confirms those up to it."""
-        return self._mailbox.collect(after, timeout_seconds)
+    def collect(self, after: int, timeout_seconds: float) -> list[NumberedEvent]:
+        """Return the events after number `after`, which confirms those up to it."""
+        return self._events.collect(after, timeout_seconds)
 
     def stop(self, signal_number: int) -> None:
         """End training with a checkpoint."""
         self._stop.make(signal_number)
 
     def _train(self, task: LearnerTask, backend: Backend) -> None:
-        reporter = MetricsReporter(MailedReporter(self._mailbox), capacity=task.run_spec.settings.memory_capacity)
+        sink = Broadcast(ProgressGauges(task.run_spec.settings.memory_capacity), self._events)
         task = dataclasses.replace(task, run_spec=task.run_spec.located(os.getcwd()))
         try:
-            outcome = run_learner(task, MailedWriter(self._mailbox), reporter, self._stop, backend)
-            self._mailbox.put("end", "outcome", outcome)
+            self._events.handle(run_learner(task, sink, self._stop, backend))
         except RetroGamerError as error:
-            self._mailbox.put("end", "error", error)
-        except Exception as error:  # a fault of ours: the supervisor is to end with it, not to wait for ever
+            self._events.handle(Failed(error))
+        except Exception as error:  # a defect of ours: the supervisor must end with it, not wait for ever
             text = "".join(traceback.format_exception(error))
-            self._mailbox.put("end", "error", EngineError(printable(f"the learner failed:\n{text}")))
+            self._events.handle(Failed(EngineError(printable(f"the learner failed:\n{text}"))))

@@ -150,17 +150,17 @@ def attach(
 def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
     """Follow a job to its end and exit as `train` does."""
     from retro_gamer.cli.commands.train import describe_outcome
-    from retro_gamer.cli.display.progress_display import make_reporter
+    from retro_gamer.cli.display.progress_display import make_display
     from retro_gamer.jobs.following import JobFollower
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.loop.end_conditions import StopRequest
 
-    reporter = make_reporter()
+    display = make_display()
     with RunLock(directory.path), StopRequest() as stop:
         try:
-            end = JobFollower(directory, note, server, reporter, stop).follow()
+            end = JobFollower(directory, note, server, display, stop).follow()
         finally:
-            reporter.close()
+            display.close()
     failure = end.explain_failure()
     if failure is not None:
         raise ClusterError(failure)
@@ -186,11 +186,11 @@ def job(
     debug: Debug = False,
 ) -> None:
     """Train the run in the package of this job. `submit` starts it on the cluster; it is not meant to be typed."""
-    from retro_gamer.cli.display.progress_display import make_reporter
+    from retro_gamer.cli.display.progress_display import make_display
     from retro_gamer.driver.training_run import run_job
     from retro_gamer.games.loading.find import GameSource
 
-    reporter = make_reporter()
+    display = make_display()
     try:
         outcome = run_job(
             name,
@@ -202,9 +202,9 @@ def job(
             n_actors=actors,
             minutes=minutes,
             storage=storage,
-            reporter=reporter,
+            display=display,
         )
     finally:
-        reporter.close()
+        display.close()
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)

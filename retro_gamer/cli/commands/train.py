@@ -25,7 +25,7 @@ from retro_gamer.errors import UsageError
 from retro_gamer.training.planning.allocation import ClusterOptions
 
 if TYPE_CHECKING:
-    from retro_gamer.driver.training_run import TrainingOutcome
+    from retro_gamer.run.events import TrainingOutcome
 
 Address = Annotated[
     str | None,
@@ -56,7 +56,7 @@ def train(
     Ctrl-C stops cleanly and keeps what was learned. With --address, learner, replay memory and actors run on a Ray
     cluster.
     """
-    from retro_gamer.cli.display.progress_display import make_reporter
+    from retro_gamer.cli.display.progress_display import make_display
     from retro_gamer.driver.training_run import train as train_run
 
     cluster = None
@@ -69,14 +69,14 @@ def train(
             "--gpus and --learner-cpus reserve resources of a Ray cluster: name the cluster with --address. "
             "To make this machine a cluster, run 'ray start --head' and use --address auto"
         )
-    reporter = make_reporter()
+    display = make_display()
     try:
         outcome = train_run(
-            run_dir, resume=resume, n_actors=actors, minutes=minutes, reporter=reporter, cluster=cluster,
+            run_dir, resume=resume, n_actors=actors, minutes=minutes, display=display, cluster=cluster,
             storage=storage,
         )  # fmt: skip
     finally:
-        reporter.close()
+        display.close()
     typer.echo(describe_outcome(outcome, run_dir))
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)

@@ -1,4 +1,4 @@
-"""What training shows while it goes on: a live display on a terminal, a line every few seconds elsewhere."""
+"""What training shows: a live display on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -19,15 +19,15 @@ from rich.text import Text
 
 from retro_gamer.cli.display.numbers import clock, number
 from retro_gamer.errors import printable
+from retro_gamer.run.events import EventSink, Progress, Remark, RunEvent, Starting
 from retro_gamer.run.log import wrap_lines
-from retro_gamer.training.loop.progress import Progress, Reporter
 
 
 class LastingStream:
-    """A stream that takes what is written whether or not anybody can read it any more.
+    """A stream that accepts output whether or not anybody can still read it.
 
-    Where the reader has gone (`train | head`, a closed terminal) the rest goes nowhere; where there is no room for
-    the moment, what is printed meanwhile may be lost. All else is as with the stream itself.
+    When the reader is gone (`train | head`, a closed terminal) the output is discarded. While the disk is full, it
+    may be lost. Everything else behaves as the stream itself.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -37,13 +37,13 @@ class LastingStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, if that can be done; return the number of characters."""
+        """Write if possible; return the number of characters."""
         with self._lasting():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that can be done."""
+        """Flush if possible."""
         with self._lasting():
             self._stream.flush()
 
@@ -52,36 +52,43 @@ class LastingStream:
         try:
             yield
         except BrokenPipeError:
-            # Python flushes once more when it ends, and that is to find something that takes the rest.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            # Python flushes once more when it exits, and must not fail then.
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, self._stream.fileno())
+            os.close(devnull)
         except OSError:
             return
 
 
 LINE_SECONDS = 5.0
 LAYOUTS = ((30, 26, 16), (30, 30), (30,))
-"""Widths of the columns of figures, widest layout first: they stand still while the figures grow."""
+"""Column widths, widest layout first; fixed, so that the columns do not move while the figures grow."""
 COLUMN_GAP = 2
 BAR_WIDTH = 40
 
 
-def make_reporter(console: Console | None = None) -> Reporter:
-    """Return the reporter that suits the console; colours are left out where NO_COLOR is set.
+class Display(EventSink, Protocol):
+    """Shows the events of a run until it is closed."""
 
-    Without a console it is standard output, and training goes on though nobody can read that any more.
+    def close(self) -> None:
+        """Leave the console to other output."""
+
+
+def make_display(console: Console | None = None) -> Display:
+    """Return the display that suits the console; NO_COLOR turns colours off.
+
+    Without a console it is standard output, and training continues when nobody reads that any more.
     """
     if console is None:
         stream = None if sys.stdout is None else cast(TextIO, LastingStream(sys.stdout))
         console = Console(highlight=False, file=stream)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveReporter(console)
-    return LineReporter(console)
+        return LiveDisplay(console)
+    return LineDisplay(console)
 
 
-class LineReporter:
-    """Prints the figures as a plain line every few seconds, and for the last time when it is closed."""
+class LineDisplay:
+    """Prints the figures as a plain line every few seconds, and the last ones when it is closed."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -89,23 +96,19 @@ class LineReporter:
         self._next = -math.inf
         self._waiting: Progress | None = None
 
-    def begin(self, text: str) -> None:
-        """Print the description."""
-        self._print(text)
-
-    def progress(self, progress: Progress) -> None:
-        """Print the figures if it is time to."""
-        self._waiting = progress
-        if self._clock() >= self._next:
-            self._next = self._clock() + LINE_SECONDS
-            self._print_waiting()
-
-    def note(self, text: str) -> None:
-        """Print the remark."""
-        self._print(text)
+    def handle(self, event: RunEvent) -> None:
+        """Print a description or a remark at once, the figures if it is time to."""
+        match event:
+            case Starting() | Remark():
+                self._print(event.text)
+            case Progress():
+                self._waiting = event
+                if self._clock() >= self._next:
+                    self._next = self._clock() + LINE_SECONDS
+                    self._print_waiting()
 
     def close(self) -> None:
-        """Print the last figures, if they were not yet."""
+        """Print the last figures unless they have been printed."""
         self._print_waiting()
 
     def _print_waiting(self) -> None:
@@ -119,35 +122,33 @@ class LineReporter:
         self._console.file.flush()
 
 
-class LiveReporter:
-    """Keeps a few lines at the bottom of the terminal up to date; remarks scroll by above them."""
+class LiveDisplay:
+    """Updates a few lines of figures at the bottom of the terminal; remarks scroll by above them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
 
-    def begin(self, text: str) -> None:
-        """Print the description, and that the processes are being started, which takes seconds."""
-        self._console.print(Text(wrap_lines(printable(text), self._console.width)))
-        self._show(Text("Starting…"))
-
-    def progress(self, progress: Progress) -> None:
-        """Show the figures."""
-        self._show(render_progress(progress, self._console.width))
-
-    def note(self, text: str) -> None:
-        """Print the remark above the figures."""
-        self._console.print(Text(printable(text)))
+    def handle(self, event: RunEvent) -> None:
+        """Print a description or a remark, or update the figures."""
+        match event:
+            case Starting():
+                self._console.print(Text(wrap_lines(printable(event.text), self._console.width)))
+                self._show(Text("Starting…"))  # starting the workers takes seconds
+            case Remark():
+                self._console.print(Text(printable(event.text)))
+            case Progress():
+                self._show(render_progress(event, self._console.width))
 
     def close(self) -> None:
-        """Leave the last figures where they are and make room."""
+        """Leave the last figures on the screen and end the live display."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def _show(self, shown: Table | Text) -> None:
         if self._live is None:
-            # Without a refreshing thread nothing is drawn while the learner is at work in another library.
+            # Nothing is drawn by a thread of its own while the learner is inside another library.
             self._live = Live(shown, console=self._console, auto_refresh=False)
             self._live.start()
         self._live.update(shown, refresh=True)
@@ -206,9 +207,9 @@ def _figures(progress: Progress) -> list[tuple[str, str]]:
 
 
 class Counter:
-    """Shows how much of `total` is done, on standard error, so that the output proper stays alone.
+    """Shows how much of `total` is done, on standard error, so that standard output holds only results.
 
-    Work that is over within a few seconds leaves nothing behind.
+    Work that takes only a few seconds prints nothing.
     """
 
     def __init__(

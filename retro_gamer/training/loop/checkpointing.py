@@ -1,4 +1,4 @@
-"""What a run writes while it goes on: log lines, checkpoints and the growing character set."""
+"""Checkpointing: when a checkpoint and a snapshot of replay memory are due, and what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.features.spec import SIZES
@@ -15,9 +15,16 @@ from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import dump_checkpoint
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.directory import EVERY_EPISODES, FINAL, checkpoint_name
-from retro_gamer.run.log import EpisodeLine
+from retro_gamer.run.events import (
+    Checkpoint,
+    EventSink,
+    Remark,
+    SnapshotBegun,
+    SnapshotCommitted,
+    SnapshotDiscarded,
+    SnapshotPiece,
+)
 from retro_gamer.run.snapshots import snapshot_name
-from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop.backend import WorkerPool
 from retro_gamer.training.loop.schedules import epsilon_after
 
@@ -26,48 +33,17 @@ MUST_MATCH_SETTINGS = SIZES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Position:
-    """Where a run stands: what a checkpoint says beside the network."""
+class Counters:
+    """The counters of a run between two episodes: where training starts, and what a checkpoint holds of them."""
 
-    episodes: int
-    turns: int
-    slack_turns: int = 0
-    """See `TurnsPerUpdate.slack_turns`."""
+    episodes: int = 0
+    turns: int = 0
+    slack_turns: int | None = None
+    """See `TurnsPerUpdate.slack_turns`; None if replay memory is empty and must be filled first."""
     recent_rewards: tuple[float, ...] = ()
-    """Total rewards of the last episodes, for the mean that is shown."""
-    largest_reward: float = 0.0
-    """The largest |reward| of a turn so far, for what is said of values."""
-
-
-class Recorder(Protocol):
-    """Takes what the training loop has to record."""
-
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Record one completed episode."""
-
-    def write_note(self, text: str) -> None:
-        """Record one remark."""
-
-    def write_checkpoint(self, position: Position) -> str:
-        """Record everything needed to go on from here, and return under which name."""
-
-    def write_final(self, position: Position) -> str:
-        """Record the same as the run's last."""
-
-    def begin_snapshot(self, episodes: int) -> None:
-        """Begin to record a copy of the memory."""
-
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Record a piece of it."""
-
-    def commit_snapshot(self) -> None:
-        """The copy is whole: checkpoints from now on name it."""
-
-    def discard_snapshot(self) -> None:
-        """Forget the copy that was begun."""
-
-    def extend_characters(self, characters: tuple[str, ...]) -> None:
-        """Record that the character set has grown."""
+    """Total rewards of the last 100 episodes, for the mean that is shown."""
+    largest_reward: float | None = 0.0
+    """The largest |reward| of a turn so far; None if an old checkpoint does not tell."""
 
 
 def describe_fit(metadata: GameMetadata, settings: Hyperparameters) -> dict[str, Any]:
@@ -82,65 +58,90 @@ def describe_fit(metadata: GameMetadata, settings: Hyperparameters) -> dict[str,
     return fit
 
 
-class LearnerRecorder:
-    """Makes plain values of what the learner has to record, and hands them to whoever writes."""
+MEGABYTE = 1000 * 1000
+LAST_SNAPSHOT_SECONDS = 120.0
+"""The run ends without its last snapshot if that takes longer."""
+WAIT_SECONDS = 0.1
+SNAPSHOT_ERRORS = (EngineError, MemoryError, OSError, ValueError)
 
-    def __init__(self, writer: RunWriter, learner: Learner, metadata: GameMetadata, settings: Hyperparameters) -> None:
-        self._writer = writer
+
+class Checkpointing:
+    """Emits a checkpoint every 100 episodes, and every `checkpoint_minutes` a snapshot and a checkpoint that names it.
+
+    Replay is copied while learning continues and arrives in pieces; the checkpoint that names the snapshot follows
+    when the last piece is committed. With `is_inline`, where the actors run in this process, learning waits for the
+    snapshot, so that it and the checkpoint hold the same moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        learner: Learner,
+        workers: WorkerPool,
+        metadata: GameMetadata,
+        settings: Hyperparameters,
+        sink: EventSink,
+        is_inline: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._learner = learner
+        self._workers = workers
         self._metadata = metadata
         self._settings = settings
-        self._snapshot: str | None = None
-        self._next_snapshot: str | None = None
+        self._sink = sink
+        self._is_inline = is_inline
+        self._clock = clock
+        self._limit_bytes = settings.snapshot_megabytes * MEGABYTE
+        self._pause_seconds = 60 * settings.checkpoint_minutes
+        self._next = clock() + self._pause_seconds
+        self._committed: str | None = None
+        self._copying: str | None = None
+        self._is_owed = False
 
-    def write_episode(self, line: EpisodeLine) -> None:
-        """Hand on the line."""
-        self._writer.write_episode(line)
+    def advance(self) -> None:
+        """Emit the pieces of a snapshot that are ready."""
+        while self._copying is not None and self._emit_piece(0.0):
+            pass
 
-    def write_note(self, text: str) -> None:
-        """Hand on the remark."""
-        self._writer.write_note(text)
-
-    def write_checkpoint(self, position: Position) -> str:
-        """Hand on the bytes of ep_NNNN and return that name.
-
-        Raises:
-            EngineError: if the network holds numbers that are not finite; what was kept before stays.
-        """
-        return self._write(checkpoint_name(position.episodes), position)
-
-    def write_final(self, position: Position) -> str:
-        """Hand on the bytes of ``final`` and return that name.
+    def after_episode(self, counters: Counters) -> None:
+        """Emit what is due after this episode. A checkpoint that is owed comes before the next snapshot begins.
 
         Raises:
-            EngineError: as `write_checkpoint`.
+            EngineError: if the network holds numbers that are not finite; the checkpoints before stay.
         """
-        return self._write(FINAL, position)
+        is_due = counters.episodes % EVERY_EPISODES == 0
+        if self._is_owed and self._copying is None:
+            self.save(counters)
+            self._is_owed = is_due = False
+        if self._copying is None and self._clock() >= self._next:
+            self._next = self._clock() + self._pause_seconds
+            self._begin_snapshot(counters)
+            if self._is_inline:
+                self._complete_snapshot()
+            self._is_owed = self._copying is not None
+            is_due = is_due or not self._is_owed
+        if is_due:
+            self.save(counters)
 
-    def begin_snapshot(self, episodes: int) -> None:
-        """Hand on a new name for a snapshot."""
-        self._next_snapshot = snapshot_name(episodes)
-        self._writer.begin_snapshot(self._next_snapshot)
+    def finish(self, counters: Counters, *, is_final: bool) -> str:
+        """Emit the last checkpoint at once, and again when its snapshot is committed; return its name.
 
-    def add_snapshot_piece(self, piece: bytes) -> None:
-        """Hand on the piece."""
-        self._writer.add_snapshot_piece(piece)
+        Raises:
+            EngineError: as `after_episode`.
+        """
+        name = self.save(counters, is_final=is_final)
+        self._begin_snapshot(counters)
+        if self._complete_snapshot():
+            self.save(counters, is_final=is_final)
+        return name
 
-    def commit_snapshot(self) -> None:
-        """Hand on that it is whole; what is handed on later is written later, so checkpoints may name it."""
-        self._writer.commit_snapshot()
-        self._snapshot, self._next_snapshot = self._next_snapshot, None
+    def save(self, counters: Counters, *, is_final: bool = False) -> str:
+        """Emit a checkpoint and return its name: ``final`` or that of the episode.
 
-    def discard_snapshot(self) -> None:
-        """Hand on that it will not be."""
-        self._writer.discard_snapshot()
-        self._next_snapshot = None
-
-    def extend_characters(self, characters: tuple[str, ...]) -> None:
-        """Hand on the character set."""
-        self._writer.write_characters(characters)
-
-    def _write(self, name: str, position: Position) -> str:
+        Raises:
+            EngineError: as `after_episode`.
+        """
+        name = FINAL if is_final else checkpoint_name(counters.episodes)
         if not self._learner.is_finite:
             raise EngineError(
                 f"the network holds numbers that are not finite, so {name} was not written. Resume from an earlier "
@@ -148,127 +149,60 @@ class LearnerRecorder:
             )
         state = {
             **self._learner.get_state(),
-            "epsilon": epsilon_after(position.episodes, self._settings),
-            "episode": position.episodes,
-            "total_turns": position.turns,
-            "slack_turns": position.slack_turns,
-            "recent_rewards": list(position.recent_rewards),
-            "largest_reward": position.largest_reward,
-            "replay_snapshot": self._snapshot,
+            "epsilon": epsilon_after(counters.episodes, self._settings),
+            "episode": counters.episodes,
+            "total_turns": counters.turns,
+            "slack_turns": counters.slack_turns or 0,
+            "recent_rewards": list(counters.recent_rewards),
+            "largest_reward": counters.largest_reward,
+            "replay_snapshot": self._committed,
             "characters": list(self._learner.characters),
             "spec": dataclasses.asdict(self._learner.spec),
             "must_match": describe_fit(self._metadata, self._settings),
             "player": self._metadata.player,
             "hyperparameters": dataclasses.asdict(self._settings),
         }
-        self._writer.write_checkpoint(name, dump_checkpoint(state))
+        self._sink.handle(Checkpoint(name, dump_checkpoint(state)))
         return name
 
-
-MEGABYTE = 1000 * 1000
-LAST_COPY_SECONDS = 120.0
-"""How long the copy at the end of a run may take before the run ends without it."""
-WAIT_SECONDS = 0.1
-COPY_ERRORS = (EngineError, MemoryError, OSError, ValueError)
-
-
-class CheckpointKeeper:
-    """Writes a checkpoint every hundred episodes, and every `checkpoint_minutes` one that names a copy of the memory.
-
-    A copy is made beside the learning and comes in pieces; the checkpoint that names it follows once it is whole and
-    kept. With `at_once`, for actors in this very process, learning waits for the copy, so that both are of one moment.
-    """
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        runtime: WorkerPool,
-        settings: Hyperparameters,
-        note: Callable[[str], None],
-        *,
-        at_once: bool,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._recorder = recorder
-        self._runtime = runtime
-        self._limit_bytes = settings.snapshot_megabytes * MEGABYTE
-        self._pause_seconds = 60 * settings.checkpoint_minutes
-        self._note = note
-        self._at_once = at_once
-        self._clock = clock
-        self._next = clock() + self._pause_seconds
-        self._is_copying = False
-        self._is_due = False
-        self._has_failed = False
-
-    def advance(self) -> None:
-        """Hand on the pieces of a copy that are ready."""
-        while self._is_copying and self._hand_on_piece(0.0):
-            pass
-
-    def after_episode(self, position: Position) -> None:
-        """Write what is to be written at this episode. A checkpoint that is owed comes before another copy begins."""
-        is_to_be_written = position.episodes % EVERY_EPISODES == 0
-        if self._is_due and not self._is_copying:
-            self._recorder.write_checkpoint(position)
-            self._is_due = is_to_be_written = False
-        if not self._is_copying and self._clock() >= self._next:
-            self._next = self._clock() + self._pause_seconds
-            self._begin_copy(position)
-            if self._at_once:
-                self._complete_copy()
-            self._is_due = self._is_copying
-            is_to_be_written = is_to_be_written or not self._is_copying
-        if is_to_be_written:
-            self._recorder.write_checkpoint(position)
-
-    def finish(self, position: Position, *, final: bool) -> str:
-        """Write the last checkpoint, at first without a copy of what is remembered now, and return its name."""
-        write = self._recorder.write_final if final else self._recorder.write_checkpoint
-        name = write(position)
-        self._begin_copy(position)
-        if self._complete_copy():
-            write(position)
-        return name
-
-    def _begin_copy(self, position: Position) -> None:
-        self._has_failed = False
-        if not self._limit_bytes or not position.turns:
+    def _begin_snapshot(self, counters: Counters) -> None:
+        if not self._limit_bytes or not counters.turns:
             return
         try:
-            self._runtime.begin_snapshot(self._limit_bytes)
-        except COPY_ERRORS as error:
-            self._give_up(error)
+            self._workers.begin_snapshot(self._limit_bytes)
+        except SNAPSHOT_ERRORS as error:
+            self._discard_snapshot(error)
             return
-        self._recorder.begin_snapshot(position.episodes)
-        self._is_copying = True
+        self._copying = snapshot_name(counters.episodes)
+        self._sink.handle(SnapshotBegun(self._copying))
 
-    def _complete_copy(self) -> bool:
-        deadline = self._clock() + LAST_COPY_SECONDS
-        began = self._is_copying
-        while self._is_copying:
-            if not self._hand_on_piece(WAIT_SECONDS) and self._is_copying and self._clock() > deadline:
-                self._give_up(TimeoutError(f"it took more than {LAST_COPY_SECONDS:g} seconds"))
-                return False
-        return began and not self._has_failed
+    def _complete_snapshot(self) -> bool:
+        """Wait for the last piece of the snapshot that was begun, if one was; return whether it was committed."""
+        deadline = self._clock() + LAST_SNAPSHOT_SECONDS
+        name = self._copying
+        while self._copying is not None:
+            if not self._emit_piece(WAIT_SECONDS) and self._copying is not None and self._clock() > deadline:
+                self._discard_snapshot(TimeoutError(f"it took more than {LAST_SNAPSHOT_SECONDS:g} seconds"))
+        return name is not None and name == self._committed
 
-    def _hand_on_piece(self, timeout_seconds: float) -> bool:
-        """Hand on the next piece; return whether there was one and another may follow."""
+    def _emit_piece(self, timeout_seconds: float) -> bool:
+        """Emit the next piece; return whether there was one and another may follow."""
         try:
-            piece = self._runtime.next_piece(timeout_seconds)
-        except COPY_ERRORS as error:
-            self._give_up(error)
+            piece = self._workers.next_piece(timeout_seconds)
+        except SNAPSHOT_ERRORS as error:
+            self._discard_snapshot(error)
             return False
         if piece is None:
             return False
         if piece:
-            self._recorder.add_snapshot_piece(piece)
+            self._sink.handle(SnapshotPiece(piece))
             return True
-        self._recorder.commit_snapshot()
-        self._is_copying = False
+        self._sink.handle(SnapshotCommitted())
+        self._committed, self._copying = self._copying, None
         return False
 
-    def _give_up(self, error: Exception) -> None:
-        self._is_copying, self._has_failed = False, True
-        self._recorder.discard_snapshot()
-        self._note(printable(f"The memory could not be copied ({error}); a run resumed from here fills it anew."))
+    def _discard_snapshot(self, error: Exception) -> None:
+        self._copying = None
+        self._sink.handle(SnapshotDiscarded())
+        text = f"Replay memory could not be saved ({error}); a run resumed from here fills it first."
+        self._sink.handle(Remark(printable(text)))

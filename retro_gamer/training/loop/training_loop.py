@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections import deque
@@ -11,12 +10,13 @@ from retro_gamer.acting.actor import Episode, Grant
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
+from retro_gamer.run.events import EventSink, Remark
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import ActorLost, Event, ReplayLost, WorkerPool
-from retro_gamer.training.loop.checkpointing import CheckpointKeeper, Position, Recorder
+from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
 from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import GameFailures, StopRequest, WorkerFailures
-from retro_gamer.training.loop.progress import ProgressMeter, Reporter
+from retro_gamer.training.loop.progress import ProgressMeter
 from retro_gamer.training.loop.schedules import TurnsPerUpdate, epsilon_after, learning_rate_after
 from retro_gamer.training.loop.tickets import EpisodeTickets
 from retro_gamer.training.loop.unknown_characters import UnknownCharacters
@@ -26,20 +26,6 @@ UPDATES_AT_A_TIME = 16
 SKIPPED_UPDATES_LIMIT = 100
 IDLE_SECONDS = 0.2
 REPORT_SECONDS = 0.25
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Start:
-    """Where a run begins: zeros, or what a checkpoint says."""
-
-    episodes: int = 0
-    turns: int = 0
-    slack_turns: int | None = None
-    """See `TurnsPerUpdate.slack_turns`; None where the memory is empty and has to fill first."""
-    recent_rewards: tuple[float, ...] = ()
-    """Total rewards of the last episodes before, for the mean that is shown."""
-    largest_reward: float | None = 0.0
-    """The largest |reward| of a turn so far, None if that is not known."""
 
 
 class TrainingLoop:
@@ -53,39 +39,38 @@ class TrainingLoop:
         self,
         *,
         learner: Learner,
-        runtime: WorkerPool,
+        workers: WorkerPool,
         settings: Hyperparameters,
-        plan: Allocation,
-        recorder: Recorder,
-        reporter: Reporter,
+        allocation: Allocation,
+        sink: EventSink,
+        checkpointing: Checkpointing,
         stop: StopRequest,
-        start: Start,
+        start: Counters,
         seconds: float = math.inf,
-        watch: Diagnostics | None = None,
+        diagnostics: Diagnostics | None = None,
     ) -> None:
         self._learner = learner
-        self._runtime = runtime
+        self._workers = workers
         self._settings = settings
-        self._plan = plan
-        self._recorder = recorder
-        self._reporter = reporter
+        self._allocation = allocation
+        self._sink = sink
+        self.checkpointing = checkpointing
         self._stop = stop
         self._seconds = seconds
-        self._watch = watch
+        self._diagnostics = diagnostics
         self.episodes = self._first_episode = start.episodes
-        n_games = plan.games_per_actor * max(1, plan.n_actors)
-        self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, plan.dead_band_turns, n_games))
-        self.keeper = CheckpointKeeper(recorder, runtime, settings, self._note, at_once=plan.is_inline)
+        n_games = allocation.games_per_actor * max(1, allocation.n_actors)
+        self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, allocation.dead_band_turns, n_games))
         self._tickets = EpisodeTickets(start.episodes + 1, settings.training_episodes)
         self._figures = ProgressMeter(
-            settings, plan, start.episodes, start.turns, learner.total_updates, start.recent_rewards
+            settings, allocation, start.episodes, start.turns, learner.total_updates, start.recent_rewards
         )
-        self._waiting = dict.fromkeys(range(runtime.n_actors))  # who has waited longest comes first
+        self._waiting = dict.fromkeys(range(workers.n_actors))  # who has waited longest comes first
         self._outstanding: dict[int, int] = {}
         self._finished: deque[Episode] = deque()
-        self._newcomers = UnknownCharacters(learner, recorder, settings, self._note)
+        self._newcomers = UnknownCharacters(learner, sink, settings)
         self._faults = GameFailures()
-        self._losses = WorkerFailures(runtime.n_actors)
+        self._losses = WorkerFailures(workers.n_actors)
         self._published: tuple[int, int] | None = None
         self._next_report = 0.0
 
@@ -95,7 +80,7 @@ class TrainingLoop:
 
         One actor plays with weights that are as fresh as can be.
         """
-        return min(self._plan.grant_turns, self._plan.games_per_actor * max(1, self._plan.n_actors))
+        return min(self._allocation.grant_turns, self._allocation.games_per_actor * max(1, self._allocation.n_actors))
 
     @property
     def turns(self) -> int:
@@ -103,14 +88,14 @@ class TrainingLoop:
         return self._ratio.turns
 
     @property
-    def position(self) -> Position:
-        """Where the run stands now."""
-        return Position(
+    def counters(self) -> Counters:
+        """The counters of the run now."""
+        return Counters(
             episodes=self.episodes,
             turns=self.turns,
             slack_turns=self._ratio.slack_turns,
             recent_rewards=self._figures.recent_rewards,
-            largest_reward=self._watch.largest_reward if self._watch else 0.0,
+            largest_reward=self._diagnostics.largest_reward if self._diagnostics else 0.0,
         )
 
     def run(self) -> bool:
@@ -121,23 +106,23 @@ class TrainingLoop:
             EngineError: if actors are lost again and again, or updates fail.
         """
         self._set_learning_rate()
-        for remark in self._watch.foresee() if self._watch else ():
+        for remark in self._diagnostics.foresee() if self._diagnostics else ():
             self._note(remark)
         while not self._is_complete() and not self._must_stop() and not self._is_out_of_time():
             self._hand_out_work()
             busy = bool(self._finished) or self._ratio.updates_due > 0
             with self._figures.waiting():
-                events = self._runtime.poll(0.0 if busy else IDLE_SECONDS)
+                events = self._workers.poll(0.0 if busy else IDLE_SECONDS)
             for event in events:
                 self._take(event)
             self._advance()
-            self.keeper.advance()
+            self.checkpointing.advance()
             self._report()
         if not self._stop.is_made:
             self._finish_updates()
         self._newcomers.conclude()
         self._note_if(self._faults.conclude(self.episodes - self._first_episode))
-        for remark in self._watch.conclude(self.episodes) if self._watch and self._is_out_of_time() else ():
+        for remark in self._diagnostics.conclude(self.episodes) if self._diagnostics and self._is_out_of_time() else ():
             self._note(remark)
         self._report(always=True)
         return not self._stop.is_made
@@ -151,7 +136,7 @@ class TrainingLoop:
         Nothing is under way then, so that a run that goes on from there is the same as one that never stopped.
         """
         between_games = not self._finished and self._tickets.n_held == 0
-        return self._stop.is_made and (between_games or not self._plan.is_inline)
+        return self._stop.is_made and (between_games or not self._allocation.is_inline)
 
     def _is_out_of_time(self) -> bool:
         return self._figures.elapsed_seconds >= self._seconds
@@ -159,32 +144,32 @@ class TrainingLoop:
     def _hand_out_work(self) -> None:
         if self._tickets.n_waiting == 0 and self._tickets.n_held == 0:
             return
-        if self._plan.is_inline and self._finished:
+        if self._allocation.is_inline and self._finished:
             return  # what is over is learned from first, so that there are moments at which nothing is under way
-        present = self._runtime.ready_actors()
+        present = self._workers.ready_actors()
         for actor in [actor for actor in self._waiting if actor in present]:
             allowed = self._ratio.turns_allowed(sum(self._outstanding.values()))
-            turns = min(self._plan.grant_turns, allowed)
+            turns = min(self._allocation.grant_turns, allowed)
             if turns < self._smallest_grant:
                 return
             in_flight = len(self._tickets.held_by(actor))
             # In this process a grant ends with its game, so that nothing is under way between two of them.
-            spare = 0 if self._plan.is_inline else turns // 8
-            tickets = self._tickets.hand_out(actor, max(self._plan.games_per_actor - in_flight, 0) + spare)
+            spare = 0 if self._allocation.is_inline else turns // 8
+            tickets = self._tickets.hand_out(actor, max(self._allocation.games_per_actor - in_flight, 0) + spare)
             if not tickets and not in_flight:
                 continue
             self._publish()
             del self._waiting[actor]
             self._outstanding[actor] = turns
             epsilon = epsilon_after(self.episodes, self._settings)
-            self._runtime.grant(
-                actor, Grant(turns=turns, seconds=self._plan.grant_seconds, epsilon=epsilon, tickets=tickets)
+            self._workers.grant(
+                actor, Grant(turns=turns, seconds=self._allocation.grant_seconds, epsilon=epsilon, tickets=tickets)
             )
 
     def _publish(self) -> None:
         version = (self._learner.total_updates, len(self._learner.characters))
         if version != self._published:
-            self._runtime.publish(self._learner.publish())
+            self._workers.publish(self._learner.publish())
             self._published = version
 
     def _take(self, event: Event) -> None:
@@ -214,12 +199,12 @@ class TrainingLoop:
             self._note_fault(f"Actor {event.actor} was replaced", report.worn_out)
             self._losses.wear_out_actor(report.worn_out)
         self._newcomers.meet(report.unknown_characters)
-        if self._watch:
-            self._watch.add_play(report.greedy_choices, report.largest_reward)
+        if self._diagnostics:
+            self._diagnostics.add_play(report.greedy_choices, report.largest_reward)
 
     def _take_loss(self, event: ActorLost) -> None:
         tickets = self._tickets.lose(event.actor)
-        self._figures.add_loss_of_actor()
+        self._figures.add_lost_actor()
         self._note(f"Actor {event.actor} was lost ({event.reason}); {tickets} episodes are granted again.")
         self._losses.lose_actor(event.reason)
 
@@ -254,15 +239,15 @@ class TrainingLoop:
     def _update(self, due: int) -> bool:
         """Do one update, or none and return False if replay was lost."""
         with self._figures.waiting():
-            batch = self._runtime.next_batch(due, self._learner.spec)
+            batch = self._workers.next_batch(due, self._learner.spec)
         if batch is None:
             return False
         self._losses.note_update()
         result = self._learner.update(batch)
         self._ratio.updates += 1
         self._figures.add_update(result.loss)
-        if self._watch:
-            self._watch.add_update(result.loss, result.largest_q)
+        if self._diagnostics:
+            self._diagnostics.add_update(result.loss, result.largest_q)
         if result.skipped:
             if self._learner.skipped_updates == 1:
                 self._note("An update was skipped: its loss or gradient was not finite. Try a smaller learning_rate.")
@@ -272,7 +257,7 @@ class TrainingLoop:
                     "learned any more. Resume from an earlier checkpoint with a smaller learning_rate."
                 )
         elif self._settings.prioritize_experiences:
-            self._runtime.update_priorities(batch.ids, result.errors)
+            self._workers.update_priorities(batch.ids, result.errors)
         return True
 
     def _finish_updates(self) -> None:
@@ -292,41 +277,39 @@ class TrainingLoop:
         epsilon = epsilon_after(self.episodes, self._settings)
         self.episodes += 1
         self._figures.add_episode(episode)
-        self._recorder.write_episode(
+        self._sink.handle(
             EpisodeLine(
                 episode=self.episodes,
                 total_reward=episode.total_reward,
                 steps=episode.turns,
                 epsilon=epsilon,
-                avg_loss=self._figures.take_mean_loss(),
+                avg_loss=self._figures.pop_mean_loss(),
             )
         )
         self._set_learning_rate()
-        if self._watch:
-            self._watch.add_episode(episode.total_reward, epsilon)
-            for remark in self._watch.check(self.episodes, self._figures.elapsed_seconds):
+        if self._diagnostics:
+            self._diagnostics.add_episode(episode.total_reward, epsilon)
+            for remark in self._diagnostics.check(self.episodes, self._figures.elapsed_seconds):
                 self._note(remark)
-        self.keeper.after_episode(self.position)
+        self.checkpointing.after_episode(self.counters)
 
     def _set_learning_rate(self) -> None:
         self._learner.set_learning_rate(learning_rate_after(self.episodes, self._settings))
 
     def _note(self, text: str) -> None:
-        text = printable(text)
-        self._recorder.write_note(text)
-        self._reporter.note(text)
+        self._sink.handle(Remark(printable(text)))
 
     def _report(self, *, always: bool = False) -> None:
         now = time.monotonic()
         if not always and now < self._next_report:
             return
         self._next_report = now + REPORT_SECONDS
-        present = self._runtime.ready_actors()
-        self._figures.look_at_actors(len(present), len(present & self._waiting.keys()))
-        self._reporter.progress(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
+        present = self._workers.ready_actors()
+        self._figures.sample_actors(len(present), len(present & self._waiting.keys()))
+        self._sink.handle(self._figures.snapshot(self.episodes, self.turns, self._ratio, self._seconds))
 
 
-def _resume_ratio(start: Start, ratio: TurnsPerUpdate) -> TurnsPerUpdate:
+def _resume_ratio(start: Counters, ratio: TurnsPerUpdate) -> TurnsPerUpdate:
     if start.turns:
         ratio.resume(start.turns, start.slack_turns or 0)
         if start.slack_turns is None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from retro_gamer.errors import quoted
+from retro_gamer.errors import printable, quoted
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.loop.checkpointing import Recorder
+from retro_gamer.run.events import CharacterSet, EventSink, Remark
 
 
 class UnknownCharacters:
     """Counts them, tells of each once, and lets the network grow if `unknown_character_strategy` says so."""
 
-    def __init__(
-        self, learner: Learner, recorder: Recorder, settings: Hyperparameters, note: Callable[[str], None]
-    ) -> None:
+    def __init__(self, learner: Learner, sink: EventSink, settings: Hyperparameters) -> None:
         self._learner = learner
-        self._recorder = recorder
+        self._sink = sink
         self._grows = settings.unknown_character_strategy == "extend"
-        self._note = note
         self._met: Counter[str] = Counter()
 
     def meet(self, unknown: Mapping[str, int]) -> None:
@@ -52,5 +49,8 @@ class UnknownCharacters:
         if not added:
             return
         self._learner.extend(self._learner.characters + added)
-        self._recorder.extend_characters(self._learner.characters)
+        self._sink.handle(CharacterSet(self._learner.characters))
         self._note(f"The network grew for {', '.join(map(quoted, added))}; nothing learned so far was changed.")
+
+    def _note(self, text: str) -> None:
+        self._sink.handle(Remark(printable(text)))

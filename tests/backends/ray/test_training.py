@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import ray
 
-from retro_gamer.backends.ray import worker_pool as runtime_module
+from retro_gamer.backends.ray import backends
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Weights
 from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.events import Progress
 from retro_gamer.training.loop import training_loop as loop
-from retro_gamer.training.loop.progress import Progress
 from tests.backends.ray.games import make_killing_game
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
-from tests.training.stand_ins import ListReporter
+from tests.training.stand_ins import RecordingSink
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -68,44 +68,42 @@ def test_an_actor_killed_loses_nothing_that_was_finished(tmp_path: Path) -> None
     assert count_greedy_turns(run) == 6
 
 
-class ReplayKiller(ListReporter):
+class ReplayKiller(RecordingSink):
     """Kills the replay process once some episodes are over."""
 
-    def __init__(self, runtimes: list[RayWorkerPool]) -> None:
+    def __init__(self, pools: list[RayWorkerPool]) -> None:
         super().__init__()
-        self.runtimes = runtimes
+        self.pools = pools
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
-        if progress.episodes >= 20 and self.runtimes:
-            replay = self.runtimes.pop()._replay
+    def on_progress(self, progress: Progress) -> None:
+        if progress.episodes >= 20 and self.pools:
+            replay = self.pools.pop()._replay
             os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
 
 
-def remember_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RayWorkerPool]:
-    runtimes: list[RayWorkerPool] = []
+def remember_pools(monkeypatch: pytest.MonkeyPatch) -> list[RayWorkerPool]:
+    pools: list[RayWorkerPool] = []
 
     class Remembered(RayWorkerPool):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
-            runtimes.append(self)
+            pools.append(self)
 
-    monkeypatch.setattr(runtime_module, "RayWorkerPool", Remembered)
-    return runtimes
+    monkeypatch.setattr(backends, "RayWorkerPool", Remembered)
+    return pools
 
 
-class Disturber(ListReporter):
+class Disturber(RecordingSink):
     """Kills every actor at once, and some episodes later asks the run to stop, as Ctrl-C does."""
 
-    def __init__(self, runtimes: list[RayWorkerPool]) -> None:
+    def __init__(self, pools: list[RayWorkerPool]) -> None:
         super().__init__()
-        self.runtimes = runtimes
+        self.pools = pools
         self.has_stopped = False
 
-    def progress(self, progress: Progress) -> None:
-        super().progress(progress)
-        if progress.episodes >= 20 and self.runtimes:
-            for actor in self.runtimes.pop()._actors:
+    def on_progress(self, progress: Progress) -> None:
+        if progress.episodes >= 20 and self.pools:
+            for actor in self.pools.pop()._actors:
                 ray.kill(actor)
         if progress.episodes >= 60 and not self.has_stopped:
             self.has_stopped = True
@@ -117,7 +115,7 @@ def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=130, prioritize_experiences=True)
-    stopped = train_here(run, n_actors=2, reporter=Disturber(remember_runtimes(monkeypatch)))
+    stopped = train_here(run, n_actors=2, display=Disturber(remember_pools(monkeypatch)))
     assert stopped.signal_number == signal.SIGINT
     assert run.log_path.read_text().count("was lost") >= 2
     at_stop = read_checkpoint(run, "latest")
@@ -125,7 +123,7 @@ def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
     resumed = train_here(run, n_actors=2, resume="latest")
     assert resumed.complete
     assert len(episodes_of(run)) == 130
-    assert "The memory goes on with" in run.log_path.read_text()
+    assert "Replay memory restored (" in run.log_path.read_text()
     # It neither forgot nor caught up: over both sittings there is one update for every four turns.
     assert resumed.updates == (resumed.turns - 50) // 4
     assert at_stop["total_steps"] == stopped.updates
@@ -136,10 +134,10 @@ def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
 def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtimes = remember_runtimes(monkeypatch)
+    pools = remember_pools(monkeypatch)
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=150, prioritize_experiences=True)
-    outcome = train_here(run, n_actors=1, reporter=ReplayKiller(runtimes))
+    outcome = train_here(run, n_actors=1, display=ReplayKiller(pools))
     assert outcome.complete
     assert len(episodes_of(run)) == 150
     assert run.log_path.read_text().count("The replay process was lost") == 1
