@@ -15,12 +15,8 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Weights
-<<<<<<< HEAD
 from retro_gamer.learning.step import UpdateResult
-=======
-from retro_gamer.learning.learner import UpdateResult
 from retro_gamer.run.events import CharacterSet, Checkpoint, Progress, Remark, RunEvent, Starting
->>>>>>> 520edb4 (One stream of run events in place of six writers and seven reporters)
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.training.loop.backend import ActorLost, GrantReported
 from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
