@@ -19,13 +19,19 @@ from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.games.observation import Observer
 from retro_gamer.games.session import GameSession, seed_generators, unseed_generators
 from retro_gamer.games.validation import is_board_size
-from retro_gamer.learning.checkpoint import MISFITS, load_checkpoint, make_damaged, read_trained_shape
+from retro_gamer.hyperparameters import Hyperparameters
+from retro_gamer.learning.checkpoint import (
+    MUST_MATCH_TO_PLAY,
+    STATE_ERRORS,
+    find_mismatches,
+    load_checkpoint,
+    make_damaged_error,
+    read_network_spec,
+)
 from retro_gamer.learning.inference import InferenceNetwork
 from retro_gamer.learning.step import unsquash
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-
-_MUST_FIT = ("actions", "observe_state", "board_size", "spatial", "observe")
 
 
 class TrainedPolicy:
@@ -51,13 +57,13 @@ class TrainedPolicy:
         name = self.checkpoint.path.name
         state = load_checkpoint(self.checkpoint.path.read_bytes(), name)
         present = _with_board(config.metadata, state["must_match"])
-        _check_fit(present, state["must_match"], name)
-        self.metadata, spec = read_trained_shape(present, state, name)
+        _check_compatible(state, present, config.hyperparameters, name)
+        self.metadata, spec = read_network_spec(present, state, name)
         self._evaluator = InferenceNetwork(spec)
         try:
             self._evaluator.load(state["model_state_dict"])
-        except MISFITS as error:
-            raise make_damaged(name, "its weights do not fit the network it describes") from error
+        except STATE_ERRORS as error:
+            raise make_damaged_error(name, "its weights do not fit the network it describes") from error
         self._observer = Observer(self.metadata)
 
     def check_game(self, make_session: Callable[[], GameSession]) -> None:
@@ -135,20 +141,15 @@ def _with_board(metadata: GameMetadata, trained: Mapping[str, Any]) -> GameMetad
     return dataclasses.replace(metadata, board_size=tuple(size))
 
 
-def _check_fit(metadata: GameMetadata, trained: dict[str, Any], name: str) -> None:
+def _check_compatible(state: Mapping[str, Any], metadata: GameMetadata, settings: Hyperparameters, name: str) -> None:
     """Refuse a configuration that was changed since the checkpoint was trained.
 
     Raises:
         CheckpointError: naming each field.
     """
-    present = {"spatial": metadata.spatial, **metadata.to_mapping()}
-    changed = [field for field in _MUST_FIT if _plain(trained.get(field)) != _plain(present.get(field))]
-    if changed:
-        lines = [f"  {f}: trained with {quoted(trained.get(f))}, now {quoted(present.get(f))}" for f in changed]
+    found = find_mismatches(state, metadata, settings, MUST_MATCH_TO_PLAY)
+    if found:
+        lines = [f"  {each.field}: trained with {quoted(each.trained)}, now {quoted(each.present)}" for each in found]
         raise CheckpointError(
             "\n".join([f"{name} does not fit config.toml, which was changed since:", *lines, "Change it back to play."])
         )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, (list, tuple)) else value

@@ -1,11 +1,12 @@
-"""Checkpoints as bytes: tensors and plain types only, and nothing else is ever loaded."""
+"""The checkpoint format: what a file holds, how it is read safely, and what must match between it and a run."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -32,6 +33,21 @@ REQUIRED: dict[str, type] = {
 }
 """What every checkpoint holds, and of which type."""
 
+MUST_MATCH = {
+    "actions": "the network has one output for each action",
+    "reward": "the network predicts the sum of another reward",
+    "spatial": "it selects the kind of network",
+    "observe_state": "the network has one input for each value",
+    "board_size": "the network was built for that board size",
+    "observe": "the board and the view show different things in the same cells",
+    "n_layers": "it sets the shape of the network",
+    "layer_size": "it sets the shape of the network",
+    "crop_radius": "it sets the shape of the network",
+}
+"""What must be the same in a run's config.toml and in a checkpoint that it resumes from, and why."""
+MUST_MATCH_TO_PLAY = ("actions", "observe_state", "board_size", "spatial", "observe")
+"""What must also be the same to play by a checkpoint: no reward is learned, and the sizes are the checkpoint's."""
+
 
 def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
     """Return `state` as the bytes of a checkpoint file."""
@@ -46,11 +62,10 @@ def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
 def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
     """Return the state that `dump_checkpoint` was given.
 
-    Only tensors and plain types are unpickled (`weights_only=True`), so that a checkpoint from a stranger runs no
-    code.
+    Only tensors and plain types are unpickled (`weights_only=True`): a checkpoint from a stranger cannot run code.
 
     Raises:
-        CheckpointError: if the bytes are truncated, not ours, of a later format, or hold anything else.
+        CheckpointError: if the bytes are truncated, of another program or a later format, or hold anything else.
     """
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -80,36 +95,77 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
     return state
 
 
-MISFITS = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """A value that must be the same in a checkpoint and a run, and is not."""
+
+    field: str
+    trained: Any
+    present: Any
+    reason: str
+
+
+def values_to_match(metadata: GameMetadata, settings: Hyperparameters) -> dict[str, Any]:
+    """Return the values of `MUST_MATCH` as plain types, as a checkpoint holds them."""
+    described = metadata.to_mapping()
+    values: dict[str, Any] = {name: described.get(name) for name in MUST_MATCH if name not in SIZES}
+    if metadata.end is not None:
+        values["reward"] = f"{metadata.reward} {json.dumps(dict(metadata.end))}"
+    values["observe_state"] = list(metadata.observe_state)
+    values["spatial"] = metadata.spatial
+    return {**values, **{name: getattr(settings, name) for name in SIZES}}
+
+
+def find_mismatches(
+    state: Mapping[str, Any],
+    metadata: GameMetadata,
+    settings: Hyperparameters,
+    names: Iterable[str] = MUST_MATCH,
+) -> list[Mismatch]:
+    """Return which of `names` differ between a checkpoint and a run."""
+    present = values_to_match(metadata, settings)
+    trained = {**state["spec"], **state["must_match"]}  # older checkpoints have crop_radius only in `spec`
+    return [
+        Mismatch(field=name, trained=trained.get(name), present=present[name], reason=MUST_MATCH[name])
+        for name in names
+        if _as_list(trained.get(name)) != _as_list(present[name])
+    ]
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+STATE_ERRORS = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)
 """What torch and Python raise where the values of a checkpoint are not those of the network it describes."""
 
 
-def read_trained_shape(metadata: GameMetadata, state: Mapping[str, Any], name: str) -> tuple[GameMetadata, NetworkSpec]:
+def read_network_spec(metadata: GameMetadata, state: Mapping[str, Any], name: str) -> tuple[GameMetadata, NetworkSpec]:
     """Return the description with the checkpoint's characters and player, and the spec of its network.
 
-    Nothing is built. `name` is how to call the checkpoint in an error.
+    Nothing is built. `name` names the checkpoint in an error.
 
     Raises:
-        CheckpointError: if they are not what this program writes; a file from a stranger may ask for anything.
+        CheckpointError: for values that this program never writes; a file from a stranger may ask for anything.
     """
     try:
         spec = NetworkSpec(**state["spec"])
-        wrong = [p for size in SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
-        if wrong:
-            raise ConfigurationError(wrong, name)
+        problems = [p for size in SIZES if (p := SETTINGS[size].find_problem(getattr(spec, size)))]
+        if problems:
+            raise ConfigurationError(problems, name)
         metadata = dataclasses.replace(
             metadata, character_set=tuple(state["characters"]), player=state.get("player", metadata.player)
         )
         settings = Hyperparameters(**{size: getattr(spec, size) for size in SIZES})
-        present = make_spec(metadata, settings, has_player=bool(spec.has_player))
-        fits = spec == dataclasses.replace(present, dueling=bool(spec.dueling))
+        described = make_spec(metadata, settings, has_player=bool(spec.has_player))
+        agrees = spec == dataclasses.replace(described, dueling=bool(spec.dueling))
     except (TypeError, ValueError, ConfigurationError) as error:
-        raise make_damaged(name, printable(str(error))) from error
-    if not fits:
-        raise make_damaged(name, "its network is of another shape than its description of the game")
+        raise make_damaged_error(name, printable(str(error))) from error
+    if not agrees:
+        raise make_damaged_error(name, "its network is of another shape than its description of the game")
     return metadata, spec
 
 
-def make_damaged(name: str, reason: str) -> CheckpointError:
-    """Return the error for a checkpoint whose parts do not fit each other."""
+def make_damaged_error(name: str, reason: str) -> CheckpointError:
+    """Return the error for a checkpoint whose parts contradict each other."""
     return CheckpointError(f"{name} is damaged: {reason}. Use another one: 'retro-gamer info' lists them.")

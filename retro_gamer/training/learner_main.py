@@ -12,7 +12,7 @@ from typing import Any
 from retro_gamer.errors import EngineError, printable
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning import set_threads
-from retro_gamer.learning.checkpoint import MISFITS, make_damaged
+from retro_gamer.learning.checkpoint import STATE_ERRORS, make_damaged_error
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.run.events import EventSink, Remark, Started, Starting, TrainingOutcome
@@ -165,8 +165,8 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
     learner = Learner(NetworkSpec(**state["spec"]), run_spec.settings, tuple(state["characters"]), device)
     try:
         learner.set_state(state)
-    except MISFITS as error:
-        raise make_damaged("The checkpoint to resume from", "its state does not fit its network") from error
+    except STATE_ERRORS as error:
+        raise make_damaged_error("The checkpoint to resume from", "its state does not fit its network") from error
     if characters != learner.characters:
         learner.extend(characters)
     return learner

@@ -18,31 +18,18 @@ from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.open_game import find_session_problems
 from retro_gamer.games.random_play import Discovery, discover
 from retro_gamer.games.session import GameSession, seed_generators
-from retro_gamer.learning.checkpoint import load_checkpoint, read_trained_shape
+from retro_gamer.learning.checkpoint import find_mismatches, load_checkpoint, read_network_spec
 from retro_gamer.run.config import RunConfig, load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.learner_main import LearnerTask
-from retro_gamer.training.loop.checkpointing import describe_fit
 from retro_gamer.training.planning.run_spec import RunSpec
 
 MOST_TURNS_TO_FIND_THE_PLAYER = 200
 """Limit of the random turns when the characters are known: they then only show which agent the keys move."""
 LEAST_SECONDS = 1.0
 """A learner that replaces a lost one gets at least this long."""
-REASONS = {
-    "actions": "the network has one output for each action",
-    "reward": "the network predicts the sum of another reward",
-    "spatial": "it selects the kind of network",
-    "observe_state": "the network has one input for each value",
-    "board_size": "the network was built for that board size",
-    "observe": "the board and the view show different things in the same cells",
-    "n_layers": "it sets the shape of the network",
-    "layer_size": "it sets the shape of the network",
-    "crop_radius": "it sets the shape of the network",
-}
-"""Why each value must be the same in config.toml and in a checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,19 +204,17 @@ def resume_run(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
             + "\n".join(differences)
             + "\nChange these back in config.toml, or start a new run with 'retro-gamer create'."
         )
-    _, network = read_trained_shape(run_spec.metadata, point.state, str(point.file.path))
+    _, network = read_network_spec(run_spec.metadata, point.state, str(point.file.path))
     metadata = dataclasses.replace(run_spec.metadata, player=run_spec.metadata.player or point.state["player"])
     network = network.with_characters(len(metadata.character_set or ()))
     return dataclasses.replace(prepared, run_spec=dataclasses.replace(run_spec, metadata=metadata, network=network))
 
 
 def _find_differences(run_spec: RunSpec, point: ResumePoint) -> list[str]:
-    here = describe_fit(run_spec.metadata, run_spec.settings)
-    there = {**point.state["spec"], **point.state["must_match"]}  # older checkpoints have crop_radius only in `spec`
     differences = [
-        f"  {name}: {quoted(there.get(name), 120)} in the checkpoint, {quoted(here[name], 120)} here ({REASONS[name]})"
-        for name in here
-        if _as_list(here[name]) != _as_list(there.get(name))
+        f"  {found.field}: {quoted(found.trained, 120)} in the checkpoint, {quoted(found.present, 120)} here "
+        f"({found.reason})"
+        for found in find_mismatches(point.state, run_spec.metadata, run_spec.settings)
     ]
     characters = tuple(point.state["characters"])
     configured = run_spec.metadata.character_set or ()
@@ -239,10 +224,6 @@ def _find_differences(run_spec: RunSpec, point: ResumePoint) -> list[str]:
             f"{quoted(list(characters), 200)} (the network has one input for each character, in this order)"
         )
     return differences
-
-
-def _as_list(value: Any) -> Any:
-    return list(value) if isinstance(value, (list, tuple)) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

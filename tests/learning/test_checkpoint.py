@@ -12,7 +12,19 @@ import pytest
 import torch
 
 from retro_gamer.errors import CheckpointError
-from retro_gamer.learning.checkpoint import FORMAT, FORMAT_VERSION, REQUIRED, dump_checkpoint, load_checkpoint
+from retro_gamer.features.spec import SIZES
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.learning.checkpoint import (
+    FORMAT,
+    FORMAT_VERSION,
+    MUST_MATCH,
+    MUST_MATCH_TO_PLAY,
+    REQUIRED,
+    dump_checkpoint,
+    find_mismatches,
+    load_checkpoint,
+    values_to_match,
+)
 from retro_gamer.learning.learner import Learner
 from tests.learning.samples import make_batch, make_settings, make_small_spec
 
@@ -174,3 +186,39 @@ def test_messages_are_fit_for_a_terminal() -> None:
     with pytest.raises(CheckpointError) as raised:
         load_checkpoint(buffer.getvalue(), "odd.pt")
     assert "\x1b" not in str(raised.value)
+
+
+def test_what_must_match_is_plain_and_complete() -> None:
+    metadata = GameMetadata(actions=("KEY_UP",), reward="score", observe_state=("lives",), board_size=(7, 4))
+    values = values_to_match(metadata, make_settings(n_layers=3, layer_size=64, crop_radius=8))
+    assert values == {
+        "actions": ["KEY_UP"],
+        "reward": "score",
+        "spatial": True,
+        "observe_state": ["lives"],
+        "board_size": [7, 4],
+        "observe": None,
+        "n_layers": 3,
+        "layer_size": 64,
+        "crop_radius": 8,
+    }
+    assert set(values) == set(MUST_MATCH) > set(SIZES)
+
+
+def test_each_value_that_differs_is_a_mismatch_and_no_other() -> None:
+    metadata = GameMetadata(actions=("KEY_UP",), reward="score", board_size=(7, 4))
+    settings = make_settings()
+    state = {"spec": {"crop_radius": 2}, "must_match": values_to_match(metadata, settings)}
+    assert find_mismatches(state, metadata, settings) == []
+    del state["must_match"]["crop_radius"]
+    assert find_mismatches(state, metadata, settings) == [], "older checkpoints have it in the spec alone"
+    changed = dataclasses.replace(metadata, reward="lives", board_size=(7, 5))
+    found = find_mismatches(state, changed, make_settings(crop_radius=4))
+    assert [(each.field, each.trained, each.present) for each in found] == [
+        ("reward", "score", "lives"),
+        ("board_size", [7, 4], [7, 5]),
+        ("crop_radius", 2, 4),
+    ]
+    assert [each.reason for each in found] == [MUST_MATCH[each.field] for each in found]
+    played = find_mismatches(state, changed, make_settings(crop_radius=4), MUST_MATCH_TO_PLAY)
+    assert [each.field for each in played] == ["board_size"]

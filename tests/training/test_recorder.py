@@ -8,7 +8,6 @@ import torch
 
 from retro_gamer.errors import EngineError
 from retro_gamer.features.spec import make_spec
-from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.learner import Learner
@@ -18,11 +17,8 @@ from retro_gamer.run.events import CharacterSet, Remark
 from retro_gamer.run.log import EpisodeLine
 from retro_gamer.run.writer import RunWriter
 from retro_gamer.training.loop.checkpointing import (
-    MUST_MATCH,
-    MUST_MATCH_SETTINGS,
     Checkpointing,
     Counters,
-    describe_fit,
 )
 from tests.trained_runs import make_checkpointing
 from tests.training.corridors import make_corridor_run
@@ -90,23 +86,6 @@ def test_a_grown_character_set_is_written_down_and_stands_in_later_checkpoints(r
     state = read(recording.run, "ep_0001")
     assert state["characters"] == ["@", ">", "x"]
     assert state["spec"] == dataclasses.asdict(recording.learner.spec)
-
-
-def test_what_must_match_is_plain_and_complete() -> None:
-    metadata = GameMetadata(actions=("KEY_UP",), reward="score", observe_state=("lives",), board_size=(7, 4))
-    fit = describe_fit(metadata, Hyperparameters(n_layers=3, layer_size=64, crop_radius=8))
-    assert fit == {
-        "actions": ["KEY_UP"],
-        "reward": "score",
-        "spatial": True,
-        "observe_state": ["lives"],
-        "board_size": [7, 4],
-        "observe": None,
-        "n_layers": 3,
-        "layer_size": 64,
-        "crop_radius": 8,
-    }
-    assert set(fit) == {*MUST_MATCH, *MUST_MATCH_SETTINGS}
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

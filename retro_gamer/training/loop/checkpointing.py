@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 from retro_gamer.errors import EngineError, printable
-from retro_gamer.features.spec import SIZES
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.learning.checkpoint import dump_checkpoint
+from retro_gamer.learning.checkpoint import dump_checkpoint, values_to_match
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.directory import EVERY_EPISODES, FINAL, checkpoint_name
 from retro_gamer.run.events import (
@@ -28,9 +25,6 @@ from retro_gamer.run.snapshots import snapshot_name
 from retro_gamer.training.loop.backend import WorkerPool
 from retro_gamer.training.loop.schedules import epsilon_after
 
-MUST_MATCH = ("actions", "reward", "spatial", "observe_state", "board_size", "observe")
-MUST_MATCH_SETTINGS = SIZES
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counters:
@@ -44,18 +38,6 @@ class Counters:
     """Total rewards of the last 100 episodes, for the mean that is shown."""
     largest_reward: float | None = 0.0
     """The largest |reward| of a turn so far; None if an old checkpoint does not tell."""
-
-
-def describe_fit(metadata: GameMetadata, settings: Hyperparameters) -> dict[str, Any]:
-    """Return what a checkpoint and a configuration must agree on, as plain values."""
-    described = metadata.to_mapping()
-    fit: dict[str, Any] = {name: described.get(name) for name in MUST_MATCH}
-    if metadata.end is not None:
-        fit["reward"] = f"{metadata.reward} {json.dumps(dict(metadata.end))}"
-    fit["observe_state"] = list(metadata.observe_state)
-    fit["spatial"] = metadata.spatial
-    fit.update({name: getattr(settings, name) for name in MUST_MATCH_SETTINGS})
-    return fit
 
 
 MEGABYTE = 1000 * 1000
@@ -158,7 +140,7 @@ class Checkpointing:
             "replay_snapshot": self._committed,
             "characters": list(self._learner.characters),
             "spec": dataclasses.asdict(self._learner.spec),
-            "must_match": describe_fit(self._metadata, self._settings),
+            "must_match": values_to_match(self._metadata, self._settings),
             "player": self._metadata.player,
             "hyperparameters": dataclasses.asdict(self._settings),
         }
