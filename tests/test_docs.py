@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import os
 import pty
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from docs import generate
+from tests.test_structure import RANKS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -178,3 +180,125 @@ def test_hyperparameter_tables_are_those_declared() -> None:
     text = generate.REFERENCE.read_text()
     assert generate.insert_tables(text) == text, "run: python docs/generate.py"
     assert text.count("| `learning_rate` |") == 1
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+PACKAGE = ROOT / "retro_gamer"
+OF_THE_GAMES = {"Game": {"step", "play"}, "create_game": set[str]()}
+"""What the page mentions of retro-games and of games."""
+WALKS = {
+    "### Walk 1: one transition, from `Game.step` to a moved weight": 18,
+    "### Walk 2a: `--gamma`": 10,
+    "### Walk 2b: `--learning-rate`": 10 - 6,  # after six steps that both share
+    "### Walk 3a: one checkpoint, from the learner to the disk": 7,
+    "### Walk 3b: the same checkpoint, home from a cluster": 12,
+    "### Walk 4: one episode of a game without a factory": 9,
+}
+"""The most files that each walk may open."""
+
+
+def section(title: str) -> str:
+    """Return the text below a heading of docs/architecture.md, up to the next heading of its level or above."""
+    level = len(title.split()[0])
+    _, found, rest = ARCHITECTURE.partition(f"\n{title}\n")
+    assert found, f"docs/architecture.md has no heading {title!r}"
+    return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def table_rows(title: str) -> list[list[str]]:
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:] if not line.startswith("| ---")]
+
+
+def files_named(text: str) -> list[str]:
+    return re.findall(r"`([\w./-]+\.py)`", text)
+
+
+def names_in(text: str) -> list[str]:
+    """Return the code spans that name something of Python: `Class`, `Class.method`, `function()`, `CONSTANT`."""
+    return re.findall(r"`([A-Z]\w*(?:\.\w+)?|\w+\(\))`", text)
+
+
+def names_defined(path: Path) -> dict[str, set[str]]:
+    """Return the functions, classes and constants of a file, each class with its attributes."""
+    defined: dict[str, set[str]] = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            inside = list(ast.walk(node))
+            functions = {inner.name for inner in inside if isinstance(inner, ast.FunctionDef)}
+            defined[node.name] = functions | {ast.unparse(i.target) for i in inside if isinstance(i, ast.AnnAssign)}
+        elif isinstance(node, ast.FunctionDef):
+            defined[node.name] = set()
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            defined.update({ast.unparse(target): set() for target in targets})
+    return defined
+
+
+def find_missing(names: list[str], defined: dict[str, set[str]]) -> list[str]:
+    parted = {name: name.removesuffix("()").partition(".") for name in names}
+    return [
+        name
+        for name, (first, _, then) in parted.items()
+        if then not in {"", *defined.get(first, ())} or first not in defined
+    ]
+
+
+def test_every_file_and_name_of_the_architecture_page_exists() -> None:
+    missing = [
+        name for name in files_named(ARCHITECTURE) if not ((PACKAGE / name).is_file() or (ROOT / name).is_file())
+    ]
+    assert missing == []
+    defined: dict[str, set[str]] = {name: set(attributes) for name, attributes in OF_THE_GAMES.items()}
+    for path in PACKAGE.rglob("*.py"):
+        for name, attributes in names_defined(path).items():
+            defined.setdefault(name, set()).update(attributes)
+    assert len(names_in(ARCHITECTURE)) > 100
+    assert find_missing(names_in(ARCHITECTURE), defined) == []
+
+
+def test_the_glossary_names_the_file_that_owns_each_word() -> None:
+    rows = table_rows("## Glossary")
+    assert 40 <= len(rows) <= 60
+    assert [row[0].lower() for row in rows] == sorted(row[0].lower() for row in rows)
+    assert [word for word, meaning, _ in rows if ". " in meaning or meaning.endswith(".")] == []  # one phrase each
+    missing = []
+    for words, _, owner in rows:
+        text = letters_of(owner + (PACKAGE / owner.strip("`")).read_text())
+        missing += [f"{owner} lacks {word.strip()}" for word in words.split(",") if letters_of(word) not in text]
+    assert missing == []
+
+
+def letters_of(text: str) -> str:
+    """Return the letters only, so that `ReplayBuffer`, `replay_buffer` and "replay buffer" are one word."""
+    return re.sub(r"[^a-z]", "", text.lower())
+
+
+@pytest.mark.parametrize("title", WALKS)
+def test_a_walk_opens_few_files_and_each_step_names_what_is_in_its_file(title: str) -> None:
+    steps = re.findall(r"^\d+\. (.*?)(?=^\d+\. |\Z)", section(title), flags=re.DOTALL | re.MULTILINE)
+    opened = [files_named(step)[0] for step in steps]
+    assert len(opened) == len(set(opened)) <= WALKS[title]
+    assert len(opened) >= 4
+    unfounded = []
+    for step, file in zip(steps, opened, strict=True):
+        names = names_in(step)
+        if len(find_missing(names, names_defined(PACKAGE / file))) == len(names):
+            unfounded.append(f"{file} defines none of {names}")
+    assert unfounded == []
+
+
+def test_the_look_up_table_names_what_is_in_the_file() -> None:
+    rows = table_rows("## Look-up table")
+    assert len(rows) >= 40
+    assert [what for what, _, names in rows if not names_in(names)] == []
+    found = {
+        what: find_missing(names_in(names), names_defined(PACKAGE / file.strip("`"))) for what, file, names in rows
+    }
+    assert {what: missing for what, missing in found.items() if missing} == {}
+
+
+def test_the_map_shows_every_room() -> None:
+    rooms = re.findall(r"^    (\w+)(?:/|\.py)", section("## Map"), flags=re.MULTILINE)
+    assert set(rooms) == set(RANKS) - {"__main__", "version"}
+    assert [RANKS[room] for room in rooms] == sorted((RANKS[room] for room in rooms), reverse=True)
