@@ -10,7 +10,7 @@ from benchmarks.learning.experts import EXPERTS
 from benchmarks.performance.work import BEAST, NAV, SNAKE
 from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.pool import SEED_STRIDE
-from retro_gamer.evaluation.statistics import Evaluation, character_statistics
+from retro_gamer.evaluation.statistics import Evaluation, compute_statistics
 from retro_gamer.games.description import GameMetadata, find_description
 from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.session import GameSession
@@ -62,10 +62,10 @@ def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
 
     seeds = evaluation_seeds(games)
     found: dict[str, Any] = {
-        "random": _plain(character_statistics(play_games(make_session, seeds, choose_randomly, MAX_TURNS), ()))
+        "random": _plain(compute_statistics(play_games(make_session, seeds, choose_randomly, MAX_TURNS), ()))
     }
     if task.game in EXPERTS:
-        found["expert"] = _plain(character_statistics(play_games(make_session, seeds, choose_expertly, MAX_TURNS), ()))
+        found["expert"] = _plain(compute_statistics(play_games(make_session, seeds, choose_expertly, MAX_TURNS), ()))
     return found
 
 

@@ -1,1 +1,1 @@
-"""How good a trained agent is: greedy games on seeds of their own, beside random play on the same seeds."""
+"""How good a trained agent is: games without exploration on seeds of their own, beside random play."""

@@ -1,4 +1,4 @@
-"""What some games say of their player: means, how sure they are, and the numbers of the games' last states."""
+"""Statistics of games: scores with their confidence interval, and the means of the final states."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ SMALL_SAMPLE_95 = (12.706, 4.303, 3.182, 2.776, 2.571)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GameResult:
-    """One game played to its end or its limit. `state` holds the numbers of the game's last state.
+    """One game, played to its end or to the turn limit. `state` holds the numbers of the final state.
 
-    A game that ended by an error of its own has a `fault`; one that could not even be started has no turns then.
+    `failure` is the error of a game that failed. A game that could not be started has a failure and no turns.
     """
 
     seed: int
     total_reward: float
     turns: int
     state: dict[str, float]
-    fault: str | None = None
+    failure: str | None = None
 
     @property
     def was_played(self) -> bool:
-        """Whether there was a game at all."""
-        return self.turns > 0 or self.fault is None
+        """Whether the game could be started."""
+        return self.turns > 0 or self.failure is None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Games of one player.
+    """Statistics of one player's games.
 
-    episodes: games played; those that could not be started are left out of every figure
+    episodes: games played. Games that could not be started are excluded from all statistics.
     mean, median, best, worst: of the total reward of a game
-    interval: half the width of the 95% interval of the mean, nan for a single game
-    mean_turns: of a game
-    state_means: of the other numbers in the last state, by key
-    faults: games that ended, or could not be started, by an error of their own; `first_fault` tells one
+    interval: half the width of the 95% confidence interval of the mean; nan for a single game
+    mean_turns: mean length of a game
+    state_means: means of the other numbers in the final state, by key
+    faults: games that failed with an error of their own; `first_fault` is the first error
     """
 
     episodes: int
@@ -57,16 +57,16 @@ class Evaluation:
     first_fault: str | None
 
 
-def character_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> Evaluation:
-    """Return the figures of some games (at least one), with the means of the state's `keys`.
+def compute_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> Evaluation:
+    """Return the statistics of at least one game, with the means of `keys` in the final states.
 
     Raises:
-        GameFailedError: if not one game could be started.
+        GameFailedError: if no game could be started.
     """
     played = [result for result in results if result.was_played]
-    faults = [result.fault for result in results if result.fault is not None]
+    failures = [result.failure for result in results if result.failure is not None]
     if not played:
-        raise GameFailedError(faults[0])
+        raise GameFailedError(failures[0])
     scores = [result.total_reward for result in played]
     states = [result.state for result in played]
     return Evaluation(
@@ -82,13 +82,13 @@ def character_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> 
             for key in sorted(keys)
             if any(key in state for state in states)
         },
-        faults=len(faults),
-        first_fault=faults[0] if faults else None,
+        faults=len(failures),
+        first_fault=failures[0] if failures else None,
     )
 
 
 def half_interval_95(values: Sequence[float]) -> float:
-    """Return half the width of the 95% interval of the mean of independent `values`; nan for one value."""
+    """Return half the width of the 95% confidence interval of the mean of independent `values`; nan for one value."""
     if len(values) < 2:
         return math.nan
     return students_t_95(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
@@ -107,13 +107,13 @@ def students_t_95(degrees_of_freedom: int) -> float:
     )
 
 
-def find_telling_keys(results: Iterable[GameResult], reward: str) -> set[str]:
-    """Return the keys of the last states that are worth showing: those that differ from game to game.
+def find_varying_keys(results: Iterable[GameResult], reward: str) -> set[str]:
+    """Return the keys whose final values differ from game to game.
 
-    The rewarded key is left out, as its change is the score.
+    The reward key is excluded, because its change is the score.
     """
     values: dict[str, set[float]] = {}
     for result in results:
         for key, value in result.state.items():
             values.setdefault(key, set()).add(value)
-    return {key for key, seen in values.items() if len(seen) > 1 and key != reward}
+    return {key for key, found in values.items() if len(found) > 1 and key != reward}

@@ -64,7 +64,7 @@ def test_a_game_is_what_its_seed_draws() -> None:
 def test_a_game_is_cut_short_at_the_limit() -> None:
     results = play_games(make_session, range(20), wait, max_turns=2)
     assert max(result.turns for result in results) == 2
-    assert all(result.fault is None for result in results)
+    assert all(result.failure is None for result in results)
 
 
 class Breaking:
@@ -91,8 +91,8 @@ def test_games_that_fail_end_and_the_others_go_on() -> None:
     for result in play_games(make, range(30), wait, max_turns=5):
         kind = random.Random(result.seed).randrange(3)
         assert (result.turns, result.total_reward) == {0: (0, 0), 1: (1, 1), 2: (5, 5)}[kind]
-        assert ("no such level" in (result.fault or "")) is (kind == 0)
-        assert ("lost" in (result.fault or "")) is (kind == 1)
+        assert ("no such level" in (result.failure or "")) is (kind == 0)
+        assert ("lost" in (result.failure or "")) is (kind == 1)
         assert result.was_played is (kind != 0)
 
 
@@ -176,4 +176,4 @@ def test_a_game_that_cannot_be_looked_at_any_more_is_over_and_the_others_go_on()
     usual = play_games(make_session, range(20), wait, max_turns=9)
     results = play_games(make_session, range(20), look, max_turns=9)
     assert [result for result in results if result.seed != 5] == [result for result in usual if result.seed != 5]
-    assert (results[5].turns, results[5].fault, results[5].was_played) == (2, "no character", True)
+    assert (results[5].turns, results[5].failure, results[5].was_played) == (2, "no character", True)

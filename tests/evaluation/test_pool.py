@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import CheckpointError, GameFailedError
-from retro_gamer.evaluation.pool import Share, deal_seeds, evaluate_checkpoints, play_share
+from retro_gamer.evaluation.pool import Share, divide_seeds, evaluate_checkpoints, play_share
 from tests.trained_runs import LEFT, RIGHT, WALK, make_trained_run, save
 
 FROM_START_TO_THE_RIGHT_EDGE = 6
@@ -25,12 +25,12 @@ FROM_START_TO_THE_RIGHT_EDGE = 6
     ],
 )
 def test_games_are_dealt_to_all_processes(episodes: int, n_processes: int, sizes: list[int]) -> None:
-    dealt = deal_seeds(3, episodes, n_processes)
+    dealt = divide_seeds(3, episodes, n_processes)
     assert [len(seeds) for seeds in dealt] == sizes
     together = [seed for seeds in dealt for seed in seeds]
-    assert together == [seed for seeds in deal_seeds(3, episodes, 1) for seed in seeds]
+    assert together == [seed for seeds in divide_seeds(3, episodes, 1) for seed in seeds]
     assert len(set(together)) == episodes
-    assert not set(together) & {seed for seeds in deal_seeds(4, episodes, 1) for seed in seeds}
+    assert not set(together) & {seed for seeds in divide_seeds(4, episodes, 1) for seed in seeds}
 
 
 def test_a_share_is_played_greedily_by_its_checkpoint(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
     )
     run_dir = make_trained_run(tmp_path, game=hanging, hang_seconds=0.2)
     (result,) = play_share(Share(run_dir=str(run_dir), checkpoint="final", seeds=(1,), max_turns=9))
-    assert "hang_seconds" in (result.fault or "")
+    assert "hang_seconds" in (result.failure or "")
 
 
 def test_every_player_plays_the_same_games_in_processes_of_their_own(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from retro_gamer.errors import GameFailedError
 from retro_gamer.evaluation.statistics import (
     GameResult,
-    character_statistics,
-    find_telling_keys,
+    compute_statistics,
+    find_varying_keys,
     half_interval_95,
     students_t_95,
 )
@@ -18,8 +18,8 @@ TABLE |= {60: 2.000, 120: 1.980, 1_000_000: 1.960}
 """From printed tables of Student's t, two-sided 5%."""
 
 
-def game(seed: int, total_reward: float, turns: int = 10, fault: str | None = None, **state: float) -> GameResult:
-    return GameResult(seed=seed, total_reward=total_reward, turns=turns, state=state, fault=fault)
+def game(seed: int, total_reward: float, turns: int = 10, failure: str | None = None, **state: float) -> GameResult:
+    return GameResult(seed=seed, total_reward=total_reward, turns=turns, state=state, failure=failure)
 
 
 @pytest.mark.parametrize(("degrees", "quantile"), TABLE.items())
@@ -36,7 +36,7 @@ def test_the_interval_by_hand() -> None:
 
 def test_the_figures_of_some_games() -> None:
     games = [game(1, 10, turns=4, lives=1), game(2, -2, turns=8, lives=3), game(3, 1, turns=9)]
-    figures = character_statistics(games, ["lives", "level"])
+    figures = compute_statistics(games, ["lives", "level"])
     assert figures.episodes == 3
     assert (figures.mean, figures.median, figures.best, figures.worst) == (3, 1, 10, -2)
     assert figures.mean_turns == 7
@@ -45,22 +45,22 @@ def test_the_figures_of_some_games() -> None:
 
 
 def test_games_that_failed_are_counted_and_those_never_started_left_out() -> None:
-    games = [game(1, 0, turns=0, fault="not built"), game(2, 4), game(3, 6, turns=2, fault="broke at turn 3")]
-    figures = character_statistics(games, [])
+    games = [game(1, 0, turns=0, failure="not built"), game(2, 4), game(3, 6, turns=2, failure="broke at turn 3")]
+    figures = compute_statistics(games, [])
     assert (figures.episodes, figures.mean) == (2, 5)
     assert (figures.faults, figures.first_fault) == (2, "not built")
 
 
 def test_a_game_over_before_its_first_turn_is_a_game() -> None:
-    assert character_statistics([game(1, 0, turns=0)], []).episodes == 1
+    assert compute_statistics([game(1, 0, turns=0)], []).episodes == 1
 
 
 def test_not_one_game_is_an_error() -> None:
     with pytest.raises(GameFailedError, match="not built"):
-        character_statistics([game(1, 0, turns=0, fault="not built")], [])
+        compute_statistics([game(1, 0, turns=0, failure="not built")], [])
 
 
 def test_keys_that_differ_between_games_are_telling_and_the_reward_is_not() -> None:
     games = [game(1, 0, score=1, level=1, width=9), game(2, 0, score=2, level=2, width=9, late=1)]
-    assert find_telling_keys(games, "score") == {"level"}
-    assert find_telling_keys([], "score") == set()
+    assert find_varying_keys(games, "score") == {"level"}
+    assert find_varying_keys([], "score") == set()
