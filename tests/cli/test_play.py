@@ -9,7 +9,7 @@ import pytest
 
 from retro_gamer.cli import run
 from retro_gamer.cli.commands.play import describe_games
-from retro_gamer.cli.display.play_screen import Ending
+from retro_gamer.cli.display.play_screen import WatchedGame
 from tests.cli.shows import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
 
@@ -190,8 +190,8 @@ def test_the_pace_is_the_one_asked_for_and_not_the_games(tmp_path: Path) -> None
 
 def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
     endings = [
-        Ending(turns=1, score=1.5, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
-        Ending(turns=20, score="lost", state={"score": "lost"}, is_over=True),
+        WatchedGame(turns=1, score=1.5, state={"score": 1.5, "lives": 2, "name": "x"}, is_over=False),
+        WatchedGame(turns=20, score="lost", state={"score": "lost"}, is_over=True),
     ]
     assert describe_games(endings, "score", Path("a b"), "ep_0100").splitlines() == [
         "Quit after 1 turn: score 1.5 (lives 2)",
@@ -201,7 +201,7 @@ def test_the_summary_shows_scores_and_what_to_type(tmp_path: Path) -> None:
 
 
 def test_many_games_are_not_all_listed() -> None:
-    endings = [Ending(turns=turns, score=0, state={"score": 0}, is_over=True) for turns in range(50)]
+    endings = [WatchedGame(turns=turns, score=0, state={"score": 0}, is_over=True) for turns in range(50)]
     lines = describe_games(endings, "score", Path("run"), None).splitlines()
     assert len(lines) == 11
     assert "49 turns" in lines[-2]

@@ -14,7 +14,7 @@ from retro_gamer.cli.display.numbers import count, number
 from retro_gamer.errors import UsageError, printable, quoted
 
 if TYPE_CHECKING:
-    from retro_gamer.cli.display.play_screen import Ending
+    from retro_gamer.cli.display.play_screen import WatchedGame
 
 FASTEST_FRAMERATE = 1000
 MOST_GAMES_LISTED = 10
@@ -31,10 +31,10 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
         raise UsageError(f"--framerate {framerate}: must be more than 0 and at most {FASTEST_FRAMERATE:,}; try 12")
     # Read when blessed is imported: it queries the terminal, and some terminals never answer.
     os.environ.setdefault("BLESSED_QUERY_TIMEOUT_SECONDS", "0.5")
-    from retro_gamer.cli.display.play_screen import EndingSignals, borrowed, open_terminal
+    from retro_gamer.cli.display.play_screen import TerminalSignals, full_screen, open_terminal
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
-    from retro_gamer.cli.display.play_screen import Show
+    from retro_gamer.cli.display.play_screen import Viewer
     from retro_gamer.games.loading.launcher import load_factory
     from retro_gamer.games.session import GameSession
     from retro_gamer.learning import set_threads
@@ -52,34 +52,34 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
     set_threads(1)
     if policy.note:
         typer.echo(f"Note: {policy.note}.")
-    endings: list[Ending] = []
-    with EndingSignals() as signals:
+    watched: list[WatchedGame] = []
+    with TerminalSignals() as signals:
         try:
-            with borrowed(terminal, signals):
-                for ending in Show(terminal, signals, policy, session, framerate).play_games():
-                    endings.append(ending)  # reported even if a later game fails
+            with full_screen(terminal, signals):
+                for game in Viewer(terminal, signals, policy, session, framerate).play_games():
+                    watched.append(game)  # reported even if a later game fails
             signals.check()
         except KeyboardInterrupt:
             raise typer.Exit(128 + (signals.number or 2)) from None
         finally:
-            if endings:
-                typer.echo(printable(describe_games(endings, policy.metadata.reward, run_dir, checkpoint)))
+            if watched:
+                typer.echo(printable(describe_games(watched, policy.metadata.reward, run_dir, checkpoint)))
 
 
-def describe_games(endings: list[Ending], reward: str, run_dir: Path, checkpoint: str | None) -> str:
+def describe_games(watched: list[WatchedGame], reward: str, run_dir: Path, checkpoint: str | None) -> str:
     """Return the scores of the games watched and the command that shows more."""
-    lines = [_describe(ending, reward) for ending in endings[-MOST_GAMES_LISTED:]]
+    lines = [_describe(game, reward) for game in watched[-MOST_GAMES_LISTED:]]
     chosen = f" --checkpoint {shlex.quote(checkpoint)}" if checkpoint is not None else ""
     return "\n".join([*lines, f"Watch again: retro-gamer play {shlex.quote(str(run_dir))}{chosen}"])
 
 
-def _describe(ending: Ending, reward: str) -> str:
+def _describe(game: WatchedGame, reward: str) -> str:
     numbers = {
-        str(key): value for key, value in ending.state.items() if isinstance(value, (int, float)) and key != reward
+        str(key): value for key, value in game.state.items() if isinstance(value, (int, float)) and key != reward
     }
     others = ", ".join(f"{key} {_value(value)}" for key, value in sorted(numbers.items()))
-    outcome = "Game over" if ending.is_over else "Quit"
-    text = f"{outcome} after {count(ending.turns, 'turn')}: {reward} {_value(ending.score)}"
+    outcome = "Game over" if game.is_over else "Quit"
+    text = f"{outcome} after {count(game.turns, 'turn')}: {reward} {_value(game.score)}"
     return f"{text} ({others})" if others else text
 
 
