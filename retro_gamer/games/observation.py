@@ -16,8 +16,8 @@ from retro.agent import Agent
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.board import BoardEncoder, view_origin
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.failures import describe_failure
+from retro_gamer.games.loading.sandbox import NullSandbox
 from retro_gamer.games.loading.watchdog import HungGameError
 
 NO_CELL = (-1, -1)
@@ -183,6 +183,7 @@ class Observer:
         self.n_state = len(metadata.observe_state)
         self.bad_state: dict[str, int] = {}
         self._state_keys = metadata.observe_state
+        self._sandbox = NullSandbox()
 
     def observe_into(self, game: Any, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> None:
         """Write what `game` shows now into `codes` [H, W] uint8, `player` [2] int16 and `state` [S] float32.
@@ -191,7 +192,7 @@ class Observer:
             GameFailedError: if looking runs code of the game (a property, say) that raises.
         """
         try:
-            interception.enter()
+            self._sandbox.enter()
             self.encoder.encode(game, codes)
             player[0], player[1] = self.cell(game)
             if self._state_keys:
@@ -199,7 +200,7 @@ class Observer:
         except (Exception, HungGameError) as error:
             raise GameFailedError(f"the game cannot be observed: {describe_failure(error)}") from error
         finally:
-            interception.exit()
+            self._sandbox.exit()
 
     def cell(self, game: Any, agent: Any = None) -> tuple[int, int]:
         """Return the cell (x, y) of the player, or of `agent`, in what is seen; (-1, -1) if it does not show there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import random
 from collections.abc import Callable
@@ -15,11 +14,11 @@ from retro.input import ProgrammaticInput
 
 from retro_gamer.errors import GameFailedError, quoted
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.capture import LeavingGameError, interception
+from retro_gamer.games.loading.capture import LeavingGameError, capture
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.keys import make_keystroke
-from retro_gamer.games.loading.launcher import Launcher
+from retro_gamer.games.loading.launcher import as_factory
 from retro_gamer.games.loading.watchdog import HungGameError
 from retro_gamer.games.observation import finite_number
 from retro_gamer.games.rewards import make_signal
@@ -100,8 +99,8 @@ class GameSession:
         self.turns = 0
         self.is_over = True
         self.ended_illegally = False
-        self._factory = factory
-        self._stage = factory.stage if isinstance(factory, Launcher) else None
+        self._factory = as_factory(factory)
+        self._sandbox = self._factory.sandbox
         self._step: Callable[[], Any] = _no_game
         self._signal = make_signal(metadata)
         self._total_signal = 0.0
@@ -128,40 +127,34 @@ class GameSession:
         if self._seed is not None:
             seed_generators(self._seed)
             self._seed = None
-        self.is_over = True  # also if what follows fails: the game before is not to be played on
+        self.is_over = True  # also if the next game cannot be built
         try:
-            game = self._build()
+            game = self._factory()
             self._check_new_game(game, self.game)
-            self._enter()
-            game.view = None
-            game.input_source = self._input
-            game.start()
-            self._raw_value = game.state.get(self.metadata.reward)
+            self._start(game)
         except GameFailedError as error:
             raise GameFailedError(f"{self._label()} cannot be started: {error}") from None
         except (Exception, SystemExit, HungGameError, LeavingGameError) as error:
             raise GameFailedError(
                 f"{self._label()} failed while it was being built: {describe_failure(error, self.source)}"
             ) from None
-        finally:
-            if interception.is_on:
-                self._exit()
         self.game = game
-        self._step = interception.step_of(game)
+        self._step = capture.step_of(game)
         self.turns = 0
         self.is_over = False
         self.ended_illegally = False
         self._total_signal = 0.0
         self._value = _readable(self._raw_value) or 0.0
 
-    def _build(self) -> Any:
-        if self._stage is not None:
-            return self._factory()
-        interception.enter()
+    def _start(self, game: Any) -> None:
         try:
-            return interception.catch(self._factory)
+            self._sandbox.enter()
+            game.view = None
+            game.input_source = self._input
+            game.start()
+            self._raw_value = game.state.get(self.metadata.reward)
         finally:
-            interception.exit()
+            self._sandbox.exit()
 
     def step(self, action_index: int) -> Turn:
         """Play one turn and return the change of the rewarded state, or what the signal gives for it.
@@ -179,18 +172,16 @@ class GameSession:
             raise ValueError(f"action {action_index} is outside 0..{len(self.metadata.actions)}")
         self._input.choose(action_index)
         self.turns += 1
-        game, stage = self.game, self._stage
+        game, sandbox = self.game, self._sandbox
         try:
-            interception.enter()
-            if stage is not None:
-                stage.enter()
+            sandbox.enter()
             self._step()
         except IllegalMove:
             self.ended_illegally = True
             game.playing = False
         except LeavingGameError:  # it began to play another game, which is this one's end, or asked without end
             try:
-                interception.take_game()
+                capture.take_game()
             except GameFailedError as error:
                 self._fail(error)
             game.playing = False
@@ -201,11 +192,8 @@ class GameSession:
         except (Exception, HungGameError) as error:
             self._fail(error)
         finally:
-            if interception.is_leaving:
-                self._settle()
-            if stage is not None:
-                stage.exit()
-            interception.exit()
+            if sandbox.exit():
+                game.playing = False
         return self._read_turn(game)
 
     def _read_turn(self, game: Any) -> Turn:
@@ -231,29 +219,10 @@ class GameSession:
             f"{self._label()} failed at turn {self.turns}: {describe_failure(error, self.source)}"
         ) from None
 
-    def _enter(self) -> None:
-        interception.enter()
-        if self._stage is not None:
-            self._stage.enter()
-
-    def _exit(self) -> None:
-        if interception.is_leaving:
-            self._settle()
-        if self._stage is not None:
-            self._stage.exit()
-        interception.exit()
-
-    def _settle(self) -> None:
-        """Stop leaving a game that was left in the middle of a turn, for whatever reason."""
-        with contextlib.suppress(GameFailedError):  # it went on asking: the turn is over, and so is the game
-            interception.take_game()
-        if self.game is not None:
-            self.game.playing = False
-
     @property
     def sharing(self) -> str | None:
         """Why no other game should be played beside this one in the same process, None if any may."""
-        return self._factory.sharing if isinstance(self._factory, Launcher) else None
+        return self._factory.sharing
 
     @property
     def score(self) -> Any:
@@ -277,7 +246,7 @@ class GameSession:
             raise GameFailedError("it returned the same Game twice; build a new Game each time it is called")
 
     def _label(self) -> str:
-        return self.source.label if self.source is not None else getattr(self._factory, "__name__", "the game")
+        return self.source.label if self.source is not None else self._factory.label
 
 
 def _no_game() -> None:

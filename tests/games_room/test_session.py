@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import pickle
@@ -17,6 +18,7 @@ from retro.views.headless import HeadlessView
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.loading.capture import capture
 from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.games.session import GameSession, Turn
 
@@ -90,6 +92,18 @@ def test_the_end_of_a_game_is_its_termination() -> None:
         session.step(NOTHING)
     session.start()
     assert (session.is_over, session.turns) == (False, 0)
+
+
+@pytest.mark.parametrize("is_swallowed", [False, True])
+def test_a_turn_that_plays_another_game_is_the_last(is_swallowed: bool) -> None:
+    def play_again(game: Game) -> None:
+        with contextlib.suppress(BaseException if is_swallowed else OSError):
+            Game([], {}).play()
+
+    session = scripted(play_again)
+    assert session.step(NOTHING) == Turn(reward=0, terminated=True, fault=None)
+    assert not capture.is_leaving
+    assert not capture.is_on
 
 
 def test_a_reward_of_the_last_turn_counts() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.games.loading.sandbox import scratch_of
+from retro_gamer.games.loading.sandbox import temporary_folder_of
 from retro_gamer.games.probe.key_trial import Probe, ProbePlan, fingerprint
 
 Project = Callable[[dict[str, str]], Path]
@@ -85,7 +85,7 @@ def test_a_game_slow_to_be_built_is_built_once_and_played_as_long_as_that_took(m
     found = trial.run()
     assert found.turns > 1
     assert (found.repeats, found.keys, found.cut_short) == (None, {}, 1)
-    scratch = scratch_of(source)
+    scratch = temporary_folder_of(source)
     assert scratch is not None
     assert (Path(scratch.path) / "built.txt").read_text() == "x"
 

@@ -17,7 +17,7 @@ import ray
 from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import is_library
-from retro_gamer.games.loading.sandbox import stay_in_scratch
+from retro_gamer.games.loading.sandbox import enter_temporary_folder
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.inference import Weights
@@ -118,7 +118,7 @@ class ActorProcess:
         self._watch.__enter__()
         run_spec = run_spec.located(os.getcwd())
         if run_spec.source is not None:
-            stay_in_scratch(run_spec.source)
+            enter_temporary_folder(run_spec.source)
         self._actor = run_spec.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay: Any = None
         self._pushed: ray.ObjectRef[int] | None = None

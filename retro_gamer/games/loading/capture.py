@@ -1,13 +1,14 @@
-"""Taking hold of the Game that a game's own code sets out to play, whatever that code does around it.
+"""Capture the Game that a game's own code would play, whatever that code does around it.
 
-A game that was written for people ends in ``game.play()``. While game code runs under our eyes, `play` keeps the Game
-and leaves: an exception goes through the game's code. Where that is swallowed (by an ``except:``), tracing raises it
-again in the next line, and where even that is not enough (loops within loops that catch everything), a thread raises
-it again and again until the game's code is left. Nothing behind the call to `play` comes to anything.
+A game written for people ends in ``game.play()``. While a game's code runs in a sandbox, `play` keeps the Game and
+leaves that code by raising an exception through it. Where the code swallows the exception (by an ``except:``), tracing
+raises it again in the next line. Where even that is not enough (nested loops that catch everything), a thread raises it
+again and again. Nothing after the call to `play` has any effect.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import sys
@@ -32,42 +33,33 @@ class LeavingGameError(BaseException):
 
 
 class Capture:
-    """What is known of the game code that runs now, in the one thread that plays.
+    """The state of the game code that runs now, in the one thread that plays.
 
-    `is_on` while what runs is a game's code, `is_building` while that code is to come up with a Game, `is_leaving`
-    while it is being left. `beats` is odd while a game is built or plays a turn, and grows with every turn.
+    is_on: whether a game's code is running (a sandbox sets it)
+    is_building: whether that code is to build a Game
+    is_leaving: whether it is being left
+    thread: the one that built the last game, 0 before
     """
 
     def __init__(self) -> None:
         self.is_on = False
         self.is_building = False
         self.is_leaving = False
-        self.beats = 0
         self.thread = 0
         self._play = Game.play
         self._step = Game.step
-        self._asking_step: Any = None
+        self._patched_step: Any = None
         self._game: Game | None = None
         self._reason: str | None = None
         self._tracing_before: Any = None
-        self._insistence: _Insistence | None = None
-
-    def enter(self) -> None:
-        """Note that a game's code begins to run in this thread."""
-        self.beats = (self.beats + 1) | 1
-        self.is_on = True
-
-    def exit(self) -> None:
-        """Note that it has come back, or been left."""
-        self.is_on = False
-        self.beats = (self.beats + 1) & ~1
+        self._insister: _Insister | None = None
 
     def install(self) -> None:
-        """Let ``Game.play`` and ``Game.step`` ask here first, for good. Outside of game code they do as ever.
+        """Patch ``Game.play`` and ``Game.step``, once for this process. Outside of game code they work as before.
 
-        Doing so anew for each game would cost Python's caches of the class's attributes each time.
+        Patching for each game would empty Python's caches of the class's attributes each time.
         """
-        if self._asking_step is not None:
+        if self._patched_step is not None:
             return
 
         @functools.wraps(self._play)
@@ -83,22 +75,22 @@ class Capture:
             return self._step(game, *args, **kwargs)
 
         Game.play, Game.step = play, step
-        self._asking_step = step
+        self._patched_step = step
 
     def step_of(self, game: Game) -> Callable[[], Any]:
         """Return the `step` of a game as it was before `install`, unless the game has one of its own."""
         step: Callable[[], Any] = game.step
-        if getattr(step, "__func__", None) is self._asking_step:
+        if getattr(step, "__func__", None) is self._patched_step:
             return types.MethodType(self._step, game)
         return step
 
     def catch(self, call: Callable[[], Any]) -> Any:
-        """Return the Game that `call` sets out to play, or what it returns if it plays none.
+        """Return the Game that `call` would play, or what it returns if it plays none.
 
-        A game that is not played but stepped through, by a loop of its own, is caught at its first step.
+        A game that steps through itself, in a loop of its own, is caught at its first step.
 
         Raises:
-            GameFailedError: if the code was left for a reason given to `leave`.
+            GameFailedError: with the reason given to `leave`, if the code was left.
             whatever `call` raises before it plays.
         """
         before = (self.is_on, self.is_building)
@@ -113,7 +105,7 @@ class Capture:
         except KeyboardInterrupt:
             raise
         except BaseException:
-            # What comes after the call to play, out of a `finally` say, is of no interest.
+            # Errors after the call to play, such as those of a `finally`, do not matter.
             if self._game is None and self._reason is None:
                 raise
         finally:
@@ -122,10 +114,10 @@ class Capture:
         return returned if game is None else game
 
     def take_game(self) -> Game | None:
-        """Stop leaving and return the Game that was to be played, if any: wherever `LeavingGameError` may arrive.
+        """Stop leaving and return the Game that would be played, if any. Call wherever `LeavingGameError` may arrive.
 
         Raises:
-            GameFailedError: if the code was left for a reason given to `leave`.
+            GameFailedError: with the reason given to `leave`, if the code was left.
         """
         self._stop_leaving()
         game, reason = self._game, self._reason
@@ -134,8 +126,16 @@ class Capture:
             raise GameFailedError(reason)
         return game
 
+    def abandon(self) -> bool:
+        """Stop leaving the game's code, for whatever reason it was left; return whether it was being left."""
+        if not self.is_leaving:
+            return False
+        with contextlib.suppress(GameFailedError):
+            self.take_game()
+        return True
+
     def leave(self, reason: str, frame: FrameType | None = None) -> NoReturn:
-        """Leave the game's code from `frame` on (the caller's), and go on leaving if that is swallowed."""
+        """Leave the game's code from `frame` on (default: the caller's), even if it swallows the exception."""
         self._reason = self._reason or reason
         self._leave_from(frame or sys._getframe(1))
 
@@ -148,9 +148,9 @@ class Capture:
         if not self.is_leaving:
             self.is_leaving = True
             self._tracing_before = sys.gettrace()
-        elif self._insistence is None:
-            self._insistence = _Insistence()
-            self._insistence.start()  # from here on, this line too may be left
+        elif self._insister is None:
+            self._insister = _Insister()
+            self._insister.start()  # from here on, even this method may be left
         while frame is not None and _is_ours(frame):
             frame = frame.f_back
         while frame is not None and not _is_outermost(frame):
@@ -162,12 +162,12 @@ class Capture:
 
     def _stop_leaving(self) -> None:
         if self.is_leaving:
-            # First of all: in Python 3.11 an exception from another thread and tracing can block each other.
+            # First: in Python 3.11 an exception from another thread and tracing can block each other.
             sys.settrace(self._tracing_before)
-        while self._insistence is not None:
+        while self._insister is not None:
             try:
-                self._insistence.stop()
-                self._insistence = None
+                self._insister.stop()
+                self._insister = None
             except LeavingGameError:  # raised while it was being stopped
                 continue
         self.is_leaving = False
@@ -175,16 +175,16 @@ class Capture:
 
 
 def _call_apart(call: Callable[[], Any]) -> Any:
-    """Return what `call` returns; the exception that it is handling when it is left does not stay the thread's.
+    """Return what `call` returns, and keep the exception that it handles when it is left out of this thread's state.
 
-    Leaving a ``with`` in the middle of its own tidying up can skip what takes its exception off the thread: every
-    later exception would have it as context, and the thousands before it. A generator has a place of its own for that.
+    Leaving a ``with`` during its own clean-up can skip the code that takes its exception off the thread: every later
+    exception would have it as its context, with the thousands before it. A generator has an exception state of its own.
     """
 
     def run() -> Iterator[tuple[Any, StopIteration | None]]:
         try:
             yield call(), None
-        except StopIteration as error:  # no generator can raise that
+        except StopIteration as error:  # a generator cannot raise that
             yield None, error
 
     returned, error = next(run())
@@ -194,7 +194,7 @@ def _call_apart(call: Callable[[], Any]) -> Any:
 
 
 def _insist(frame: FrameType, event: str, arg: object) -> Any:
-    """Raise once more; Python then ends the tracing by itself. Libraries are left to tidy up after themselves."""
+    """Raise once more, after which Python ends the tracing. Libraries may clean up first."""
     if is_library(frame.f_code.co_filename):
         return None
     if event in ("line", "call"):
@@ -202,8 +202,8 @@ def _insist(frame: FrameType, event: str, arg: object) -> Any:
     return _insist
 
 
-class _Insistence:
-    """A thread that raises `LeavingGameError` in the thread that made it, over and over."""
+class _Insister:
+    """A thread that raises `LeavingGameError` in the thread that made it, again and again."""
 
     def __init__(self) -> None:
         self._target = ctypes.c_ulong(threading.get_ident())
@@ -211,13 +211,13 @@ class _Insistence:
         self._thread = threading.Thread(target=self._raise_repeatedly, daemon=True)
 
     def start(self) -> None:
-        """Begin to raise."""
+        """Start to raise."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Return once nothing will be raised any more. May itself be left by an exception raised meanwhile.
+        """Return once nothing will be raised any more. An exception raised meanwhile may leave this method.
 
-        The last exception is waited for: Python 3.11 does not quite forget one that is taken back.
+        It waits for a last exception, because Python 3.11 does not quite forget one that is taken back.
         """
         self._stopped.set()
         if self._thread.ident is not None:
@@ -235,7 +235,7 @@ class _Insistence:
 
 
 def _is_outermost(frame: FrameType) -> bool:
-    """Return whether a frame is the one that called the game's code (our importing has frames within it)."""
+    """Return whether a frame is the one that called the game's code (our importer has frames within it)."""
     return frame.f_globals.get("__name__") in _CALLERS
 
 
@@ -243,6 +243,6 @@ def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(_OURS)
 
 
-interception = Capture()
-"""The one of this process: there is only one ``Game.play`` to stand in for."""
-interception.install()
+capture = Capture()
+"""The one of this process, which has only one ``Game.play`` to patch."""
+capture.install()

@@ -8,17 +8,16 @@ import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from retro.agent import Agent, ArrowKeyAgent, CenterViewAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, RetroGamerError, printable
-from retro_gamer.games.loading.capture import interception
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import FACTORY_NAME, FRAMEWORK, GameSource, find_source
 from retro_gamer.games.loading.importing import PRIVATE_PACKAGE, ModuleSpace, folders_of
-from retro_gamer.games.loading.sandbox import Stage, scratch_of
+from retro_gamer.games.loading.sandbox import NullSandbox, Sandbox, temporary_folder_of
 from retro_gamer.games.loading.watchdog import HungGameError
 
 PLAYING_NAMES = ("main", "play", "run", "start", "start_game", "play_game", "run_game", "new_game", "make_game", "game")
@@ -29,12 +28,51 @@ class NothingToPlayError(Exception):
     """A game's code was run and tried in every way, and no Game came of it."""
 
 
+class GameFactory(Protocol):
+    """Builds a new game at each call."""
+
+    def __call__(self) -> Any:
+        """Return a new Game, or whatever the game's code returns instead."""
+
+    @property
+    def sandbox(self) -> NullSandbox:
+        """The sandbox in which code of its games must run."""
+
+    @property
+    def label(self) -> str:
+        """The game's name in messages."""
+
+    @property
+    def sharing(self) -> str | None:
+        """Why another game in the same process would share state with this one, None if it would not."""
+
+
+class FunctionFactory:
+    """A function of the user's process that builds games."""
+
+    sharing = None
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.sandbox = NullSandbox()
+        self.label = getattr(function, "__name__", "the game")
+        self._function = function
+
+    def __call__(self) -> Any:
+        """Return what the function returns, or the Game that it would play."""
+        return self.sandbox.build(self._function)
+
+
+def as_factory(function: Callable[[], Any]) -> GameFactory:
+    """Return a `Launcher` as it is, any other function with a null sandbox."""
+    return function if isinstance(function, Launcher) else FunctionFactory(function)
+
+
 class Launcher:
     """Builds the games of one source, a new one at each call.
 
-    A module with a factory is loaded once, and the factory called for each game. Any other is run anew for each game,
-    all its modules with it (compiled only once), and the Game that it sets out to play is taken: so nothing that one
-    game leaves in the variables of its modules reaches the next. `how` says in words how games begin.
+    A module with a factory is loaded once, and the factory called for each game. Any other module is run for each game,
+    with all its modules (compiled once), and the Game that it would play is captured. So nothing that a game leaves in
+    the variables of its modules reaches the next one. `how` describes how games start.
 
     Raises:
         GameFailedError: if the game's code raises, exits or asks without end.
@@ -43,11 +81,11 @@ class Launcher:
 
     def __init__(self, source: GameSource) -> None:
         self.source = source
-        scratch = scratch_of(source)
-        self.stage = Stage(source.path or source.module, source.answers, scratch)
+        folder = temporary_folder_of(source)
+        self.sandbox = Sandbox(source.path or source.module, source.answers, folder)
         self._space: ModuleSpace | None = None
         if source.search_path is not None:
-            locate = None if scratch is None else scratch.mirrored
+            locate = None if folder is None else folder.copy_of
             self._space = ModuleSpace(folders_of(source.search_path, source.path), locate)
         self._module_name, _, self._attribute = (source.factory or f"{source.module}:{FACTORY_NAME}").partition(":")
         self.how = ""
@@ -64,7 +102,7 @@ class Launcher:
         Raises:
             whatever the game's code raises before it plays.
         """
-        return self._attempt(self._make)
+        return self.sandbox.build(self._make)
 
     @property
     def modules(self) -> list[ModuleType]:
@@ -75,8 +113,13 @@ class Launcher:
         return [m for name, m in list(sys.modules.items()) if f"{name}.".startswith(f"{top}.")]
 
     @property
+    def label(self) -> str:
+        """The game's name in messages."""
+        return self.source.label
+
+    @property
     def sharing(self) -> str | None:
-        """Why games of several slots in one process would share more than they should, None if they do not."""
+        """Why another game in the same process would share state with this one, None if it would not."""
         if self._space is None and self.source.module.partition(".")[0] != FRAMEWORK:
             return "it is an installed module, of which a process has only one copy"
         changed = find_framework_changes()
@@ -91,10 +134,10 @@ class Launcher:
 
     def _choose_way(self) -> None:
         try:
-            module = self._attempt(self._import)
+            module = self.sandbox.build(self._import)
         except Exception:
             # It may work only as what it is for its author: the program itself.
-            if self.source.factory is not None or not isinstance(self._attempt_script(), Game):
+            if self.source.factory is not None or not isinstance(self._try_script(), Game):
                 raise
             self.how = f"running {self._find_script(None)}"
             return
@@ -109,7 +152,7 @@ class Launcher:
             return
         script = self._find_script(module)
         if game is None:
-            game = self._attempt(self._run_script)
+            game = self.sandbox.build(self._run_script)
         if isinstance(game, Game):
             self.how = f"running {script}"
             return
@@ -120,23 +163,11 @@ class Launcher:
                     return
         raise NothingToPlayError
 
-    def _attempt_script(self) -> Any:
+    def _try_script(self) -> Any:
         try:
-            return self._attempt(self._run_script)
+            return self.sandbox.build(self._run_script)
         except Exception:
-            return None  # what failed first is what is told
-
-    def _attempt(self, call: Callable[[], Any]) -> Any:
-        """Run code of the game; return the Game that it sets out to play, or what it comes to if it plays none."""
-        self.stage.begin_building()
-        interception.enter()
-        self.stage.enter()
-        try:
-            return interception.catch(call)
-        finally:
-            self.stage.exit()
-            interception.exit()
-            self.stage.end_building()
+            return None  # the first error is the one to report
 
     def _import(self) -> ModuleType:
         name = self._module_name

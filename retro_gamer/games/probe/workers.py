@@ -14,7 +14,7 @@ from typing import Any
 from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
-from retro_gamer.games.loading.sandbox import stay_in_scratch
+from retro_gamer.games.loading.sandbox import enter_temporary_folder
 from retro_gamer.games.loading.watchdog import Watchdog, starved_seconds
 from retro_gamer.games.probe.findings import ProbeFindings, add_up
 from retro_gamer.games.probe.key_trial import Probe, ProbePlan
@@ -118,7 +118,7 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
 def _play_share(plan: ProbePlan, connection: Connection) -> None:
     """Play in a process of its own, and send turns, then findings or an error."""
     _silence()
-    stay_in_scratch(plan.source)
+    enter_temporary_folder(plan.source)
     last = 0.0
 
     def report(turns: int) -> None:

@@ -37,7 +37,7 @@ class ReplayNearby:
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the output and the life of this process alone, which is that of the tests."""
     monkeypatch.setattr(processes, "silence_output", lambda: None)
-    monkeypatch.setattr(processes, "Watchdog", lambda seconds, last_words: contextlib.nullcontext())
+    monkeypatch.setattr(processes, "Watchdog", lambda seconds, crash_report: contextlib.nullcontext())
 
 
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
-from retro_gamer.games.loading.capture import Capture, LeavingGameError, interception
+from retro_gamer.games.loading.capture import LeavingGameError, capture
 
 after: list[str] = []
 
@@ -34,7 +34,7 @@ def swallowed() -> None:
     after.append("swallowed")
 
 
-def swallowed_for_ever() -> None:
+def swallowed_always() -> None:
     while True:
         try:
             while True:
@@ -44,11 +44,11 @@ def swallowed_for_ever() -> None:
             pass
 
 
-def tidied_up() -> None:
+def cleaned_up() -> None:
     try:
         make_game().play()
     finally:
-        raise ValueError("what comes after is of no interest")
+        raise ValueError("errors after playing do not matter")
 
 
 def stepped_through() -> None:
@@ -65,48 +65,48 @@ def second_of_two() -> None:
         Game([], {"second": 1}).play()
 
 
-@pytest.mark.parametrize("code", [plain, swallowed, swallowed_for_ever, tidied_up, stepped_through, second_of_two])
-def test_the_game_is_caught_whatever_stands_around_it(code: Callable[[], None]) -> None:
+@pytest.mark.parametrize("code", [plain, swallowed, swallowed_always, cleaned_up, stepped_through, second_of_two])
+def test_the_game_is_captured_whatever_code_surrounds_it(code: Callable[[], None]) -> None:
     after.clear()
     for _ in range(20):
-        game = interception.catch(code)
+        game = capture.catch(code)
         assert isinstance(game, Game)
         assert dict(game.state) == {"score": 0}
     assert "plain" not in after
     assert "swallowed" not in after
     assert sys.gettrace() is None or "coverage" in sys.modules
-    assert not interception.is_on
-    assert not interception.is_leaving
+    assert not capture.is_on
+    assert not capture.is_leaving
     assert not any(t.name.startswith("insist") for t in threading.enumerate())
     assert sys.exc_info() == (None, None, None)
 
 
 def test_code_that_plays_nothing_returns_what_it_returns() -> None:
-    assert interception.catch(lambda: 7) == 7
+    assert capture.catch(lambda: 7) == 7
 
 
 def test_what_is_raised_before_playing_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        interception.catch(lambda: 1 / 0)
+        capture.catch(lambda: 1 / 0)
     with pytest.raises(KeyboardInterrupt):
-        interception.catch(lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+        capture.catch(lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(StopIteration) as raised:
-        interception.catch(lambda: next(iter(())))
+        capture.catch(lambda: next(iter(())))
     assert raised.traceback[-1].path == Path(__file__)
 
 
 def test_code_can_be_left_for_a_reason_even_if_that_is_swallowed() -> None:
-    def ask_for_ever() -> None:
+    def ask_without_end() -> None:
         while True:
             with contextlib.suppress(BaseException):
-                interception.leave("it asks for ever")
+                capture.leave("it asks without end")
 
-    with pytest.raises(GameFailedError, match="it asks for ever"):
-        interception.catch(ask_for_ever)
-    assert interception.catch(lambda: 3) == 3
+    with pytest.raises(GameFailedError, match="it asks without end"):
+        capture.catch(ask_without_end)
+    assert capture.catch(lambda: 3) == 3
 
 
-def test_outside_of_game_code_play_and_step_do_as_ever() -> None:
+def test_outside_of_game_code_play_and_step_work_as_before() -> None:
     played: list[Any] = []
 
     class Own(Game):
@@ -116,28 +116,16 @@ def test_outside_of_game_code_play_and_step_do_as_ever() -> None:
     game = Own([], {})
     game.play()
     assert played == [game]
-    assert interception.step_of(game).__func__ is Game.step.__wrapped__  # type: ignore[attr-defined]
+    assert capture.step_of(game).__func__ is Game.step.__wrapped__  # type: ignore[attr-defined]
 
 
-def test_a_step_of_the_games_own_is_kept() -> None:
+def test_a_game_keeps_a_step_method_of_its_own() -> None:
     class Own(Game):
         def step(self) -> str:
             return "own"
 
-    assert interception.step_of(Own([], {}))() == "own"
+    assert capture.step_of(Own([], {}))() == "own"
 
 
-def test_beats_are_odd_while_a_game_plays_and_never_the_same_again() -> None:
-    watched = Capture()
-    seen = [watched.beats]
-    for _ in range(3):
-        watched.enter()
-        seen.append(watched.beats)
-        watched.exit()
-        seen.append(watched.beats)
-    assert [beat % 2 for beat in seen] == [0, 1, 0, 1, 0, 1, 0]
-    assert seen == sorted(set(seen))
-
-
-def test_leaving_is_no_exception_that_handlers_of_exceptions_take() -> None:
+def test_handlers_of_exceptions_do_not_catch_leaving() -> None:
     assert not issubclass(LeavingGameError, Exception)
