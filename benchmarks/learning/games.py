@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.learning.experts import EXPERTS
-from benchmarks.performance.work import BEAST, NAV, SNAKE
+from benchmarks.performance.run_specs import BEAST, NAV, SNAKE
 from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.pool import SEED_STRIDE
 from retro_gamer.evaluation.statistics import Evaluation, compute_statistics

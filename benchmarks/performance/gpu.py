@@ -26,7 +26,7 @@ import torch
 from benchmarks.child import end_session, run_module, say_result
 from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
-from benchmarks.performance.work import SNAKE, make_random_batch, making_work
+from benchmarks.performance.run_specs import SNAKE, make_random_batch, making_work
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.learner import Learner

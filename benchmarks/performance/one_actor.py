@@ -15,7 +15,7 @@ from retro.input import ProgrammaticInput
 
 from benchmarks.child import say_result
 from benchmarks.performance.arguments import parse_settings
-from benchmarks.performance.work import SNAKE, make_learner, making_work
+from benchmarks.performance.run_specs import SNAKE, make_learner, making_work
 from retro_gamer.acting.actor import Grant
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.learning import set_threads

@@ -16,7 +16,7 @@ from benchmarks.child import say_result
 from benchmarks.machine import measure_gflops
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.flops import count_update_flops
-from benchmarks.performance.work import SNAKE, make_learner, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, make_learner, making_work, play_blocks
 from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.allocation import most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times

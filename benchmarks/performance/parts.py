@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.child import run_module
 from benchmarks.peers import published
 from benchmarks.peers.gymnasium_peers import measure_rllib, measure_stable_baselines
-from benchmarks.performance.work import GAMES
+from benchmarks.performance.run_specs import GAMES
 from retro_gamer.training.planning.measurements import count_cpus
 
 PATIENCE = 300.0

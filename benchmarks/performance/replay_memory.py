@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.child import say_result
 from benchmarks.performance.arguments import parse_settings
-from benchmarks.performance.work import SNAKE, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, making_work, play_blocks
 from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.run_spec import RunSpec
 

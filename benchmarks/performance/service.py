@@ -16,7 +16,7 @@ import ray
 
 from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
-from benchmarks.performance.work import GAMES, SNAKE, making_work, play_blocks
+from benchmarks.performance.run_specs import GAMES, SNAKE, making_work, play_blocks
 from retro_gamer.backends.ray.engine import LocalRay
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.training.planning.allocation import most_learner_threads, useful_actors

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.child import end_session, say_result
 from benchmarks.performance.arguments import add_settings, read_settings
-from benchmarks.performance.work import SNAKE, make_run
+from benchmarks.performance.run_specs import SNAKE, make_run
 from benchmarks.processes import sum_pss
 
 PATIENCE_SECONDS = 120

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.child import say_result
 from benchmarks.performance.arguments import add_settings, read_settings
-from benchmarks.performance.work import GAMES, make_run
+from benchmarks.performance.run_specs import GAMES, make_run
 from benchmarks.processes import sum_pss
 from retro_gamer.driver.training_run import train
 from retro_gamer.run.events import Progress, Remark, RunEvent, Starting

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
-from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work
+from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, making_work
 from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.training.planning.run_spec import RunSpec
 
@@ -58,7 +58,7 @@ def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(run_sp
 STRIDED = """
 from benchmarks.performance import strided
 from benchmarks.performance.flops import count_forward_flops
-from benchmarks.performance.work import SNAKE, make_learner, make_random_batch, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, making_work, play_blocks
 
 with making_work(SNAKE) as work:
     learner = make_learner(work)
