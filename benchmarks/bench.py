@@ -76,7 +76,7 @@ def print_parts(parts: Sequence[Part]) -> None:
 
 
 def make_report(records: dict[str, Record]) -> str:
-    """Return all tables, as they stand in docs/performance.md."""
+    """Return all tables, as docs/performance.md holds them."""
     pieces = [
         make_main_table(records),
         make_actor_table(records),
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure this machine. See benchmarks/README.md.")
     parser.add_argument("--list", action="store_true", help="show the parts and their minutes")
     parser.add_argument("--part", metavar="GLOB", help="only the parts of this name")
-    parser.add_argument("--quick", action="store_true", help="shortest looks: shows that everything runs")
+    parser.add_argument("--quick", action="store_true", help="shortest measurements: shows that everything runs")
     parser.add_argument("--resume", action="store_true", help="leave out parts that have a result")
     parser.add_argument("--keep", action="store_true", help="move the results into the repository and the document")
     given = parser.parse_args()

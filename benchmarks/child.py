@@ -1,4 +1,4 @@
-"""Running a measurement in a process of its own, and reading what it says."""
+"""Runs a measurement in a process of its own and reads its result."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ChildFailedError(RuntimeError):
     """A measurement ended without a result; the text holds the end of what it printed."""
 
 
-def say_result(values: Mapping[str, Any]) -> None:
-    """Print the result of this process for whoever started it."""
+def print_result(values: Mapping[str, Any]) -> None:
+    """Print the result of this process for the process that started it."""
     print(MARK + json.dumps(values, allow_nan=False), flush=True)
 
 
@@ -32,10 +32,10 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     folder: Path = ROOT,
 ) -> dict[str, Any]:
-    """Return what the process says with `say_result`. It and all it started are ended on the way out.
+    """Return what the process prints with `print_result`. Afterwards it and all that it started are ended.
 
     Raises:
-        ChildFailedError: if it fails, takes too long or says nothing.
+        ChildFailedError: if it fails, takes too long or prints no result.
     """
     process = subprocess.Popen(
         list(command),
@@ -59,10 +59,10 @@ def run_child(
         raise
     finally:
         _RUNNING.discard(process)
-    said = [line for line in output.splitlines() if line.startswith(MARK)]
-    if not said:
+    results = [line for line in output.splitlines() if line.startswith(MARK)]
+    if not results:
         raise ChildFailedError(f"exit status {process.returncode}\n{output[-2000:]}")
-    result: dict[str, Any] = json.loads(said[-1][len(MARK) :])
+    result: dict[str, Any] = json.loads(results[-1][len(MARK) :])
     return result
 
 

@@ -55,13 +55,13 @@ def renew(document: Document) -> None:
 def keep_results(folder: Path, document: Document) -> list[str]:
     """Copy the result files of `folder` among the kept ones and return their parts.
 
-    Quick looks and failures are left where they are.
+    Quick runs and failures stay where they are.
     """
     kept = []
     document.results.mkdir(parents=True, exist_ok=True)
     for part, record in load_records(folder).items():
         if record.quick or record.error is not None:
-            print(f"not kept: {part} ({'a quick look' if record.quick else 'failed'})")
+            print(f"not kept: {part} ({'a quick run' if record.quick else 'failed'})")
             continue
         shutil.copyfile(file_of(folder, part), file_of(document.results, part))
         kept.append(part)

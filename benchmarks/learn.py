@@ -105,7 +105,7 @@ def run_parts(parts: Sequence[Part], budget: Budget, jobs: int) -> None:
 
 
 def make_report() -> str:
-    """Return all tables that have a result, as they stand in docs/learning.md."""
+    """Return all tables that have a result, as docs/learning.md holds them."""
     records = load_records(FOLDER)
     return "\n\n".join(f"{name}\n\n{text}" for name, make in TABLES.items() if (text := make(records)))
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--peer-minutes", type=float, default=usual.peer_minutes, help="of the peer's training")
     parser.add_argument("--updates", type=int, default=usual.updates, help="of a training by updates")
     parser.add_argument("--games", type=int, default=usual.games, help="of an evaluation")
-    parser.add_argument("--episodes", type=int, help="instead of the reference's 1,000 (a quick look)")
+    parser.add_argument("--episodes", type=int, help="instead of the reference's 1,000 (a quick run)")
     parser.add_argument("--keep", action="store_true", help="copy the results into the repository and the document")
     given = parser.parse_args()
     end_politely()

@@ -13,12 +13,12 @@ ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "benchmarks" / "results"
 """Result files that the documents are made from; they are under version control."""
 WORK = ROOT / "build" / "benchmarks"
-"""Where results are written; they move to KEPT only when somebody says so."""
+"""Where results are written; `--keep` moves them to KEPT."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """The result of one part. `values` are plain values, `error` says why there are none."""
+    """The result of one part. `values` are plain values, `error` is the reason if there are none."""
 
     part: str
     values: Mapping[str, Any]

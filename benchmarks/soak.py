@@ -24,10 +24,10 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.log import TrainingLog
 
 KILL_SECONDS = 10.0
-LOOK_SECONDS = 1.0
+SAMPLE_SECONDS = 1.0
 ROLES = ("ray::ActorProcess", "ray::ReplayService", "retro_gamer train")
 LARGEST_GROWTH = 1.3
-"""Memory of a role in the last third of a sitting over that in its middle third."""
+"""Memory of a role in the last third of a session over that in its middle third."""
 
 GAME = '''"""Snake, but one turn in two thousand raises and one game in three hundred ends its process."""
 import os
@@ -65,8 +65,8 @@ SETTINGS = {
 
 
 @dataclasses.dataclass
-class Sitting:
-    """What was seen of one sitting: kills, and the memory of each role in bytes at each look."""
+class Session:
+    """What was measured in one session of training: kills, and the memory of each role in bytes, sample by sample."""
 
     kills: int = 0
     memory: dict[str, list[int]] = dataclasses.field(default_factory=lambda: defaultdict(list))
@@ -93,15 +93,15 @@ def soak(folder: Path, seconds: float, n_actors: int) -> list[str]:
     run = create_run(str(folder / "game.py"), folder / "run", SETTINGS).directory
     problems: list[str] = []
     for number, options in enumerate(([], ["--resume", "latest"])):
-        sitting = sit(run, seconds, n_actors, options)
-        problems += check(run, sitting)
-        print(describe(number, run, sitting), flush=True)
+        session = train_session(run, seconds, n_actors, options)
+        problems += check(run, session)
+        print(describe(number, run, session), flush=True)
     return problems
 
 
-def sit(run: RunDirectory, seconds: float, n_actors: int, options: list[str]) -> Sitting:
+def train_session(run: RunDirectory, seconds: float, n_actors: int, options: list[str]) -> Session:
     """Train for `seconds`, kill an actor every `KILL_SECONDS`, then stop as Ctrl-C does."""
-    sitting, generator = Sitting(), random.Random(0)
+    session, generator = Session(), random.Random(0)
     command = [sys.executable, "-m", "retro_gamer", "train", str(run.path), "--actors", str(n_actors), *options]
     with (
         open(run.path / "shown.txt", "ab") as shown,
@@ -109,19 +109,19 @@ def sit(run: RunDirectory, seconds: float, n_actors: int, options: list[str]) ->
     ):
         ends, next_kill = time.monotonic() + seconds, time.monotonic() + 2 * KILL_SECONDS
         while time.monotonic() < ends and training.poll() is None:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(SAMPLE_SECONDS)
             roles = find_roles(training.pid)
             for role, pids in roles.items():
-                sitting.memory[role].append(max(map(resident_bytes, pids)))
+                session.memory[role].append(max(map(resident_bytes, pids)))
             if time.monotonic() >= next_kill and roles.get(ROLES[0]):
                 next_kill = time.monotonic() + KILL_SECONDS
                 os.kill(generator.choice(roles[ROLES[0]]), signal.SIGKILL)
-                sitting.kills += 1
+                session.kills += 1
         started = descendants(training.pid, read_parents())
         training.send_signal(signal.SIGINT)
-        sitting.status = training.wait(120)
-    sitting.left = [pid for pid in started if (PROC / str(pid)).exists()]
-    return sitting
+        session.status = training.wait(120)
+    session.left = [pid for pid in started if (PROC / str(pid)).exists()]
+    return session
 
 
 def find_roles(pid: int) -> dict[str, list[int]]:
@@ -146,11 +146,11 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def check(run: RunDirectory, sitting: Sitting) -> list[str]:
-    """Return what is wrong after a sitting."""
+def check(run: RunDirectory, session: Session) -> list[str]:
+    """Return what is wrong after a session."""
     problems = []
-    if sitting.status != 130:
-        problems.append(f"exit status {sitting.status} instead of 130; see shown.txt")
+    if session.status != 130:
+        problems.append(f"exit status {session.status} instead of 130; see shown.txt")
     numbers = [line.episode for line in TrainingLog(run.log_path).read_episodes()]
     if numbers != list(range(1, len(numbers) + 1)):
         problems.append(f"the log's {len(numbers)} episodes are not numbered 1, 2, 3, ...")
@@ -160,9 +160,9 @@ def check(run: RunDirectory, sitting: Sitting) -> list[str]:
         problems.append(f"there are checkpoints of {names}, but {len(numbers)} episodes are in the log")
     if names[-1:] != [len(numbers)]:
         problems.append(f"the last checkpoint is of episode {names[-1:]}, the last in the log is {len(numbers)}")
-    if sitting.left:
-        problems.append(f"processes left running: {sitting.left}")
-    for role, sizes in sitting.memory.items():
+    if session.left:
+        problems.append(f"processes left running: {session.left}")
+    for role, sizes in session.memory.items():
         growth = find_growth(sizes)
         if growth > LARGEST_GROWTH:
             problems.append(f"the memory of {role} grew by a factor of {growth:.2f}")
@@ -170,23 +170,23 @@ def check(run: RunDirectory, sitting: Sitting) -> list[str]:
 
 
 def find_growth(sizes: list[int]) -> float:
-    """Return the median of the last third over that of the middle third; 1 where there are too few looks."""
+    """Return the median of the last third over that of the middle third; 1 where there are too few samples."""
     third = len(sizes) // 3
     if third < 5:
         return 1.0
     return statistics.median(sizes[-third:]) / max(1, statistics.median(sizes[third:-third]))
 
 
-def describe(number: int, run: RunDirectory, sitting: Sitting) -> str:
-    """Return what happened in a sitting, in one paragraph."""
+def describe(number: int, run: RunDirectory, session: Session) -> str:
+    """Return what happened in a session, in one paragraph."""
     text = run.log_path.read_text()
     sizes = ", ".join(
         f"{role.removeprefix('ray::')} {statistics.median(sizes) / 1e6:.0f} MB (x{find_growth(sizes):.2f})"
-        for role, sizes in sitting.memory.items()
+        for role, sizes in session.memory.items()
     )
     return (
-        f"Sitting {number + 1}: {text.count(chr(10) + '[EP ')} episodes in the log, {sitting.kills} actors killed, "
-        f"{text.count('was lost (')} losses noted so far, status {sitting.status}. Memory: {sizes}."
+        f"Session {number + 1}: {text.count(chr(10) + '[EP ')} episodes in the log, {session.kills} actors killed, "
+        f"{text.count('was lost (')} losses in the log so far, status {session.status}. Memory: {sizes}."
     )
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 from pathlib import Path
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from retro_gamer.driver.training_run import train
 from retro_gamer.run.events import Progress, Remark, RunEvent, Starting
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--actors", type=int)
     given = parser.parse_args()
     outcome = train(given.run_dir, n_actors=given.actors, display=UntilUpdates(given.updates))
-    say_result(
+    print_result(
         {
             "updates": outcome.updates,
             "turns": outcome.turns,

@@ -32,14 +32,14 @@ SECONDS_AN_UPDATE = 0.012
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long and how often. Less than these defaults is a quick look, but for trainings of 5 minutes and more."""
+    """How long and how often. Less than these defaults is a quick run, except for trainings of 5 minutes and more."""
 
     minutes: float = 20.0
     peer_minutes: float = 10.0
     updates: int = 20_000
     games: int = GAMES
     episodes: int | None = None
-    """None: as the reference says."""
+    """None: the value in the reference."""
 
     @property
     def marks(self) -> tuple[float, ...]:
@@ -146,7 +146,7 @@ def _yardsticks(task: Task) -> Part:
 def _all_parts() -> Iterator[Part]:
     yield from (_yardsticks(task) for task in TASKS.values())
     yield from (_episodes(TASKS["snake-score"], seed) for seed in SEEDS)
-    # One seed of every game comes before the second of any, so that a session cut short has seen all.
+    # One seed of every game comes before the second of any, so that a session that is cut short covers all.
     yield from (_reach(task, seed) for seed in SEEDS for task in TASKS.values())
     yield from (_peer(TASKS[name]) for name in PEER_TASKS)
     yield from (_actors(TASKS[ACTORS_TASK], actors, seed) for seed in SEEDS for actors in ACTOR_COUNTS)

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.child import run_module
 from benchmarks.learning.games import GAMES, SEED, Task
-from benchmarks.performance.startup import TrainingProcess
 from benchmarks.performance.run_specs import make_run
+from benchmarks.performance.startup import TrainingProcess
 
 KEPT = "kept"
 CHECKPOINT_MINUTES = 0.5

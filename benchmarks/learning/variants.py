@@ -1,4 +1,4 @@
-"""The ablations: each changes what it says over the defaults and nothing else. Add a line to ask another question.
+"""The ablations: each changes what its name says and keeps every other default. Add a line to ask another question.
 
 They play one game at a time, so a ladder of epsilons over several games cannot be asked about here.
 """

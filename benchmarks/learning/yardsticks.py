@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.learning.games import GAMES, TASKS, measure_yardsticks
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--games", type=int, default=GAMES)
     given = parser.parse_args()
-    say_result(measure_yardsticks(TASKS[given.task], given.games))
+    print_result(measure_yardsticks(TASKS[given.task], given.games))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ FIRST_TURNS = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeerGame:
-    """A game and its description, as the peer's command line is told them."""
+    """A game and its description, as options of the peer's command line."""
 
     module: str
     actions: str

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.child import end_session, run_module, say_result
+from benchmarks.child import end_session, print_result, run_module
 from benchmarks.machine import describe_machine
 from benchmarks.performance.parts import APEX, PRIORITIZED, SAME_REUSE
-from benchmarks.performance.run_specs import SNAKE, make_random_batch, making_work
+from benchmarks.performance.run_specs import SNAKE, make_random_batch, temporary_run_spec
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.cuda_graph_step import CudaGraphStep
 from retro_gamer.learning.learner import Learner
@@ -37,7 +37,7 @@ from retro_gamer.training.planning.run_spec import RunSpec
 WARM_UPDATES = 50
 SIZES = (64, 512)
 REUSES = {"64 every 4": {**SAME_REUSE, **PRIORITIZED}, "512 every 640": APEX}
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 BATCHES = 16
 STARTED = "Ray runtime started"
 
@@ -84,7 +84,7 @@ def measure_updates(n_updates: int) -> dict[str, dict[str, float]]:
     found = {}
     set_threads(1)
     for size in SIZES:
-        with making_work(SNAKE, prioritize_experiences=True, batch_size=size) as run_spec:
+        with temporary_run_spec(SNAKE, prioritize_experiences=True, batch_size=size) as run_spec:
             found[str(size)] = {
                 "cpu": time_updates(run_spec, "cpu", min(n_updates, 100)),
                 "plain": time_updates(run_spec, "cuda", n_updates, plain=True),
@@ -104,27 +104,27 @@ def ray_head(n_cpus: int) -> Iterator[str]:
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
         "--port", str(port), "--num-cpus", str(n_cpus), "--num-gpus", "1", "--include-dashboard", "false",
     ]  # fmt: skip
-    with tempfile.NamedTemporaryFile() as said, tempfile.NamedTemporaryFile("w") as token:
+    with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile("w") as token:
         token.write(secrets.token_hex(16))
         token.flush()
         # The token is the benchmark's own; its children have the environment of this process.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token.name)
-        head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        head = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            _wait_for_head(head, Path(said.name))
+            _wait_for_head(head, Path(output.name))
             yield f"127.0.0.1:{port}"
         finally:
             end_session(head)
             del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"]
 
 
-def _wait_for_head(head: subprocess.Popen[bytes], said: Path) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
+def _wait_for_head(head: subprocess.Popen[bytes], output: Path) -> None:
+    ends = time.monotonic() + TIMEOUT_SECONDS
     while head.poll() is None and time.monotonic() < ends:
-        if STARTED in said.read_text(errors="replace"):
+        if STARTED in output.read_text(errors="replace"):
             return
         time.sleep(0.5)
-    raise RuntimeError(f"the Ray head did not start\n{said.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"the Ray head did not start\n{output.read_text(errors='replace')[-2000:]}")
 
 
 def measure_trainings(seconds: float, n_actors: int) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def measure_trainings(seconds: float, n_actors: int) -> dict[str, Any]:
                 found[f"{reuse}, {gpus} GPU"] = run_module(
                     "benchmarks.performance.training", "--game", "snake", "--address", address, "--gpus", str(gpus),
                     "--warm-seconds", "5", "--seconds", str(seconds), "--actors", str(n_actors), *chosen,
-                    timeout_seconds=PATIENCE_SECONDS + seconds,
+                    timeout_seconds=TIMEOUT_SECONDS + seconds,
                 )  # fmt: skip
     return found
 
@@ -155,7 +155,7 @@ def main() -> None:
     print(result["updates"], flush=True)
     if given.seconds:
         result["trainings"] = measure_trainings(given.seconds, given.actors)
-    say_result(result)
+    print_result(result)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import Any
 
 from retro.input import ProgrammaticInput
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.performance.arguments import parse_settings
-from benchmarks.performance.run_specs import SNAKE, make_learner, making_work
+from benchmarks.performance.run_specs import SNAKE, make_learner, temporary_run_spec
 from retro_gamer.acting.actor import Grant
 from retro_gamer.games.loading.keys import make_keystroke
 from retro_gamer.learning import set_threads
@@ -88,11 +88,11 @@ def main() -> None:
     stay_on_one_core()
     values: dict[str, Any] = {}
     for name, (epsilon, prioritized) in VARIANTS.items():
-        with making_work(SNAKE, **{**settings, "prioritize_experiences": prioritized}) as run_spec:
+        with temporary_run_spec(SNAKE, **{**settings, "prioritize_experiences": prioritized}) as run_spec:
             values[name] = measure_actor(run_spec, epsilon, given.seconds)
             create_game, actions = run_spec.load_factory(), run_spec.metadata.actions
     values["bare_turns_per_second"] = measure_bare_game(create_game, actions, given.seconds / 2)
-    say_result(values)
+    print_result(values)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.machine import measure_gflops
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.flops import count_update_flops
-from benchmarks.performance.run_specs import SNAKE, make_learner, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, make_learner, play_blocks, temporary_run_spec
 from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.allocation import most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
@@ -64,9 +64,9 @@ def measure_update(run_spec: RunSpec, *, n_updates: int, n_threads: int, turns: 
 
 def main() -> None:
     given, settings = parse_settings(("--updates", 300))
-    with making_work(SNAKE, **{"prioritize_experiences": True, **settings}) as run_spec:
+    with temporary_run_spec(SNAKE, **{"prioritize_experiences": True, **settings}) as run_spec:
         n_threads = measure_service_times(run_spec, most_learner_threads(count_cpus())).learner_threads
-        say_result(measure_update(run_spec, n_updates=given.updates, n_threads=n_threads))
+        print_result(measure_update(run_spec, n_updates=given.updates, n_threads=n_threads))
 
 
 if __name__ == "__main__":

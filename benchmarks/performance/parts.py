@@ -12,7 +12,7 @@ from benchmarks.peers.gymnasium_peers import measure_rllib, measure_stable_basel
 from benchmarks.performance.run_specs import GAMES
 from retro_gamer.training.planning.measurements import count_cpus
 
-PATIENCE = 300.0
+TIMEOUT_SECONDS = 300.0
 PEER_WARM_SECONDS = 5.0
 PRIORITIZED = {"prioritize_experiences": "true"}
 SAME_REUSE = {"batch_size": "64", "train_every": "4", "memory_capacity": "10000"}
@@ -24,7 +24,7 @@ PEER_OPTIONS = ("--prioritize-experiences", "--batch-size", "64", "--train-every
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How long to look. Quick looks only check that everything runs."""
+    """How long to measure. Quick runs only check that everything works."""
 
     steady_seconds: float = 60.0
     window_seconds: float = 40.0
@@ -51,7 +51,7 @@ def train(game: str, seconds: float, pace: Pace, settings: Mapping[str, str], *o
     return run_module(
         "benchmarks.performance.training", "--game", game, "--warm-seconds", str(pace.warm_seconds),
         "--seconds", str(seconds), *options, *_set(settings),
-        timeout_seconds=PATIENCE + seconds,
+        timeout_seconds=TIMEOUT_SECONDS + seconds,
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def _train_apex(pace: Pace) -> dict[str, Any]:
 def _child(module: str, quick: tuple[str, ...], *options: str) -> Callable[[Pace], dict[str, Any]]:
     def run(pace: Pace) -> dict[str, Any]:
         chosen = (*options, *(quick if pace.quick else ()))
-        return run_module(f"benchmarks.performance.{module}", *chosen, timeout_seconds=2 * PATIENCE)
+        return run_module(f"benchmarks.performance.{module}", *chosen, timeout_seconds=2 * TIMEOUT_SECONDS)
 
     return run
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.performance.arguments import parse_settings
-from benchmarks.performance.run_specs import SNAKE, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, play_blocks, temporary_run_spec
 from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.run_spec import RunSpec
 
@@ -66,8 +66,8 @@ def main() -> None:
     given, settings = parse_settings(("--capacity", 1_000_000), ("--repetitions", 2000))
     set_threads(1)
     chosen = {"prioritize_experiences": True, "memory_capacity": given.capacity, **settings}
-    with making_work(SNAKE, **chosen) as run_spec:
-        say_result(measure_replay(run_spec, repetitions=given.repetitions))
+    with temporary_run_spec(SNAKE, **chosen) as run_spec:
+        print_result(measure_replay(run_spec, repetitions=given.repetitions))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The work of a run, as `train` prepares it, for measuring its pieces one by one."""
+"""Run specs as `train` prepares them, to measure the pieces of a run one by one."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def make_run(
     return path
 
 
-def prepare_work(run_dir: Path) -> RunSpec:
-    """Return the work of a run, its game opened as `train` does."""
+def read_run_spec(run_dir: Path) -> RunSpec:
+    """Return the run spec of a run, its game opened as `train` does."""
     return prepare_run(RunDirectory.open(run_dir), load_config(run_dir)).run_spec
 
 
 @contextlib.contextmanager
-def making_work(game: str, description: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[RunSpec]:
-    """Yield the work of a run made for the moment."""
+def temporary_run_spec(game: str, description: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[RunSpec]:
+    """Yield the run spec of a run in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
-        yield prepare_work(make_run(Path(name), game, settings, description))
+        yield read_run_spec(make_run(Path(name), game, settings, description))
 
 
 def make_learner(run_spec: RunSpec) -> Learner:

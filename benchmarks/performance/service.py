@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import ray
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.performance.arguments import add_settings, read_settings
-from benchmarks.performance.run_specs import GAMES, SNAKE, making_work, play_blocks
+from benchmarks.performance.run_specs import GAMES, SNAKE, play_blocks, temporary_run_spec
 from retro_gamer.backends.ray.engine import LocalRay
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.training.planning.allocation import most_learner_threads, useful_actors
@@ -38,7 +38,7 @@ PUSHES_AHEAD = 8
 def measure_game(game: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return, by reuse, the times of a turn and of an update of a game and the actors they keep busy."""
     found = {}
-    with making_work(GAMES[game], **{**SLOW.get(game, {}), **settings}) as run_spec:
+    with temporary_run_spec(GAMES[game], **{**SLOW.get(game, {}), **settings}) as run_spec:
         for reuse, changed in REUSES.items():
             run_spec = dataclasses.replace(run_spec, settings=dataclasses.replace(run_spec.settings, **changed))
             times = measure_service_times(run_spec, most_learner_threads(count_cpus()))
@@ -104,7 +104,7 @@ def measure_data_ways(seconds: float, settings: dict[str, Any]) -> dict[str, Any
     """Return the times of the replay process for each reuse, and the speed of the object store."""
     replay = {}
     for reuse, changed in REUSES.items():
-        with making_work(SNAKE, **{"prioritize_experiences": True, **changed, **settings}) as run_spec:
+        with temporary_run_spec(SNAKE, **{"prioritize_experiences": True, **changed, **settings}) as run_spec:
             replay[reuse] = measure_replay_process(run_spec, seconds)
     return {"replay": replay, "object_store_bytes_per_second": measure_object_store(seconds)}
 
@@ -117,7 +117,7 @@ def main() -> None:
     add_settings(parser)
     given = parser.parse_args()
     settings = read_settings(given)
-    say_result(measure_game(given.game, settings) if given.game else measure_data_ways(given.seconds, settings))
+    print_result(measure_game(given.game, settings) if given.game else measure_data_ways(given.seconds, settings))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.child import end_session, say_result
+from benchmarks.child import end_session, print_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.run_specs import SNAKE, make_run
 from benchmarks.processes import sum_pss
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.02
 MANY = 1_000_000_000
 
@@ -54,12 +54,12 @@ class TrainingProcess:
         Raises:
             RuntimeError: if there is none in time, or the training ends before.
         """
-        while time.monotonic() < self.started + PATIENCE_SECONDS:
+        while time.monotonic() < self.started + TIMEOUT_SECONDS:
             if self._log.exists() and "\n[EP " in self._log.read_text():
                 return time.monotonic() - self.started
             self.check_alive()
             time.sleep(POLL_SECONDS)
-        raise RuntimeError(f"no episode in {PATIENCE_SECONDS} s\n{self._said()}")
+        raise RuntimeError(f"no episode in {TIMEOUT_SECONDS} s\n{self._read_output()}")
 
     def check_alive(self) -> None:
         """Return if the training goes on.
@@ -68,7 +68,9 @@ class TrainingProcess:
             RuntimeError: with the end of what it printed, if it has ended.
         """
         if self._process.poll() is not None:
-            raise RuntimeError(f"the training ended too early, status {self._process.returncode}\n{self._said()}")
+            raise RuntimeError(
+                f"the training ended too early, status {self._process.returncode}\n{self._read_output()}"
+            )
 
     def wait_for_end(self, timeout_seconds: float) -> None:
         """Return when the training has ended as it should.
@@ -79,9 +81,9 @@ class TrainingProcess:
         """
         status = self._process.wait(timeout_seconds)
         if status != 0:
-            raise RuntimeError(f"the training ended with status {status}\n{self._said()}")
+            raise RuntimeError(f"the training ended with status {status}\n{self._read_output()}")
 
-    def _said(self) -> str:
+    def _read_output(self) -> str:
         return self._output.read_text(errors="replace")[-2000:]
 
 
@@ -97,7 +99,7 @@ def measure_startup(repetitions: int, settings: dict[str, Any]) -> list[float]:
 
 
 def measure_memory(actors: int, seconds: float, settings: dict[str, Any]) -> int | None:
-    """Return the largest PSS in bytes of all processes of a default run, looked at once a second for so long."""
+    """Return the largest PSS in bytes of all processes of a default run, sampled once a second for `seconds`."""
     with tempfile.TemporaryDirectory() as name:
         run_dir = make_run(Path(name), SNAKE, {"training_episodes": MANY, **settings})
         with TrainingProcess(run_dir, "--actors", str(actors)) as training:
@@ -121,7 +123,7 @@ def main() -> None:
     settings = read_settings(given)
     times = measure_startup(given.repetitions, settings)
     memory = measure_memory(given.actors, given.seconds, settings)
-    say_result(
+    print_result(
         {
             "first_episode_seconds": float(np.median(times)),
             "all_seconds": times,

@@ -67,7 +67,7 @@ def make_strided_network(spec: NetworkSpec) -> QNetwork:
 
 
 def put_in_place() -> None:
-    """Let every learner, evaluator and replay of this process build the strided network, or extract its features."""
+    """Let every learner, actor and replay of this process build the strided network or extract its features."""
     replaced = {"make_network": make_strided_network, "make_extractor": StridedExtractor}
     names = [found.name for found in pkgutil.walk_packages(retro_gamer.learning.__path__, "retro_gamer.learning.")]
     for name in [*names, "retro_gamer.backends.replay_service"]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import say_result
+from benchmarks.child import print_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.run_specs import GAMES, make_run
 from benchmarks.processes import sum_pss
@@ -122,7 +122,7 @@ def main() -> None:
             Path(name), GAMES.get(given.game, GAMES["snake"]), {"training_episodes": MANY, **settings},
             {"spatial": False} if given.flat else None,
         )  # fmt: skip
-        say_result(measure_training(run_dir, window, given.actors, factory, cluster))
+        print_result(measure_training(run_dir, window, given.actors, factory, cluster))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from benchmarks.processes import descendants, read_parents, sum_pss
 
 
 def test_what_a_child_says_last_is_its_result() -> None:
-    script = "from benchmarks.child import say_result\nprint('noise')\nsay_result({'a': 1})\nsay_result({'a': 2})"
+    script = "from benchmarks.child import print_result\nprint('noise')\nprint_result({'a': 1})\nprint_result({'a': 2})"
     assert run_child([sys.executable, "-c", script], 60) == {"a": 2}
 
 

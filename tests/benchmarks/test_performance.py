@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
-from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, making_work
+from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, temporary_run_spec
 from retro_gamer.games.loading.launcher import find_source, load_factory
 from retro_gamer.training.planning.run_spec import RunSpec
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def run_spec() -> Iterator[RunSpec]:
-    with making_work(SNAKE, prioritize_experiences=True, memory_capacity=2000, batch_size=16) as made:
+    with temporary_run_spec(SNAKE, prioritize_experiences=True, memory_capacity=2000, batch_size=16) as made:
         yield made
 
 
@@ -58,9 +58,9 @@ def test_an_update_counts_more_than_three_passes_and_grows_with_the_batch(run_sp
 STRIDED = """
 from benchmarks.performance import strided
 from benchmarks.performance.flops import count_forward_flops
-from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, making_work, play_blocks
+from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, temporary_run_spec, play_blocks
 
-with making_work(SNAKE) as work:
+with temporary_run_spec(SNAKE) as work:
     learner = make_learner(work)
     assert learner.n_parameters == strided.N_PARAMETERS, learner.n_parameters
     batch = make_random_batch(work.network, 2)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.cli.emulator import Emulator
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class ShowProcess:
@@ -80,7 +80,7 @@ class ShowProcess:
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of the screen."""
         with self._changed:
-            assert self._changed.wait_for(holds, PATIENCE_SECONDS), f"waited in vain; the screen:\n{self.emulator.text}"
+            assert self._changed.wait_for(holds, TIMEOUT_SECONDS), f"waited in vain; the screen:\n{self.emulator.text}"
 
     def wait_for(self, text: str) -> None:
         """Wait until `text` is on the screen."""
@@ -88,15 +88,15 @@ class ShowProcess:
 
     def wait(self) -> int:
         """Wait for the end of the command and return its exit status."""
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(TIMEOUT_SECONDS)
 
     def close(self) -> None:
         """End what still runs."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(PATIENCE_SECONDS)
+            self.process.wait(TIMEOUT_SECONDS)
         os.close(self._slave)  # the reader then meets the end of the output
-        self._reader.join(PATIENCE_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)
         os.close(self._master)
 
     def _read(self) -> None:
