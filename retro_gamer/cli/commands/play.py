@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +61,7 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
                     watched.append(game)  # reported even if a later game fails
             signals.check()
         except KeyboardInterrupt:
-            raise typer.Exit(128 + (signals.number or 2)) from None
+            raise typer.Exit(128 + (signals.signal_number or signal.SIGINT)) from None
         finally:
             if watched:
                 typer.echo(printable(describe_games(watched, policy.metadata.reward, run_dir, checkpoint)))

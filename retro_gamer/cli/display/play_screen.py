@@ -11,8 +11,8 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from types import FrameType, TracebackType
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 from blessed import Terminal
 from retro.graph import Graph
@@ -23,6 +23,7 @@ from retro_gamer.errors import GameFailedError, TerminalError, printable
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
+from retro_gamer.training.loop.end_conditions import StopRequest
 
 PLAIN_KINDS = ("dumb", "unknown")
 QUIT_KEYS = ("KEY_ENTER", "KEY_ESCAPE")
@@ -289,29 +290,22 @@ def full_screen(terminal: Terminal, signals: TerminalSignals) -> Iterator[None]:
         yield
 
 
-class TerminalSignals:
+class TerminalSignals(StopRequest):
     """Turns signals that end the process into KeyboardInterrupt, so that the terminal is always restored.
 
-    `number` is the first signal received. Outside `raising` signals are only recorded, so that none interrupts the
-    restoring. Ctrl-Z is ignored: it would leave the shell a terminal without a cursor.
+    Outside `raising` signals are only recorded, so that none interrupts the restoring. Ctrl-Z is ignored: it would
+    leave the shell a terminal without a cursor.
     """
 
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
     def __init__(self) -> None:
-        self.number: int | None = None
+        super().__init__()
         self._is_raising = False
-        self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> TerminalSignals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            self._previous[number] = signal.signal(number, self._handle)
+    def __enter__(self) -> Self:
         self._previous[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        return super().__enter__()
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
@@ -325,10 +319,10 @@ class TerminalSignals:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a signal was received."""
-        if self.number is not None:
+        if self.is_made:
             raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.number = self.number or number
+        self.signal_number = self.signal_number or number
         if self._is_raising:
             raise KeyboardInterrupt

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from retro_gamer.errors import EngineError, GameFailedError, printable
 
@@ -142,6 +142,8 @@ class StopRequest:
     thread no handler can be installed and none is.
     """
 
+    NUMBERS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
+
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._previous: dict[int, Any] = {}
@@ -155,9 +157,9 @@ class StopRequest:
         """Ask for a stop as that signal does. It is for those who pass one on from another process."""
         self.signal_number = signal_number
 
-    def __enter__(self) -> StopRequest:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self.NUMBERS:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
