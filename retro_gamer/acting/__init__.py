@@ -1,1 +1,1 @@
-"""Actors: they play games with an epsilon-greedy copy of the policy and build transitions."""
+"""Actors: they play games by an epsilon-greedy copy of the policy and build transitions."""

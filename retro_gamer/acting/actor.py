@@ -1,7 +1,7 @@
-"""The actor: plays several games in lock step with an epsilon-greedy copy of the policy.
+"""The actor: plays several games in lock step by an epsilon-greedy copy of the policy.
 
-It knows nothing of processes or of who runs it: a grant goes in, blocks of transitions go out through `push`, and a
-report comes back.
+It knows nothing of processes or of its caller: a grant comes in, blocks of transitions go out through `push`, and a
+report is returned.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Grant:
     seconds: float
     epsilon: float
     tickets: tuple[int, ...]
-    """Episodes that may be started; what is not used comes back in the report."""
+    """Episodes that may be started; the report returns those that were not."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Episode:
     turns: int
     truncated: bool
     fault: str | None = None
-    """What the game raised, if that is what ended it."""
+    """The error in the game's code that ended it, if one did."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,32 +56,31 @@ class Report:
     unused_tickets: tuple[int, ...]
     turns: int
     replay_turns: int
-    """Turns that replay had received when it took this actor's last block (0 if nothing was pushed)."""
+    """Turns that replay had received with this actor's last block (0 if nothing was pushed)."""
     unknown_characters: dict[str, int]
-    """Characters outside the set, and on how many cells they were met."""
+    """Characters outside the set, and on how many cells they appeared."""
     faults: tuple[str, ...]
-    """Failures before a first turn, whose tickets are among the unused."""
+    """Errors before a first turn, whose tickets are among the unused, and rewards that could not be read."""
     version: int
     seconds: float
     greedy_choices: dict[int, int] = dataclasses.field(default_factory=dict)
-    """How often each action was taken because the network valued it most."""
+    """How often each action was taken because its Q-value was largest."""
     largest_reward: float = 0.0
     """The largest |reward| of a turn."""
-    worn_out: str | None = None
-    """Why this process should play no more, if so; its games in flight were given up."""
+    recycled: str | None = None
+    """Why this process is replaced, if it is; its unfinished games were abandoned."""
 
 
 Push = Callable[..., int]
 """Takes a Block, returns the turns replay has received in all."""
 
-
-MOST_FAULTS_TOLD = 100
+MOST_FAULTS_REPORTED = 100
 """Of rewards that could not be read in one grant: a game may have one every turn."""
 
 
 @dataclasses.dataclass
 class Slot:
-    """One of an actor's places for a game: the game now played there, if any."""
+    """A place for one of an actor's games: the game that is being played, if any."""
 
     index: int
     session: GameSession
@@ -96,9 +95,8 @@ class Slot:
 class Actor:
     """Plays `n_games` games at once.
 
-    With one game every episode starts from a seed of its own, made from the run's seed and its ticket, and is
-    therefore repeatable. Games played in lock step share the global generators of the process, which are seeded
-    once.
+    With one game each episode has its own seed, made from the run's seed and the ticket, and is therefore repeatable.
+    Games in lock step share the global random generators of the process, which are seeded once.
     """
 
     def __init__(
@@ -125,7 +123,7 @@ class Actor:
             gamma=settings.gamma,
             with_priorities=self._prioritized,
         )
-        seed_generators(seed)  # modules may draw while they are loaded
+        seed_generators(seed)  # modules may draw random numbers while they are imported
         self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
         self._exploration = Exploration(settings, n_games, spec.n_actions)
         self._episodes: list[Episode] = []
@@ -138,9 +136,9 @@ class Actor:
             self._slots[0].session.seed(seed)
 
     def play(self, grant: Grant, weights: Weights | None, push: Push) -> Report:
-        """Play until the granted turns or seconds are used up or no episode is left, and report.
+        """Play until the granted turns or seconds are used up, or no episode is left, and report.
 
-        Games still running go on with the next grant; their turns so far are pushed.
+        Unfinished games continue with the next grant; their turns so far are pushed.
         """
         started = time.monotonic()
         ends = started + grant.seconds
@@ -161,7 +159,7 @@ class Actor:
         return self._make_report(tickets, turns, replay_turns, time.monotonic() - started)
 
     def abandon_games(self) -> tuple[int, ...]:
-        """Give up the games in flight and return their tickets. Their turns so far stay in replay."""
+        """Abandon unfinished games and return their tickets. Their turns so far stay in replay."""
         tickets = tuple(slot.ticket for slot in self._slots if slot.ticket is not None)
         for slot in self._slots:
             slot.ticket = None
@@ -177,7 +175,7 @@ class Actor:
             self._observer.encoder.extend(character)
 
     def _start_games(self, tickets: deque[int], ends: float) -> None:
-        """Start a game in every free place; those that take seconds to build come one by one, with later grants."""
+        """Start a game in every free place; games that take seconds to build start one by one, with later grants."""
         for slot in self._slots:
             if slot.ticket is None and tickets:
                 self._start_game(slot, tickets.popleft())
@@ -196,10 +194,10 @@ class Actor:
             slot.session.start()
             self._observe(slot)
         except GameFailedError as failure:
-            self._give_back(slot, str(failure))
+            self._return_ticket(slot, str(failure))
 
     def _observe(self, slot: Slot) -> None:
-        """Write what the game shows into a new row, or into none if looking at it fails."""
+        """Write the game's observation to a new row; if observing fails, add no row."""
         builder = self._builder
         row = builder.next_row
         self._observer.observe_into(slot.session.game, builder.codes[row], builder.player[row], builder.state[row])
@@ -207,20 +205,20 @@ class Actor:
         slot.row = row
 
     def _choose_actions(self, playing: list[Slot]) -> list[int]:
-        """Return an action for each game: random with probability epsilon, else the best by the network."""
+        """Return an action for each game: with probability epsilon by the exploration, else the best by the network."""
         draw, is_informed = self._exploration.draw, self._network.version > 0
-        drawn = [draw(slot.index, slot.generator, is_informed=is_informed) for slot in playing]
-        actions = [of[0] if of else -1 for of in drawn]
-        # A turn that is settled needs no forward pass, unless its initial priority does.
-        asked = [i for i, of in enumerate(drawn) if self._prioritized or not is_settled(of)]
-        if not asked:
+        candidates = [draw(slot.index, slot.generator, is_informed=is_informed) for slot in playing]
+        actions = [drawn[0] if drawn else -1 for drawn in candidates]
+        # A game with one candidate needs no forward pass, unless its initial priority does.
+        valued = [i for i, drawn in enumerate(candidates) if self._prioritized or not is_settled(drawn)]
+        if not valued:
             return actions
-        rows = [playing[i].row for i in asked]
+        rows = [playing[i].row for i in valued]
         builder = self._builder
         q = self._network.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
-        for i, values in zip(asked, q, strict=True):
-            actions[i] = best_of(drawn[i], values)
-            if drawn[i] == ALL:
+        for i, values in zip(valued, q, strict=True):
+            actions[i] = best_of(candidates[i], values)
+            if candidates[i] == ALL:
                 self._greedy_choices[actions[i]] += 1
         if self._prioritized:
             builder.q_best[rows] = q.max(axis=1)
@@ -228,7 +226,7 @@ class Actor:
         return actions
 
     def _play_turn(self, slot: Slot, action: int) -> int:
-        """Play one turn; return the number of turns that counted (0 if the game failed in it)."""
+        """Play one turn; return how many turns that adds: 0 if the game failed."""
         try:
             turn = slot.session.step(action)
             if not turn.terminated:
@@ -240,7 +238,7 @@ class Actor:
         slot.turns += 1
         slot.total_reward += turn.reward
         self._largest_reward = max(self._largest_reward, abs(turn.reward))
-        if turn.fault is not None and len(self._faults) < MOST_FAULTS_TOLD:
+        if turn.fault is not None and len(self._faults) < MOST_FAULTS_REPORTED:
             self._faults.append(turn.fault)
         if turn.terminated:
             self._finish(slot, truncated=False, fault=None)
@@ -249,18 +247,18 @@ class Actor:
         return 1
 
     def _abandon_at_last_turn(self, slot: Slot, fault: str) -> None:
-        """End an episode whose game failed: truncated at its last good turn, or given back if it had none."""
+        """End an episode whose game failed: truncated at its last good turn, or returned unplayed if it had none."""
         if slot.turns == 0:
-            self._give_back(slot, fault)
+            self._return_ticket(slot, fault)
         else:
             self._finish(slot, truncated=True, fault=fault)
 
-    def _give_back(self, slot: Slot, fault: str) -> None:
-        """Return the ticket of a game that failed before its first turn was over."""
+    def _return_ticket(self, slot: Slot, fault: str) -> None:
+        """Put the ticket of a game that failed in its first turn among the unused."""
         assert slot.ticket is not None
         self._faults.append(fault)
         self._failed_tickets.append(slot.ticket)
-        self._failed_tries[slot.ticket] += 1  # with the same seed it would fail the same way
+        self._failed_tries[slot.ticket] += 1  # the next try has another seed: with this one it would fail again
         self._builder.trajectories[slot.index].clear()
         slot.ticket = None
 

@@ -1,4 +1,4 @@
-"""Which actions the games of an actor may take this turn: the best of all, or one of a few drawn at random."""
+"""Exploration: among which actions each game of an actor takes the best, all of them or a few drawn at random."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ALL: tuple[int, ...] = ()
 
 
 class Exploration:
-    """Epsilon-greedy for several games, each with an epsilon of its own and a generator of its own.
+    """Epsilon-greedy for several games, each with its own epsilon and its own random generator.
 
-    The games stand on a ladder: the last explores with epsilon to the power of 1 + `epsilon_ladder`. (Horgan et al.
-    2018, "Distributed prioritized experience replay", section 4, has one epsilon for each actor.) A random action is
-    the best, by the network, of `exploration_draws` drawn with replacement: what the network thinks worst is still
-    tried, but seldom, so that an agent that explores gets nearly as far as one that does not.
+    The epsilons form a ladder: the last game explores with epsilon to the power of 1 + `epsilon_ladder`. (Horgan et
+    al. 2018, "Distributed prioritized experience replay", section 4, has one epsilon for each actor.) A random action
+    is the best, by the network, of `exploration_draws` drawn with replacement: the worst action is still tried, but
+    rarely, so that games with exploration last nearly as long as games without.
     """
 
     def __init__(self, settings: Hyperparameters, n_games: int, n_actions: int) -> None:
@@ -29,13 +29,13 @@ class Exploration:
         self._n_actions = n_actions
 
     def set_epsilon(self, epsilon: float) -> None:
-        """Explore from now on with this on the lowest rung."""
+        """Set the epsilon of the first game; the others follow on the ladder."""
         self._epsilons = [epsilon**rung for rung in self._rungs]
 
     def draw(self, game: int, generator: random.Random, *, is_informed: bool) -> tuple[int, ...]:
-        """Return the actions of which `game` takes the best: `ALL`, or some drawn at random, the same one maybe twice.
+        """Return the actions among which `game` takes the best: `ALL`, or some drawn at random, with replacement.
 
-        Without an informed network there is nothing to choose by, and one is drawn.
+        Before the network is trained (`is_informed`) one is drawn: its values say nothing.
         """
         if generator.random() >= self._epsilons[game]:
             return ALL
@@ -45,15 +45,15 @@ class Exploration:
 
 
 def ladder(settings: Hyperparameters, n_games: int) -> list[float]:
-    """Return the power of epsilon with which each of an actor's games explores."""
+    """Return the power of epsilon for each of an actor's games."""
     return [1 + settings.epsilon_ladder * i / max(1, n_games - 1) for i in range(n_games)]
 
 
 def is_settled(drawn: tuple[int, ...]) -> bool:
-    """Return whether no network is needed to choose among the actions drawn."""
+    """Return whether the choice among these actions needs no Q-values."""
     return len(set(drawn)) == 1
 
 
 def best_of(drawn: Sequence[int], q: np.ndarray) -> int:
-    """Return the action drawn, or of `ALL`, whose Q-value in float32 [A] is largest."""
+    """Return the action, of those drawn or of `ALL`, with the largest Q-value in float32 [A]."""
     return max(drawn, key=q.__getitem__) if drawn else int(q.argmax())

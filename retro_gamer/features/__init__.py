@@ -1,1 +1,1 @@
-"""What a network is shown: numpy features of the board, and the spec of the network that reads them. No torch."""
+"""Features: what a network reads of a board, and the spec of the network. Numpy only, no torch."""

@@ -1,4 +1,4 @@
-"""What a network is built for: the shapes it meets and the sizes the user chose."""
+"""The network spec: the shapes of a game's observations and the sizes the user chose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZES = ("n_layers", "layer_size", "crop_radius")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """Everything the shape of a network depends on. Plain values, so it travels in messages and checkpoints."""
+    """Everything the shape of a network depends on, as plain values for messages and checkpoints."""
 
     height: int
     width: int
@@ -26,7 +26,7 @@ class NetworkSpec:
     layer_size: int
     crop_radius: int
     dueling: bool = False
-    """Whether the head splits what a board is worth from what each action adds; checkpoints of before do not say."""
+    """Whether the head separates a board's value from the actions' advantages. Older checkpoints lack the field."""
 
     def with_characters(self, n_characters: int) -> NetworkSpec:
         """Return the same spec for a larger character set."""

@@ -1,4 +1,4 @@
-"""What learns: network, losses, actor and learner. Every import of torch is here."""
+"""The learner and its networks. Only this package imports torch, and this file only when a function needs it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-# Read when torch is first imported. Its threads otherwise spin while they wait for each other, and where the cores are
-# shared (a class on one server, a browser beside the training) spinning takes from the very thread waited for.
+# torch reads this when it is imported. Otherwise its threads spin while they wait for each other, and where others use
+# the cores too (a class on one server, a browser beside the training) spinning slows down the thread waited for.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -20,10 +20,10 @@ def set_threads(n_threads: int) -> None:
 
 @contextlib.contextmanager
 def tiny_numbers_are_zero() -> Iterator[None]:
-    """Let this thread take numbers below 1e-38 (denormal ones) for 0 until the end of the block.
+    """Treat numbers below 1e-38 (denormal ones) as 0 in this thread until the end of the block.
 
     Moments of weights whose gradient stays 0 decay into that range, where arithmetic takes more than twice as long.
-    A game that is played in the same thread is not to be touched by it.
+    A game played in the same thread must not be affected.
     """
     import torch
 

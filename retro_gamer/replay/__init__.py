@@ -1,1 +1,1 @@
-"""What is remembered: n-step transitions, the sum-tree and the prioritized memory. Numpy only."""
+"""The replay buffer: transitions, samplers and snapshots. Numpy only."""

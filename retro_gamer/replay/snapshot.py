@@ -1,4 +1,4 @@
-"""A memory's state as the bytes of a file and back: compressed arrays, and nothing that could be code."""
+"""Snapshots: the state of a replay buffer as the bytes of a file, compressed arrays and nothing that could be code."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import numpy as np
 
 PIECE_BYTES = 4 * 1024 * 1024
 PLAIN = "plain"
-"""The member that holds all that is no array, as JSON."""
+"""The member that holds everything that is not an array, as JSON."""
 COMPRESSION_LEVEL = 1
-"""Boards are mostly empty: the fastest level finds nearly all there is to save."""
+"""Boards are mostly empty: the fastest level saves nearly as much as the slowest."""
 
 
 class SnapshotStream:
-    """The bytes of a snapshot, made in a thread of their own and handed out in pieces.
+    """The bytes of a snapshot in pieces, made by a thread.
 
-    Compression leaves the interpreter free, so whoever holds the memory goes on meanwhile.
+    Compression releases the interpreter's lock, so the buffer's process keeps serving meanwhile.
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class SnapshotStream:
         """Return the next piece, None if it is not ready in time, or b"" after the last.
 
         Raises:
-            MemoryError, OSError, ValueError: what went wrong in making them.
+            MemoryError, OSError, ValueError: if the thread failed.
         """
         if self._ended:
             return b""
@@ -54,12 +54,12 @@ class SnapshotStream:
             file = _Pieces(self._pieces)
             write_snapshot(state, file)
             file.finish()
-        except Exception as error:  # carried to whoever asks for the next piece
+        except Exception as error:  # raised by `next_piece`
             self._pieces.put(error)
 
 
 class _Pieces(io.RawIOBase):
-    """A file to write to, whose contents are put into a queue piece by piece."""
+    """A file to write to, which puts its contents into a queue piece by piece."""
 
     def __init__(self, pieces: queue.Queue[bytes | Exception]) -> None:
         self._queue = pieces
@@ -75,7 +75,7 @@ class _Pieces(io.RawIOBase):
         return len(data)
 
     def finish(self) -> None:
-        """Hand out what is left, and then the empty piece that says it was all."""
+        """Put the rest, and then the empty piece that ends the stream."""
         if self._held:
             self._put()
         self._queue.put(b"")
@@ -86,7 +86,7 @@ class _Pieces(io.RawIOBase):
 
 
 def write_snapshot(state: Mapping[str, Any], file: Any) -> None:
-    """Write the state of a memory to a binary file, which need not be seekable."""
+    """Write the state of a buffer to a binary file, which need not be seekable."""
     plain = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     arrays[PLAIN] = np.frombuffer(json.dumps(plain).encode(), np.uint8)
@@ -99,10 +99,10 @@ def write_snapshot(state: Mapping[str, Any], file: Any) -> None:
 def read_snapshot(data: bytes, limit_bytes: int) -> dict[str, Any]:
     """Return the state that was written, for `ReplayBuffer.set_state`.
 
-    Nothing is unpickled, and no more than `limit_bytes` are unpacked: a small file can claim to hold anything.
+    Nothing is unpickled, and at most `limit_bytes` are unpacked: a small file can claim to hold anything.
 
     Raises:
-        ValueError: if the bytes are damaged, no snapshot, or hold more than that.
+        ValueError: if the bytes are damaged, no snapshot, or hold more.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -130,7 +130,7 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
             raise ValueError(f"{name} has format {version}")
         shape, is_fortran, kind = read_header(member)
         count = int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
-        # The header is checked before its array is made, for it may claim any size.
+        # Check the header before making its array: it may claim any size.
         if kind.hasobject or is_fortran or min(shape, default=0) < 0 or count * kind.itemsize > info.file_size:
             raise ValueError(f"{name} is not an array that a snapshot holds")
         array = np.frombuffer(member.read(count * kind.itemsize), kind, count)

@@ -18,7 +18,7 @@ def describe(has_player: bool = True, settings: dict[str, Any] | None = None, **
     return describe_network(make_network(make_spec(metadata, chosen, has_player)), metadata, chosen)
 
 
-def test_it_tells_of_what_is_done_only() -> None:
+def test_it_describes_only_what_is_done() -> None:
     text = describe(settings={"exploration_draws": 3, "weight_averaging": 500})
     assert "of 3 drawn at random" in text
     assert "over 500 updates" in text
@@ -68,7 +68,7 @@ def test_it_names_board_characters_actions_and_weights() -> None:
         ({"observe_state": ()}, True, "none observed"),
     ],
 )
-def test_it_says_why_the_network_looks_as_it_does(described: dict[str, Any], has_player: bool, expected: str) -> None:
+def test_it_explains_the_network(described: dict[str, Any], has_player: bool, expected: str) -> None:
     assert expected in describe(has_player, **described)
 
 

@@ -68,7 +68,7 @@ def test_actors_that_outgrow_their_limit_in_every_game_are_found_out() -> None:
         for actor in list(stage.workers.granted):
             grant = stage.workers.granted.pop(actor)
             stage.workers.replay_turns += grant.turns
-            worn = {"unused_tickets": grant.tickets, "worn_out": "it had grown by 900 MB"}
+            worn = {"unused_tickets": grant.tickets, "recycled": "it had grown by 900 MB"}
             events.append(GrantReported(actor=actor, report=make_report(stage, grant, **worn)))
         return events
 

@@ -133,7 +133,7 @@ class ActorProcess:
         if outgrown is None:
             return report
         tickets = (*report.unused_tickets, *self._actor.abandon_games())
-        return dataclasses.replace(report, unused_tickets=tickets, worn_out=outgrown)
+        return dataclasses.replace(report, unused_tickets=tickets, recycled=outgrown)
 
     def _push(self, block: Block) -> int:
         received = self._wait_for_push()

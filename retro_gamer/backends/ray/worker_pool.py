@@ -123,7 +123,7 @@ class RayWorkerPool:
         try:
             report = ray.get(reference)
             self._turns = max(self._turns, report.replay_turns)
-            if report.worn_out is not None:
+            if report.recycled is not None:
                 self._replace(actor)
             return GrantReported(actor=actor, report=report)
         except RayTaskError as error:

@@ -195,9 +195,9 @@ class TrainingLoop:
         for fault in report.faults:
             self._note_fault("The game failed", fault)
         self._faults.count(report.faults, progressed=bool(report.turns))
-        if report.worn_out is not None:
-            self._note_fault(f"Actor {event.actor} was replaced", report.worn_out)
-            self._losses.wear_out_actor(report.worn_out)
+        if report.recycled is not None:
+            self._note_fault(f"Actor {event.actor} was replaced", report.recycled)
+            self._losses.wear_out_actor(report.recycled)
         self._newcomers.meet(report.unknown_characters)
         if self._diagnostics:
             self._diagnostics.add_play(report.greedy_choices, report.largest_reward)

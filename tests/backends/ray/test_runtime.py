@@ -50,7 +50,7 @@ class PlayingLight:
             case ("push over a link that is cut",):
                 raise ActorUnavailableError("socket closed", replay._actor_id.binary())
             case ("wear out",):
-                return dataclasses.replace(REPORT, worn_out="it has grown", turns=self.seed)
+                return dataclasses.replace(REPORT, recycled="it has grown", turns=self.seed)
             case ("return what cannot travel",):
                 return threading.Lock()  # type: ignore[return-value]
         return dataclasses.replace(REPORT, version=weights.version, turns=self.seed)
@@ -105,7 +105,7 @@ def test_an_actor_that_is_worn_out_is_replaced_and_its_report_counts(runtime: Ra
     worn_out, second = play(runtime, "wear out"), play(runtime)
     assert isinstance(worn_out, GrantReported)
     assert isinstance(second, GrantReported)
-    assert worn_out.report.worn_out == "it has grown"
+    assert worn_out.report.recycled == "it has grown"
     assert second.report.turns == worn_out.report.turns + 1
 
 
