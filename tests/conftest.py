@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 import retro_gamer.learning  # noqa: F401  # before any test imports torch: it settles how torch's threads wait
 from tests import read_only
 from tests.cluster import hosts
-
-if TYPE_CHECKING:
-    from retro_gamer.backends.ray.engine import LocalRay
 
 
 def why_no_gpu() -> str | None:
@@ -46,9 +42,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def local_ray() -> Iterator[LocalRay]:
+def local_ray() -> Iterator[None]:
     """Ray, started once for all tests that need it; trainings within them use this one."""
-    from retro_gamer.backends.ray.engine import LocalRay
+    from retro_gamer.backends.ray.engine import start_local_ray
 
-    with LocalRay(n_cpus=4) as engine:
-        yield engine
+    with start_local_ray(n_cpus=4):
+        yield

@@ -18,7 +18,7 @@ from retro_gamer.run.config import RunConfig, load_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import EventSink
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.loop.backend import WorkerPool
+from retro_gamer.training.loop.backend import Replay
 from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
 
 WALK = '''\
@@ -88,9 +88,9 @@ def make_checkpointing(
     learner: Learner, metadata: GameMetadata, settings: Hyperparameters, sink: EventSink
 ) -> Checkpointing:
     """Return what saves checkpoints of the learner; without workers it can save no snapshot."""
-    nobody = cast(WorkerPool, None)
+    nobody = cast(Replay, None)
     return Checkpointing(
-        learner=learner, workers=nobody, metadata=metadata, settings=settings, sink=sink, is_inline=False
+        learner=learner, replay=nobody, metadata=metadata, settings=settings, sink=sink, is_inline=False
     )
 
 

@@ -17,7 +17,7 @@ import ray
 from benchmarks.child import print_result
 from benchmarks.performance.arguments import add_settings, read_settings
 from benchmarks.performance.run_specs import GAMES, SNAKE, play_blocks, temporary_run_spec
-from retro_gamer.backends.ray.engine import LocalRay
+from retro_gamer.backends.ray.engine import start_local_ray
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.training.planning.allocation import most_learner_threads, useful_actors
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
@@ -58,7 +58,7 @@ def measure_replay_process(run_spec: RunSpec, seconds: float) -> dict[str, float
     """
     blocks = play_blocks(run_spec, 10 * BLOCK_TURNS, block_turns=BLOCK_TURNS)
     block = max(blocks, key=lambda b: b.turns)
-    with LocalRay(n_cpus=2):
+    with start_local_ray(n_cpus=2):
         replay: Any = ray.remote(ReplayService).options(num_cpus=0).remote(run_spec, seed=0)
         pushes = _count_calls(lambda: replay.push.remote(block), seconds)
         size = run_spec.settings.batch_size
@@ -91,7 +91,7 @@ def _count_calls(call: Any, seconds: float) -> float:
 def measure_object_store(seconds: float, size_bytes: int = 1 << 20) -> float:
     """Return the bytes a second that one process puts into the object store and another could read (it is mapped)."""
     data = np.zeros(size_bytes, np.uint8)
-    with LocalRay(n_cpus=1):
+    with start_local_ray(n_cpus=1):
         ray.get(ray.put(data))
         done, started = 0, time.perf_counter()
         while time.perf_counter() < started + seconds:

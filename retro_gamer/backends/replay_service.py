@@ -1,4 +1,4 @@
-"""The replay memory of a run and its snapshots, as both runtimes hold it."""
+"""The replay service: the replay memory of a run, its feature extraction and its snapshots."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from retro_gamer.replay.transitions import Block
 from retro_gamer.training.planning.run_spec import RunSpec
 
 OVERHEAD_BYTES = 1024 * 1024
-"""What a snapshot may hold besides its arrays of experiences."""
+"""Allowed in a snapshot besides its arrays of transitions."""
 
 
 class ReplayService:
-    """The replay buffer of one run. It can be copied out piece by piece while it goes on, and put back."""
+    """The replay buffer of one run, in the learner's process or in one of its own.
+
+    Snapshots are read and restored piece by piece, while training continues.
+    """
 
     def __init__(self, run_spec: RunSpec, *, seed: int) -> None:
         self._run_spec = run_spec
@@ -26,7 +29,7 @@ class ReplayService:
         self._pieces: list[bytes] = []
 
     def push(self, block: Block) -> int:
-        """Take a block; return the turns received in all."""
+        """Add a block; return the number of turns received so far."""
         return self._buffer.push(block)
 
     def sample(self, n_batches: int, batch_size: int, spec: NetworkSpec) -> list[FeatureBatch]:
@@ -35,21 +38,23 @@ class ReplayService:
             self._extractor = make_extractor(spec)
         return [self._extractor.extract_batch(batch) for batch in self._buffer.sample(n_batches, batch_size)]
 
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch:
+        """Return one batch, sampled now."""
+        return self.sample(1, self._run_spec.settings.batch_size, spec)[0]
+
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> int:
-        """Take the errors of records; return how many were overwritten since and dropped."""
+        """Set new errors; return how many of the transitions had been overwritten."""
         return self._buffer.update_priorities(ids, errors)
 
-    def begin_snapshot(self, limit_bytes: int) -> int:
-        """Copy the newest experiences as they are now; return how many. A copy that was under way is forgotten."""
-        state = self._buffer.get_state(limit_bytes)
-        self._stream = SnapshotStream(state)
-        return len(state["first"])
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Copy the newest transitions that fit into `limit_bytes`. This replaces a snapshot that is not finished."""
+        self._stream = SnapshotStream(self._buffer.get_state(limit_bytes))
 
     def next_piece(self, timeout_seconds: float) -> bytes | None:
-        """Return the next piece of the copy, None if it is not ready in time, or b"" after the last.
+        """Return the next piece of the snapshot, None if it is not ready in time, b"" after the last.
 
         Raises:
-            MemoryError, OSError, ValueError: if the copy could not be made, or there is none.
+            MemoryError, OSError, ValueError: if the snapshot failed or was not begun.
         """
         if self._stream is None:
             raise ValueError("no snapshot was begun")
@@ -59,40 +64,38 @@ class ReplayService:
         return piece
 
     def add_piece(self, piece: bytes) -> None:
-        """Take a piece of a snapshot that is to be put back."""
+        """Add a piece of the snapshot to restore."""
         self._pieces.append(piece)
 
-    def restore(self, turns: int) -> int:
-        """Put back the snapshot whose pieces were added, if any, count from `turns` on, return the experiences held.
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Restore the pieces added and `snapshot`, set the turns received; return the number of transitions.
 
         Raises:
-            ValueError: if it is damaged or does not fit this run; what is held stays then.
+            ValueError: if the snapshot is damaged or belongs to another run. The buffer does not change then.
         """
-        data, self._pieces = b"".join(self._pieces), []
+        data, self._pieces = b"".join([*self._pieces, snapshot]), []
         self._buffer.turns = turns
         try:
             if data:
                 load_snapshot(self._buffer, data, self._run_spec)
-        except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields that are missing or senseless
-            raise ValueError(f"it is no snapshot of a memory ({type(error).__name__}: {error})") from error
+        except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields are missing or make no sense
+            raise ValueError(f"it is no snapshot of replay memory ({type(error).__name__}: {error})") from error
         self._buffer.turns = turns
         return len(self._buffer)
 
 
 def load_snapshot(buffer: ReplayBuffer, data: bytes, run_spec: RunSpec) -> None:
-    """Let `buffer` go on from a snapshot, whose values are checked against the network that will meet them.
+    """Load a snapshot into `buffer`, after checking its values against the network that will use them.
 
     Raises:
-        ValueError, KeyError, TypeError, OverflowError, AttributeError: if it is damaged or does not fit.
+        ValueError, KeyError, TypeError, OverflowError, AttributeError: if it is damaged or belongs to another run.
     """
-    # A snapshot may come from a run with a larger memory; what does not fit here is then left out.
+    # A run with a larger memory may have written it; what does not fit here is left out.
     limit_bytes = buffer.memory_bytes + 1000 * 1000 * run_spec.settings.snapshot_megabytes + OVERHEAD_BYTES
     state = read_snapshot(data, limit_bytes)
-    characters = run_spec.network.n_characters
-    for name, largest in (("codes", characters), ("action", run_spec.network.n_actions - 1), ("discounts", 1)):
+    network = run_spec.network
+    for name, largest in (("codes", network.n_characters), ("action", network.n_actions - 1), ("discounts", 1)):
         values = state[name]
         if values.size and (values.max() > largest or values.min() < 0):
-            raise ValueError(
-                f"its {name} reach from {values.min()} to {values.max()}, and 0 to {largest} is known here"
-            )
+            raise ValueError(f"its {name} range from {values.min()} to {values.max()}; 0 to {largest} is allowed")
     buffer.set_state(state)

@@ -137,15 +137,15 @@ def _train_on_cluster(
     attempts: Attempts, cluster: ClusterOptions, packed_game: GameSource | None, display: EventSink, stop: StopRequest
 ) -> TrainingOutcome:
     # Ray takes most of a second to import, and training in this process does not need it.
-    from retro_gamer.backends.ray.engine import JoinedRay
+    from retro_gamer.backends.ray.engine import join_ray
     from retro_gamer.backends.ray.supervisor import Supervisor
 
     if packed_game is not None:
-        with JoinedRay(cluster.address):
+        with join_ray(cluster.address):
             return Supervisor(cluster, attempts, packed_game, display, stop).run()
     with (
         _packed(attempts.prepared.run_spec.source, display) as (game, package),
-        JoinedRay(cluster.address, {"working_dir": str(package)}),
+        join_ray(cluster.address, {"working_dir": str(package)}),
     ):
         return Supervisor(cluster, attempts, game, display, stop).run()
 
@@ -181,9 +181,9 @@ def run_job(
     Raises:
         RetroGamerError: see `train`.
     """
-    from retro_gamer.backends.ray.engine import JoinedRay, logs_folder
+    from retro_gamer.backends.ray.engine import join_ray, logs_folder
 
-    with JoinedRay(options.address):
+    with join_ray(options.address):
         run_dir = logs_folder() / FOLDER / name
         shutil.copytree(RUN, run_dir, dirs_exist_ok=True)
         return train(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,7 +14,7 @@ from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFai
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.statistics import Evaluation, GameResult, compute_statistics, find_varying_keys
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.loading.watchdog import Watchdog
+from retro_gamer.games.loading.watchdog import Watchdog, discard_output
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning import set_threads
 from retro_gamer.policy import TrainedPolicy
@@ -129,9 +128,7 @@ def _play_shares(
 def _begin_process() -> None:
     """Let Ctrl-C end the process silently, and discard what the game prints."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
+    discard_output(1, 2)
 
 
 def play_share(share: Share) -> list[GameResult]:

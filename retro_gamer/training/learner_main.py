@@ -97,7 +97,7 @@ def _make_loop(
 ) -> TrainingLoop:
     checkpointing = Checkpointing(
         learner=learner,
-        workers=workers,
+        replay=workers.replay,
         metadata=task.run_spec.metadata,
         settings=task.run_spec.settings,
         sink=sink,
@@ -135,13 +135,13 @@ def restore_memory(workers: WorkerPool, task: LearnerTask) -> tuple[Counters, li
     why = "the checkpoint has no snapshot of it" if state.get("replay_snapshot") is None else "its snapshot is gone"
     if task.snapshot:
         try:
-            held = workers.restore(task.snapshot, start.turns)
+            held = workers.replay.restore(task.snapshot, start.turns)
         except ValueError as error:
             why = f"its snapshot cannot be used: {printable(str(error))}"
         else:
             resumed = dataclasses.replace(start, slack_turns=int(state["slack_turns"]))
             return resumed, [f"Replay memory restored ({held} transitions)."]
-    workers.restore(b"", start.turns)
+    workers.replay.restore(b"", start.turns)
     return start, [f"Replay memory starts empty and is filled before learning continues ({why})."]
 
 

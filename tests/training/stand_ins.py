@@ -192,6 +192,10 @@ class ActorsInMemory:
         self.on_grant: Callable[[int, Grant], None] = lambda actor, grant: None
         self.change_report: Callable[[Report], Report] = lambda report: report
 
+    @property
+    def replay(self) -> ActorsInMemory:
+        return self
+
     def ready_actors(self) -> frozenset[int]:
         return frozenset(range(self.n_actors)) - self.absent
 
@@ -266,9 +270,6 @@ class ActorsInMemory:
         self.replay_turns = turns
         return 0
 
-    def stop(self) -> None:
-        """Do nothing: there is no process."""
-
 
 @dataclasses.dataclass
 class Stage:
@@ -293,7 +294,7 @@ class Stage:
         }  # fmt: skip
         parts["checkpointing"] = Checkpointing(
             learner=self.learner,  # type: ignore[arg-type]
-            workers=self.workers,  # type: ignore[arg-type]
+            replay=self.workers,
             metadata=METADATA,
             settings=self.settings,
             sink=self.sink,

@@ -66,7 +66,7 @@ def make(
     tape = Tape(pieces)
     checkpointing = Checkpointing(
         learner=tape,  # type: ignore[arg-type]
-        workers=tape,  # type: ignore[arg-type]
+        replay=tape,  # type: ignore[arg-type]
         metadata=METADATA,
         settings=Hyperparameters(snapshot_megabytes=megabytes),
         sink=tape,

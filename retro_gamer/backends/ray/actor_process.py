@@ -1,4 +1,4 @@
-"""The plain class that runs as a Ray actor and plays."""
+"""The process of an actor: it plays, and reports a crash, a hang or a memory leak of the game."""
 
 from __future__ import annotations
 
@@ -18,84 +18,82 @@ from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import is_library
 from retro_gamer.games.loading.sandbox import enter_temporary_folder
-from retro_gamer.games.loading.watchdog import Watchdog
+from retro_gamer.games.loading.watchdog import Watchdog, discard_output
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.transitions import Block
 from retro_gamer.training.planning.run_spec import RunSpec
 
-_LARGEST = 100_000
+MEGABYTE = 1000 * 1000
+_LARGEST_REPORT_BYTES = 100_000
 _PREFIX = "retro-gamer"
 _ERROR = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 _TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
+_STATM = Path("/proc/self/statm")
 
 
 class CrashReport:
-    """The file of one playing process, which Python writes to when that process crashes or is ended for hanging.
+    """The file to which Python writes a traceback when an actor's process crashes, or is ended because it hangs.
 
-    It lies on the machine of that process; read from another one, there is nothing to read.
+    It is on the machine of that process; on another machine there is nothing to read.
     """
 
     def __init__(self, token: str, number: int) -> None:
         self.path = Path(tempfile.gettempdir()) / f"{_PREFIX}-{token}-{number}.txt"
 
     def open(self) -> IO[str]:
-        """Return the file, new and empty, open for writing."""
+        """Create the file and return it open for writing."""
         return open(self.path, "x", encoding="utf-8")
 
     def take(self) -> str | None:
-        """Remove the file and return what it says in one line, None if it says nothing."""
+        """Delete the file and return the cause in one line, None if the file holds none."""
         try:
             with open(self.path, "rb") as file:
-                text = file.read(_LARGEST).decode("utf-8", "replace")
+                text = file.read(_LARGEST_REPORT_BYTES).decode("utf-8", "replace")
             self.path.unlink()
         except FileNotFoundError:
             return None
-        return describe_end(text)
+        return describe_crash(text)
 
 
-def clear_away(token: str) -> None:
-    """Remove what processes of that token left on this machine: one killed at its start may have made one since."""
+def remove_crash_reports(token: str) -> None:
+    """Delete every report with this token on this machine: a process killed at its start may have left one."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-{glob.escape(token)}-*.txt"):
         path.unlink(missing_ok=True)
 
 
-def describe_end(text: str) -> str | None:
-    """Return ``game.py:12: Segmentation fault`` from what Python's fault handler wrote, None if it wrote nothing."""
+def describe_crash(text: str) -> str | None:
+    """Return ``game.py:12: Segmentation fault`` from a traceback of Python's fault handler, None if `text` is none."""
     crash = _ERROR.search(text)
     if crash is None and _TIMEOUT.search(text) is None:
         return None
     places = [(file, line) for file, line in _FRAME.findall(text) if not is_library(file)]
     where = f"{os.path.basename(places[0][0])}:{places[0][1]}: " if places else ""
-    what = crash[1] if crash else "it did not come back in time (hang_seconds)"
+    what = crash[1] if crash else "it did not return in time (hang_seconds)"
     return printable(f"{where}{what}")
 
 
-MEGABYTE = 1000 * 1000
-_STATM = Path("/proc/self/statm")
-
-
 class LeakGuard:
-    """Compares the memory of this process with what it was when this was made."""
+    """Compares the memory of this process with what it was at the start."""
 
     def __init__(self, limit_megabytes: float) -> None:
         self._limit_bytes = limit_megabytes * MEGABYTE
-        self._began_bytes = resident_bytes()
+        self._start_bytes = resident_bytes()
 
     def find_excess(self) -> str | None:
-        """Return in words by how much the process has outgrown the limit, None if it has not."""
-        gained = resident_bytes() - self._began_bytes
+        """Return by how much the process has grown, in words, if that is beyond the limit; else None."""
+        gained = resident_bytes() - self._start_bytes
         if gained <= self._limit_bytes:
             return None
         return (
-            f"it had grown by {gained / MEGABYTE:,.0f} MB (the game seems to keep what it builds; "
+            f"its memory had grown by {gained / MEGABYTE:,.0f} MB (the game may keep objects it no longer uses; "
             f"actor_growth_megabytes = {self._limit_bytes / MEGABYTE:g})"
         )
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process holds; where only the largest it ever held is known, that."""
+    """Return the memory this process uses, or its peak on systems that report only that."""
     if _STATM.exists():
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -103,54 +101,46 @@ def resident_bytes() -> int:
 
 
 class ActorProcess:
-    """An actor in a process of its own. It pushes its blocks straight to replay, one push outstanding.
+    """An actor in a process of its own. It sends its blocks directly to replay, one at a time.
 
-    What the game prints goes nowhere: Ray would keep it in files without bound. A game that hangs is interrupted or
-    takes the process with it; what is known of such an end stands in `last_words`.
+    Output of the game is discarded: Ray would collect it in files without limit. A game that hangs is interrupted, or
+    ends the process; the crash report then holds the reason.
     """
 
     def __init__(
-        self, run_spec: RunSpec, last_words: CrashReport, *, n_games: int, block_turns: int, seed: int
+        self, run_spec: RunSpec, crash_report: CrashReport, *, n_games: int, block_turns: int, seed: int
     ) -> None:
         set_threads(1)
-        silence_output()
-        self._watch = Watchdog(run_spec.settings.hang_seconds, last_words.open())
-        self._watch.__enter__()
+        discard_output(1, 2)
+        self._watchdog = Watchdog(run_spec.settings.hang_seconds, crash_report.open())
+        self._watchdog.__enter__()
         run_spec = run_spec.located(os.getcwd())
         if run_spec.source is not None:
             enter_temporary_folder(run_spec.source)
         self._actor = run_spec.make_actor(n_games=n_games, block_turns=block_turns, seed=seed)
         self._replay: Any = None
-        self._pushed: ray.ObjectRef[int] | None = None
-        self._growth = LeakGuard(run_spec.settings.actor_growth_megabytes)
+        self._push_result: ray.ObjectRef[int] | None = None
+        self._leak_guard = LeakGuard(run_spec.settings.actor_growth_megabytes)
 
     def play(self, grant: Grant, weights: Weights, replay: Any) -> Report:
-        """Play a grant; return once `replay`, the handle of its process, has taken everything played."""
+        """Play a grant; return once `replay`, the handle of the replay process, has received every block."""
         self._replay = replay
         report = self._actor.play(grant, weights, self._push)
         report = dataclasses.replace(report, replay_turns=max(report.replay_turns, self._wait_for_push()))
-        outgrown = self._growth.find_excess()
-        if outgrown is None:
+        excess = self._leak_guard.find_excess()
+        if excess is None:
             return report
         tickets = (*report.unused_tickets, *self._actor.abandon_games())
-        return dataclasses.replace(report, unused_tickets=tickets, recycled=outgrown)
+        return dataclasses.replace(report, unused_tickets=tickets, recycled=excess)
 
     def _push(self, block: Block) -> int:
         received = self._wait_for_push()
-        self._pushed = self._replay.push.remote(block)
+        self._push_result = self._replay.push.remote(block)
         return received
 
     def _wait_for_push(self) -> int:
-        if self._pushed is None:
+        if self._push_result is None:
             return 0
-        received = ray.get(self._pushed)
-        self._pushed = None
+        received: int = ray.get(self._push_result)
+        self._push_result = None
         return received
-
-
-def silence_output() -> None:
-    """Let all that this process and its children print go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    os.close(nowhere)

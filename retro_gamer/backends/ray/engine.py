@@ -1,4 +1,4 @@
-"""Starting Ray on this machine, and leaving nothing of it behind."""
+"""Connecting to Ray: one of our own on this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import ray
@@ -30,91 +29,112 @@ OBJECT_STORE_BYTES = 256 * 1024 * 1024
 START_SECONDS = 120.0
 TOKEN_VARIABLES = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 THIS_MACHINE_ONLY = "127.0.0.1"
-"""Told that this is its address, Ray listens to no other machine."""
+"""With this as its address, Ray accepts connections from this machine only."""
 DEFAULT_TEMPORARY = Path("/tmp/ray")
+AUTO = "auto"
+CONNECT_SECONDS = 10.0
+CONNECTION_ERRORS = (RayError, ConnectionError, OSError, RuntimeError, TimeoutError, ValueError)
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
 
-class LocalRay:
-    """A Ray of our own on this machine while it is entered; one that already runs in this process is used instead.
+@contextlib.contextmanager
+def start_local_ray(n_cpus: int) -> Iterator[None]:
+    """Run a Ray of our own on this machine until the end of the block. One that this process already uses is kept.
 
-    A bare `ray.init()` would join whatever cluster it finds. No dashboard is opened and no usage statistics are sent.
+    A bare `ray.init()` would join any cluster it finds. No dashboard is opened and no usage statistics are sent.
+
+    Raises:
+        EngineError: if Ray does not start.
     """
-
-    def __init__(self, n_cpus: int) -> None:
-        self._n_cpus = n_cpus
-        self._is_ours = False
-        self._scratch: list[str] = []
-
-    def __enter__(self) -> LocalRay:
-        if ray.is_initialized():
-            return self
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        if TOKEN_VARIABLES.isdisjoint(os.environ) and not _is_writable(Path.home()):
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would keep one of its own in the home folder
-        temporary = self._choose_temporary()
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if TOKEN_VARIABLES.isdisjoint(os.environ) and not _is_writable(Path.home()):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write its own to the home folder
+    with contextlib.ExitStack() as folders:
         try:
-            with self._neutral_directory(), _importable_package(), same_handler_of_sigterm(), _deadline(START_SECONDS):
-                ray.init(
+            temporary = _choose_temporary(folders)
+            with _neutral_directory(folders), _importable_package(), _deadline(START_SECONDS):
+                _connect(
                     address="local",
-                    num_cpus=self._n_cpus,
+                    num_cpus=n_cpus,
                     include_dashboard=False,
                     _node_ip_address=THIS_MACHINE_ONLY,
                     object_store_memory=OBJECT_STORE_BYTES,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
                     _temp_dir=temporary,
                 )
-        except (ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
+        except CONNECTION_ERRORS as error:
             ray.shutdown()
-            self._remove_scratch()
             raise EngineError(
-                f"Ray could not be started on this machine: {printable(str(error))}\n"
-                "Train without it in one process: add --actors 0."
+                f"Ray did not start on this machine: {printable(str(error))}\n"
+                "Train in one process without it: add --actors 0."
             ) from error
-        self._is_ours = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._is_ours:
-            ray.shutdown()
-            self._is_ours = False
-        self._remove_scratch()
-
-    def _choose_temporary(self) -> str | None:
-        """Return a private folder where Ray's usual one belongs to somebody else, None where the usual one serves."""
-        if not DEFAULT_TEMPORARY.exists() or os.access(DEFAULT_TEMPORARY, os.W_OK | os.X_OK):
-            return None
-        # Sockets live below it, and their paths may be no longer than 107 bytes.
-        return self._make_scratch(f"ray-{getpass.getuser()[:8]}-", "/tmp")
-
-    def _make_scratch(self, prefix: str, parent: str | None = None) -> str:
-        self._scratch.append(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        return self._scratch[-1]
-
-    def _remove_scratch(self) -> None:
-        for folder in self._scratch:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._scratch = []
-
-    @contextlib.contextmanager
-    def _neutral_directory(self) -> Iterator[None]:
-        """Stand in an empty folder: Ray puts the working directory on its workers' import path.
-
-        There a student's `random.py` would be imported by our own processes. The folder stays as long as Ray does,
-        because the workers stand in it: without a working directory the math library ends the process.
-        """
-        if "__main__" in sys.modules and not hasattr(sys.modules["__main__"], "__file__"):
-            yield  # A notebook or an interactive session: its folder is where its modules are.
-            return
-        before = os.getcwd()
-        os.chdir(self._make_scratch(NEUTRAL_PREFIX))
         try:
             yield
         finally:
-            os.chdir(before)
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def join_ray(address: str, runtime_env: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Connect to the cluster at `address` (``auto`` or ``HOST:PORT``) until the end of the block.
+
+    `runtime_env` is what Ray prepares on every node for our processes. An existing connection is kept.
+
+    Raises:
+        UsageError: for an address of another form.
+        ClusterError: if nothing answers there, the token is refused, or versions differ.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    _check_reachable(address)
+    try:
+        _connect(address=address, runtime_env=dict(runtime_env) if runtime_env is not None else None)
+    except CONNECTION_ERRORS as error:
+        raise explain(error, address) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(**options: Any) -> None:
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _keep_sigterm_handler():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+def _choose_temporary(folders: contextlib.ExitStack) -> str | None:
+    """Return a private folder if Ray's default one belongs to another user, else None."""
+    if not DEFAULT_TEMPORARY.exists() or os.access(DEFAULT_TEMPORARY, os.W_OK | os.X_OK):
+        return None
+    # Ray creates sockets in it, and their paths may have at most 107 bytes.
+    return _make_folder(folders, f"ray-{getpass.getuser()[:8]}-", "/tmp")
+
+
+def _make_folder(folders: contextlib.ExitStack, prefix: str, parent: str | None = None) -> str:
+    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
+    return folders.enter_context(folder)
+
+
+@contextlib.contextmanager
+def _neutral_directory(folders: contextlib.ExitStack) -> Iterator[None]:
+    """Change to an empty folder: Ray puts the working directory on its workers' import path.
+
+    Otherwise our own processes would import a student's `random.py`. The folder lives as long as Ray: it is the working
+    directory of the workers, and without one the math library ends the process.
+    """
+    if "__main__" in sys.modules and not hasattr(sys.modules["__main__"], "__file__"):
+        yield  # in a notebook or an interactive session the user's modules are in this folder
+        return
+    before = os.getcwd()
+    os.chdir(_make_folder(folders, NEUTRAL_PREFIX))
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _is_writable(home: Path) -> bool:
@@ -124,7 +144,7 @@ def _is_writable(home: Path) -> bool:
 
 @contextlib.contextmanager
 def _importable_package() -> Iterator[None]:
-    """Let the workers import this package where it is run from a checkout and not installed."""
+    """Let the workers import this package when it runs from a checkout and is not installed."""
     root = str(Path(retro_gamer.__file__).parent.parent)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, root]))
@@ -139,13 +159,13 @@ def _importable_package() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deadline(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError if what is within takes longer. Outside the main thread nothing can be raised."""
+    """Raise TimeoutError if the block takes longer. Outside the main thread there is no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"it did not answer within {seconds:g} seconds; another try may find the machine less busy")
+        raise TimeoutError(f"it did not answer within {seconds:g} seconds; the machine may be busy, so try again")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -157,8 +177,8 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def same_handler_of_sigterm() -> Iterator[None]:
-    """Put back what SIGTERM did before: Ray replaces it by one that exits at once, without a checkpoint."""
+def _keep_sigterm_handler() -> Iterator[None]:
+    """Restore the handler of SIGTERM: Ray's own exits at once, without a checkpoint."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -167,73 +187,25 @@ def same_handler_of_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-AUTO = "auto"
-CONNECT_SECONDS = 10.0
-_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
-
-
-class JoinedRay:
-    """A connection to the cluster at `address` while it is entered: ``auto`` or ``HOST:PORT``.
-
-    `runtime_env` is what Ray prepares on every node for our processes. A connection that is there already is used.
-    """
-
-    def __init__(self, address: str, runtime_env: Mapping[str, Any] | None = None) -> None:
-        self._address = address
-        self._runtime_env = runtime_env
-        self._is_ours = False
-
-    def __enter__(self) -> JoinedRay:
-        """Connect.
-
-        Raises:
-            UsageError: for an address of another form.
-            ClusterError: if nothing answers there, the token is refused, or versions differ.
-        """
-        if ray.is_initialized():
-            return self
-        _check_reachable(self._address)
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        try:
-            with same_handler_of_sigterm():
-                ray.init(
-                    address=self._address,
-                    runtime_env=dict(self._runtime_env) if self._runtime_env is not None else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except (RayError, ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
-            raise explain(error, self._address) from error
-        self._is_ours = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._is_ours:
-            ray.shutdown()
-            self._is_ours = False
-
-
 def explain(error: Exception, address: str) -> ClusterError:
-    """Return what a failure to connect means, in a message that names no secret."""
+    """Return the error for a failed connection. Its message names no secret."""
     text = str(error)
     refused = isinstance(error, AuthenticationError) or re.search(r"(?i)unauthenticated|auth(entication)? token", text)
-    # Ray says no more than that it could not connect; but something listens there, as we have seen.
+    # Ray only reports that it could not connect, but `_check_reachable` found something listening there.
     if refused or (isinstance(error, ConnectionError) and address != AUTO):
         return ClusterError(
-            f"what answers at {address} did not accept us: it asks for another token, or is no head of a Ray cluster. "
-            "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file that holds the cluster's token (or put it "
-            "into ~/.ray/auth_token)."
+            f"{address} refused the connection: it expects another token, or is not the head of a Ray cluster. Set "
+            "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file with the cluster's token (or copy the file to "
+            "~/.ray/auth_token)."
         )
     if "ersion mismatch" in text:
         return ClusterError(f"the cluster at {address} runs other versions. {_versions_in(text)}")
     if isinstance(error, RuntimeEnvSetupError):
-        return ClusterError(f"the nodes could not unpack what they were sent: {printable(text.strip()[:500])}")
+        return ClusterError(f"the nodes could not unpack the package: {printable(text.strip()[:500])}")
     if isinstance(error, ConnectionError):
         return ClusterError(
-            "this machine belongs to no Ray cluster that runs. Start one with 'ray start --head', or give the address "
-            "of its head as --address HOST:6379."
+            "no Ray cluster runs on this machine. Start one with 'ray start --head', or name a cluster's head with "
+            "--address HOST:6379."
         )
     return ClusterError(f"the cluster at {address} could not be joined: {printable(text.strip()[:500])}")
 
@@ -247,7 +219,7 @@ def _versions_in(text: str) -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """Knock before Ray does, which would try for a minute."""
+    """Try to connect first: Ray would try for a minute."""
     if address == AUTO:
         return
     found = _ADDRESS.fullmatch(address)
@@ -258,12 +230,12 @@ def _check_reachable(address: str) -> None:
             pass
     except OSError as error:
         raise ClusterError(
-            f"nothing answers at {address} ({error.strerror or error}). Is it the address of the cluster's head, and "
-            "may this machine reach it?"
+            f"nothing answers at {address} ({error.strerror or error}). Check that it is the address of the cluster's "
+            "head and that no firewall blocks it."
         ) from error
 
 
 def logs_folder() -> Path:
-    """Return where this node's Ray keeps its logs, which its dashboard serves."""
+    """Return the folder of this node's Ray logs, which the dashboard serves."""
     node: Any = ray._private.worker._global_node
     return Path(node.get_logs_dir_path())

@@ -11,7 +11,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from retro_gamer.backends.ray.backends import ClusterBackend
 from retro_gamer.backends.ray.learner_process import LearnerProcess, NumberedEvent, make_restart_gauge
-from retro_gamer.backends.ray.placement import Reservation, choose_resources
+from retro_gamer.backends.ray.placement import choose_resources, reserve
 from retro_gamer.errors import EngineError, RetroGamerError, printable
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.run.events import EventSink, Failed, TrainingOutcome
@@ -93,10 +93,10 @@ class Supervisor:
     def _run_learner(self, task: LearnerTask, sink: EventSink) -> TrainingOutcome:
         node_cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         resources = choose_resources(node_cpus, self._options.learner_cpus, self._options.gpus)
-        with Reservation(resources, self._options.wait_seconds, lambda: self._stop.is_made) as reservation:
-            learner: Any = ray.remote(LearnerProcess).options(**reservation.learner).remote()
+        with reserve(resources, self._options.wait_seconds, lambda: self._stop.is_made) as placement:
+            learner: Any = ray.remote(LearnerProcess).options(**placement.learner).remote()
             try:
-                backend = ClusterBackend(resources=resources, placement=reservation.placement)
+                backend = ClusterBackend(resources=resources, placement=placement)
                 return self._receive(learner, learner.begin.remote(task, backend), sink)
             finally:
                 ray.kill(learner)

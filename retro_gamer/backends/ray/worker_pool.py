@@ -1,4 +1,4 @@
-"""The Ray runtime: actors and replay in processes of their own."""
+"""Actors and replay in processes of their own, and what is asked of them and received from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport, clear_away
+from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport, remove_crash_reports
 from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, first_line, printable
@@ -25,17 +25,137 @@ from retro_gamer.training.loop.backend import ActorLost, Event, GrantReported, R
 from retro_gamer.training.planning.allocation import Allocation
 from retro_gamer.training.planning.run_spec import RunSpec
 
-BATCHES_AT_A_TIME = 16
+BATCHES_PER_REQUEST = 16
 REQUESTS_AHEAD = 2
-PRIORITY_UPDATES_AT_A_TIME = 16
+PRIORITY_UPDATES_PER_MESSAGE = 16
+
+
+class RayReplay:
+    """The replay process. Batches are requested before they are needed, errors are sent several batches at a time.
+
+    A replay process that dies is replaced by an empty one, and reported as lost.
+    """
+
+    def __init__(self, run_spec: RunSpec, shared_spec: ray.ObjectRef[Any], options: Any, *, seed: int) -> None:
+        self._shared_spec = shared_spec
+        self._options = options
+        self._seed = seed
+        self._batch_size = run_spec.settings.batch_size
+        self.process = self._start()
+        self.turns = 0
+        """Turns that replay is known to have received."""
+        self.losses: list[ReplayLost] = []
+        """Losses that have not been reported yet."""
+        self._network = run_spec.network
+        self._requests: deque[tuple[ray.ObjectRef[Any], int]] = deque()
+        self._batches: deque[FeatureBatch] = deque()
+        self._accepts_errors = True
+        self._errors: list[tuple[np.ndarray, np.ndarray]] = []
+        self._piece: ray.ObjectRef[Any] | None = None
+
+    def _start(self) -> Any:
+        process: Any = ray.remote(ReplayService).options(**self._options)
+        return process.remote(self._shared_spec, seed=self._seed)
+
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
+        """Return the next batch and request more, at most `wanted` in all.
+
+        Return None if replay was lost: the new one is empty, and is not sampled before the loss has been reported.
+        """
+        if self.losses:
+            return None
+        if spec != self._network:  # the network has grown: batches with features for the smaller one are useless
+            self._network = spec
+            self._requests.clear()
+            self._batches.clear()
+        if len(self._errors) >= PRIORITY_UPDATES_PER_MESSAGE:
+            self._send_errors()
+        self._request(wanted)
+        if not self._batches:
+            reference, _ = self._requests.popleft()
+            self._batches.extend(self._receive(reference))
+        return self._batches.popleft() if self._batches else None
+
+    def _request(self, wanted: int) -> None:
+        coming = len(self._batches) + sum(count for _, count in self._requests)
+        while coming < wanted and len(self._requests) < REQUESTS_AHEAD:
+            count = min(BATCHES_PER_REQUEST, wanted - coming)
+            self._requests.append((self.process.sample.remote(count, self._batch_size, self._network), count))
+            coming += count
+
+    def _receive(self, reference: ray.ObjectRef[Any]) -> list[FeatureBatch]:
+        """Return the requested batches, none if replay was lost."""
+        try:
+            batches: list[FeatureBatch] = ray.get(reference)
+        except RayTaskError as error:
+            raise EngineError(f"replay failed: {type(error.cause).__name__}: {first_line(error.cause)}") from error
+        except RayError as error:
+            self.replace(error)
+            return []
+        self._accepts_errors = True
+        return batches
+
+    def replace(self, error: RayError) -> None:
+        """Start an empty replay in place of one that was lost. Its loss may be noticed several times."""
+        lost = getattr(error, "actor_id", None)
+        if lost is not None and lost != self.process._actor_id.hex():
+            return
+        ray.kill(self.process)
+        self.process = self._start()
+        self.process.restore.remote(b"", self.turns)
+        self._requests.clear()
+        self._batches.clear()
+        self._errors, self._accepts_errors, self._piece = [], False, None
+        self.losses.append(ReplayLost(reason=first_line(error)))
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
+        """Keep the errors until there are enough for a message. The transitions of a lost replay are gone."""
+        if self._accepts_errors:
+            self._errors.append((ids, errors))
+
+    def _send_errors(self) -> None:
+        ids, errors = (np.concatenate(arrays) for arrays in zip(*self._errors, strict=True))
+        self._errors = []
+        self.process.update_priorities.remote(ids, errors)
+
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Let replay copy its newest transitions."""
+        self._piece = None
+        self.process.begin_snapshot.remote(limit_bytes)
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        """Return the next piece of the snapshot, None if it has not arrived in time."""
+        if self._piece is None:
+            self._piece = self.process.next_piece.remote(0.0)
+        ready, _ = ray.wait([self._piece], timeout=timeout_seconds)
+        if not ready:
+            return None
+        self._piece = None
+        try:
+            piece: bytes | None = ray.get(ready[0])
+        except RayError as error:
+            raise EngineError(first_line(error)) from error
+        return piece
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Send a snapshot to replay piece by piece; return the number of transitions restored."""
+        for start in range(0, len(snapshot), PIECE_BYTES):
+            self.process.add_piece.remote(snapshot[start : start + PIECE_BYTES])
+        self.turns = turns
+        try:
+            restored: int = ray.get(self.process.restore.remote(b"", turns))
+        except RayTaskError as error:
+            if isinstance(error.cause, ValueError):
+                raise ValueError(str(error.cause)) from None
+            raise
+        return restored
 
 
 class RayWorkerPool:
-    """Grants go to actors, batches come from replay ahead of their use, errors go back several batches at a time.
+    """The actor processes, and replay.
 
-    Weights are put into the object store once per version and handed on by reference. An actor that dies is replaced
-    and reported as lost, and so is replay, by an empty one. An actor for which there is no processor free yet waits
-    for one, and is present from then on.
+    Weights are put into Ray's object store once per version. An actor that dies is replaced and reported as lost. An
+    actor for which no processor is free waits for one.
     """
 
     def __init__(
@@ -45,46 +165,33 @@ class RayWorkerPool:
         self._run_spec = _share(run_spec)
         self._allocation = allocation
         self._seed = seed
-        self._batch_size = run_spec.settings.batch_size
-        self._made = 0
-        self._token = secrets.token_hex(8)
-        self._last_words: dict[int, CrashReport] = {}
         self._placement = placement
-        self._replay = self._make_replay()
-        self._turns = 0
-        self._losses: list[ReplayLost] = []
-        self._takes_errors = True
+        self._started = 0
+        self._token = secrets.token_hex(8)
+        self._crash_reports: dict[int, CrashReport] = {}
+        self.replay = RayReplay(run_spec, self._run_spec, placement.replay, seed=seed)
         self._starting: dict[ray.ObjectRef[Any], int] = {}
-        self._actors = [self._make_actor(number) for number in range(allocation.n_actors)]
+        self._actors = [self._start_actor(number) for number in range(allocation.n_actors)]
         self._playing: dict[ray.ObjectRef[Any], int] = {}
         self._weights: ray.ObjectRef[Any] | None = None
-        self._requests: deque[tuple[ray.ObjectRef[Any], int]] = deque()
-        self._batches: deque[FeatureBatch] = deque()
-        self._spec = run_spec.network
-        self._errors: list[tuple[np.ndarray, np.ndarray]] = []
-        self._piece: ray.ObjectRef[Any] | None = None
 
-    def _make_replay(self) -> Any:
-        process: Any = ray.remote(ReplayService).options(**self._placement.replay)
-        return process.remote(self._run_spec, seed=self._seed)
-
-    def _make_actor(self, number: int) -> Any:
-        self._made += 1
-        self._last_words[number] = CrashReport(self._token, self._made)
+    def _start_actor(self, number: int) -> Any:
+        self._started += 1
+        self._crash_reports[number] = CrashReport(self._token, self._started)
         process: Any = ray.remote(ActorProcess).options(**self._placement.actor)
         actor = process.remote(
             self._run_spec,
-            self._last_words[number],
+            self._crash_reports[number],
             n_games=self._allocation.games_per_actor,
             block_turns=self._allocation.block_turns,
-            seed=self._seed * 1_000_003 + self._made,
+            seed=self._seed * 1_000_003 + self._started,
         )
         self._starting = {waiting: n for waiting, n in self._starting.items() if n != number}
         self._starting[actor.__ray_ready__.remote()] = number
         return actor
 
     def ready_actors(self) -> frozenset[int]:
-        """Return the actors whose processes have started, or failed to: a grant will tell why."""
+        """Return the actors whose processes have started, or failed to: then the next grant reports why."""
         return frozenset(range(self.n_actors)) - frozenset(self._starting.values())
 
     def publish(self, weights: Weights) -> None:
@@ -97,157 +204,64 @@ class RayWorkerPool:
             self._weights = ray.put(weights)
         except RayError as error:
             raise EngineError(
-                f"Ray's memory for objects cannot take the weights: {first_line(error)}\n"
-                "Close what else uses memory or disk here, then go on with: --resume latest"
+                f"Ray's object store has no room for the weights: {first_line(error)}\n"
+                "Free memory or disk space on this machine, then resume with: --resume latest"
             ) from error
 
     def grant(self, actor: int, grant: Grant) -> None:
-        """Set an actor to work."""
-        self._playing[self._actors[actor].play.remote(grant, self._weights, self._replay)] = actor
+        """Let an actor play."""
+        self._playing[self._actors[actor].play.remote(grant, self._weights, self.replay.process)] = actor
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        """Return the reports that are ready, and which actors were lost."""
+        """Return the reports that have arrived, and which processes were lost."""
         waiting = [*self._playing, *self._starting]
-        if not waiting or self._losses:
-            return self._take_losses()
+        if not waiting or self.replay.losses:
+            return self._take_replay_losses()
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready and timeout_seconds > 0:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
         for reference in ready:
             self._starting.pop(reference, None)
-        events: list[Event] = [self._collect(reference) for reference in ready if reference in self._playing]
-        return self._take_losses() + events
+        events: list[Event] = [self._receive(reference) for reference in ready if reference in self._playing]
+        return self._take_replay_losses() + events
 
-    def _collect(self, reference: ray.ObjectRef[Any]) -> GrantReported | ActorLost:
+    def _take_replay_losses(self) -> list[Event]:
+        losses: list[Event] = [*self.replay.losses]
+        self.replay.losses.clear()
+        return losses
+
+    def _receive(self, reference: ray.ObjectRef[Any]) -> GrantReported | ActorLost:
         actor = self._playing.pop(reference)
         try:
             report = ray.get(reference)
-            self._turns = max(self._turns, report.replay_turns)
+            self.replay.turns = max(self.replay.turns, report.replay_turns)
             if report.recycled is not None:
                 self._replace(actor)
             return GrantReported(actor=actor, report=report)
         except RayTaskError as error:
-            # Only what our own code let through arrives here; a game's failures travel in the report as text.
+            # Our own code raised this. A game's failures arrive in the report.
             if isinstance(error.cause, (GameFailedError, GameNotFoundError)):
                 raise type(error.cause)(str(error.cause)) from None
             if isinstance(error.cause, RayActorError) and not isinstance(error.cause, ActorUnavailableError):
-                self._lose_replay(error.cause)  # the actor lives, but could not push: not for a link that is cut
+                self.replay.replace(error.cause)  # the actor lives but could not push, and the link is not just cut
             reason = f"{type(error.cause).__name__}: {first_line(error.cause)}"
-        except RayError as error:  # it died, or what it returned is gone with its memory
-            reason = _reason(error)
+        except RayError as error:  # it died, or its report was lost with the memory of its node
+            reason = _describe_loss(error)
         return ActorLost(actor=actor, reason=self._replace(actor) or printable(reason))
 
     def _replace(self, actor: int) -> str | None:
-        """Let a new process take the number of `actor`; return what the old one said of its end, if anything."""
+        """Start a new process for `actor`; return what the old one's crash report says, if anything."""
         ray.kill(self._actors[actor])
-        said = self._last_words[actor].take()
-        self._actors[actor] = self._make_actor(actor)
-        return said
+        cause = self._crash_reports[actor].take()
+        self._actors[actor] = self._start_actor(actor)
+        return cause
 
-    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
-        """Return the next batch, and have more fetched while it is learned from, never beyond `wanted`.
-
-        Return None if replay was lost: the new one is empty, and nothing is sampled from it before that was told.
-        """
-        if self._losses:
-            return None
-        if spec != self._spec:  # the network has grown: what was looked at for the smaller one is of no use to it
-            self._spec = spec
-            self._requests.clear()
-            self._batches.clear()
-        self._send_errors(at_least=PRIORITY_UPDATES_AT_A_TIME)
-        self._request(wanted)
-        if not self._batches:
-            reference, _ = self._requests.popleft()
-            self._batches.extend(self._get(reference))
-        return self._batches.popleft() if self._batches else None
-
-    def _request(self, wanted: int) -> None:
-        coming = len(self._batches) + sum(count for _, count in self._requests)
-        while coming < wanted and len(self._requests) < REQUESTS_AHEAD:
-            count = min(BATCHES_AT_A_TIME, wanted - coming)
-            self._requests.append((self._replay.sample.remote(count, self._batch_size, self._spec), count))
-            coming += count
-
-    def _get(self, reference: ray.ObjectRef[Any]) -> list[FeatureBatch]:
-        """Return the batches asked for, none if replay was lost."""
-        try:
-            batches: list[FeatureBatch] = ray.get(reference)
-        except RayTaskError as error:
-            raise EngineError(f"replay failed: {type(error.cause).__name__}: {first_line(error.cause)}") from error
-        except RayError as error:
-            self._lose_replay(error)
-            return []
-        self._takes_errors = True
-        return batches
-
-    def _lose_replay(self, error: RayError) -> None:
-        """Let an empty replay take the place of one that was lost. Several may find that out, of the same one."""
-        lost = getattr(error, "actor_id", None)
-        if lost is not None and lost != self._replay._actor_id.hex():
-            return
-        ray.kill(self._replay)
-        self._replay = self._make_replay()
-        self._replay.restore.remote(self._turns)
-        self._requests.clear()
-        self._batches.clear()
-        self._errors, self._takes_errors, self._piece = [], False, None
-        self._losses.append(ReplayLost(reason=first_line(error)))
-
-    def _take_losses(self) -> list[Event]:
-        losses: list[Event] = [*self._losses]
-        self._losses.clear()
-        return losses
-
-    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
-        """Keep the errors until there are enough for one message; those of a memory that was lost name nothing."""
-        if self._takes_errors:
-            self._errors.append((ids, errors))
-
-    def _send_errors(self, at_least: int) -> None:
-        if len(self._errors) < at_least:
-            return
-        ids, errors = (np.concatenate(arrays) for arrays in zip(*self._errors, strict=True))
-        self._errors = []
-        self._replay.update_priorities.remote(ids, errors)
-
-    def begin_snapshot(self, limit_bytes: int) -> None:
-        """Have replay copy its newest experiences; it goes on meanwhile."""
-        self._piece = None
-        self._replay.begin_snapshot.remote(limit_bytes)
-
-    def next_piece(self, timeout_seconds: float) -> bytes | None:
-        """Return the next piece of the copy, if it has come."""
-        if self._piece is None:
-            self._piece = self._replay.next_piece.remote(0.0)
-        ready, _ = ray.wait([self._piece], timeout=timeout_seconds)
-        if not ready:
-            return None
-        self._piece = None
-        try:
-            piece: bytes | None = ray.get(ready[0])
-            return piece
-        except RayError as error:
-            raise EngineError(first_line(error)) from error
-
-    def restore(self, snapshot: bytes, turns: int) -> int:
-        """Send a copy to replay piece by piece and have it put back."""
-        for start in range(0, len(snapshot), PIECE_BYTES):
-            self._replay.add_piece.remote(snapshot[start : start + PIECE_BYTES])
-        self._turns = turns
-        try:
-            return int(ray.get(self._replay.restore.remote(turns)))
-        except RayTaskError as error:
-            if isinstance(error.cause, ValueError):
-                raise ValueError(str(error.cause)) from None
-            raise
-
-    def stop(self) -> None:
-        """End the actors and replay."""
-        for process in (*self._actors, self._replay):
+    def close(self) -> None:
+        """Stop the actors and replay."""
+        for process in (*self._actors, self.replay.process):
             ray.kill(process)
-        clear_away(self._token)
-        atexit.register(clear_away, self._token)  # one killed at its start may not have come to its end yet
+        remove_crash_reports(self._token)
+        atexit.register(remove_crash_reports, self._token)  # a process killed at its start may still create one
 
 
 def _share(run_spec: RunSpec) -> ray.ObjectRef[Any]:
@@ -256,11 +270,11 @@ def _share(run_spec: RunSpec) -> ray.ObjectRef[Any]:
     except (TypeError, pickle.PicklingError) as error:
         raise UsageError(
             f"the function that builds the game cannot be sent to other processes ({first_line(error)}).\n"
-            "Put it into a module of its own, or train in this process with actors=0."
+            "Move it into a module of its own, or train in this process with actors=0."
         ) from error
 
 
-def _reason(error: RayError) -> str:
-    """Return what Ray says first, and the error itself, which comes last, if it was raised while a process began."""
+def _describe_loss(error: RayError) -> str:
+    """Return Ray's first line; for a process that failed at its start, the error it raised, which comes last."""
     first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return printable(f"{rest[-1]}, as its process began" if rest and "creation task" in first else first)
+    return printable(f"{rest[-1]}, while its process started" if rest and "creation task" in first else first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
 import threading
 import time
@@ -118,3 +119,11 @@ class Watchdog:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if heartbeat.beats == self._hung_at:  # it may have returned meanwhile
             raise HungGameError(f"did not return within {self._seconds:g} seconds (hang_seconds)")
+
+
+def discard_output(*descriptors: int) -> None:
+    """Redirect file descriptors of this process and its children to /dev/null: 1 and 2 for what a game prints."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(devnull, descriptor)
+    os.close(devnull)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -15,7 +14,7 @@ from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
 from retro_gamer.games.loading.sandbox import enter_temporary_folder
-from retro_gamer.games.loading.watchdog import Watchdog, starved_seconds
+from retro_gamer.games.loading.watchdog import Watchdog, discard_output, starved_seconds
 from retro_gamer.games.probe.findings import ProbeFindings, add_up
 from retro_gamer.games.probe.key_trial import Probe, ProbePlan
 
@@ -117,7 +116,7 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
 
 def _play_share(plan: ProbePlan, connection: Connection) -> None:
     """Play in a process of its own, and send turns, then findings or an error."""
-    _silence()
+    discard_output(0, 1, 2)
     enter_temporary_folder(plan.source)
     last = 0.0
 
@@ -133,14 +132,6 @@ def _play_share(plan: ProbePlan, connection: Connection) -> None:
     except RetroGamerError as error:
         connection.send(error)
     connection.close()
-
-
-def _silence() -> None:
-    """Let what the game's libraries print themselves go nowhere."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    os.close(nowhere)
 
 
 def play_here(plan: ProbePlan, report: Report) -> ProbeFindings:

@@ -42,62 +42,67 @@ class ReplayLost:
 Event = GrantReported | ActorLost | ReplayLost
 
 
+class Replay(Protocol):
+    """The replay memory, in this process or another. All calls come from the learner's thread."""
+
+    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
+        """Return a batch with the features for a network of `spec`, None if replay was lost (`poll` reports it).
+
+        Up to `wanted` batches may be fetched ahead.
+        """
+
+    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> object:
+        """Set the new errors of a batch's transitions."""
+
+    def begin_snapshot(self, limit_bytes: int) -> None:
+        """Copy the newest transitions that fit. This replaces a snapshot that is not finished."""
+
+    def next_piece(self, timeout_seconds: float) -> bytes | None:
+        """Return the next piece of the snapshot, None if it is not ready in time, b"" after the last.
+
+        Raises:
+            EngineError, MemoryError, OSError, ValueError: if the snapshot failed.
+        """
+
+    def restore(self, snapshot: bytes, turns: int) -> int:
+        """Restore a snapshot (b"": none), set the turns received; return the number of transitions.
+
+        Raises:
+            ValueError: if it is damaged or belongs to another run. Replay is empty then.
+        """
+
+
 class WorkerPool(Protocol):
     """Actors, numbered from 0, and one replay. All calls come from the learner's thread."""
 
     n_actors: int
 
+    @property
+    def replay(self) -> Replay:
+        """The replay memory."""
+
     def ready_actors(self) -> frozenset[int]:
-        """Return the actors that a grant would reach at once; others wait for a place on some node, and join later."""
+        """Return the actors that can play at once; the others wait for a free processor."""
 
     def publish(self, weights: Weights) -> None:
-        """Make `weights` those that later grants are played with."""
+        """Use `weights` for later grants."""
 
     def grant(self, actor: int, grant: Grant) -> None:
-        """Set a waiting actor to work."""
+        """Let a waiting actor play."""
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        """Return what happened to actors, once for each grant, and to replay; wait at most so long for something."""
-
-    def next_batch(self, wanted: int, spec: NetworkSpec) -> FeatureBatch | None:
-        """Return the next batch, looked at for a network of `spec`, None if replay was lost (`poll` tells).
-
-        Up to `wanted` may be fetched ahead.
-        """
-
-    def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
-        """Hand the errors of a batch's records back to replay."""
-
-    def begin_snapshot(self, limit_bytes: int) -> None:
-        """Begin to copy the newest experiences of replay, as many as fit; a copy that was under way is forgotten."""
-
-    def next_piece(self, timeout_seconds: float) -> bytes | None:
-        """Return the next piece of the copy, None if it is not ready in time, or b"" after the last.
-
-        Raises:
-            EngineError, MemoryError, OSError, ValueError: if the copy could not be made.
-        """
-
-    def restore(self, snapshot: bytes, turns: int) -> int:
-        """Put a copy back, or none if it is b"", count from `turns` on, and return the experiences held.
-
-        Raises:
-            ValueError: if it is damaged or does not fit this run; replay is empty then and counts from `turns` on.
-        """
-
-    def stop(self) -> None:
-        """End every process that was started."""
+        """Return one event for each grant that has ended, and each loss of replay. Wait at most `timeout_seconds`."""
 
 
 class Backend(Protocol):
-    """What a learner needs to know of the place it works in."""
+    """Where a learner runs, and where it starts its workers."""
 
     @property
     def device(self) -> str:
-        """Where the network is: ``cpu`` or ``cuda``."""
+        """The device of the network: ``cpu`` or ``cuda``."""
 
     def allocate(self, run_spec: RunSpec, n_actors: int | None) -> Allocation:
-        """Divide the work among `n_actors`, or as many as are of use here."""
+        """Return the division of the cores: `n_actors` actors, or as many as are useful here."""
 
     def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> AbstractContextManager[WorkerPool]:
-        """Start the actors and replay of the plan, and stop them at the end whatever happens."""
+        """Start the actors and replay; stop them at the end of the block."""

@@ -22,7 +22,7 @@ from retro_gamer.run.events import (
     SnapshotPiece,
 )
 from retro_gamer.run.snapshots import snapshot_name
-from retro_gamer.training.loop.backend import WorkerPool
+from retro_gamer.training.loop.backend import Replay
 from retro_gamer.training.loop.schedules import epsilon_after
 
 
@@ -59,7 +59,7 @@ class Checkpointing:
         self,
         *,
         learner: Learner,
-        workers: WorkerPool,
+        replay: Replay,
         metadata: GameMetadata,
         settings: Hyperparameters,
         sink: EventSink,
@@ -67,7 +67,7 @@ class Checkpointing:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._learner = learner
-        self._workers = workers
+        self._replay = replay
         self._metadata = metadata
         self._settings = settings
         self._sink = sink
@@ -151,7 +151,7 @@ class Checkpointing:
         if not self._limit_bytes or not counters.turns:
             return
         try:
-            self._workers.begin_snapshot(self._limit_bytes)
+            self._replay.begin_snapshot(self._limit_bytes)
         except SNAPSHOT_ERRORS as error:
             self._discard_snapshot(error)
             return
@@ -170,7 +170,7 @@ class Checkpointing:
     def _emit_piece(self, timeout_seconds: float) -> bool:
         """Emit the next piece; return whether there was one and another may follow."""
         try:
-            piece = self._workers.next_piece(timeout_seconds)
+            piece = self._replay.next_piece(timeout_seconds)
         except SNAPSHOT_ERRORS as error:
             self._discard_snapshot(error)
             return False

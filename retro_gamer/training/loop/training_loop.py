@@ -239,7 +239,7 @@ class TrainingLoop:
     def _update(self, due: int) -> bool:
         """Do one update, or none and return False if replay was lost."""
         with self._figures.waiting():
-            batch = self._workers.next_batch(due, self._learner.spec)
+            batch = self._workers.replay.next_batch(due, self._learner.spec)
         if batch is None:
             return False
         self._losses.note_update()
@@ -257,7 +257,7 @@ class TrainingLoop:
                     "learned any more. Resume from an earlier checkpoint with a smaller learning_rate."
                 )
         elif self._settings.prioritize_experiences:
-            self._workers.update_priorities(batch.ids, result.errors)
+            self._workers.replay.update_priorities(batch.ids, result.errors)
         return True
 
     def _finish_updates(self) -> None:

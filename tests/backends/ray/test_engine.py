@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from retro_gamer.backends.ray import engine
-from retro_gamer.backends.ray.engine import LocalRay
+from retro_gamer.backends.ray.engine import start_local_ray
 from retro_gamer.errors import EngineError
 
 SCRIPT = """
@@ -20,13 +20,12 @@ import os, signal, sys
 from pathlib import Path
 
 import ray
-from retro_gamer.backends.ray.engine import LocalRay
+from retro_gamer.backends.ray.engine import start_local_ray
 
 before, path = os.getcwd(), os.environ.get("PYTHONPATH")
 received = []
 signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-engine = LocalRay(n_cpus=1)
-with engine:
+with start_local_ray(n_cpus=1):
     os.kill(os.getpid(), signal.SIGTERM)
     assert received == [signal.SIGTERM]
     assert os.getcwd() == before
@@ -67,7 +66,7 @@ def test_ray_starts_in_a_neutral_folder_and_leaves_nothing_behind(tmp_path: Path
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_ray_that_runs_already_is_used_and_not_ended() -> None:
-    with LocalRay(n_cpus=9):
+    with start_local_ray(n_cpus=9):
         assert ray.cluster_resources()["CPU"] == 4
     assert ray.is_initialized()
 
@@ -88,7 +87,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_no_other_cluster_is_joined_and_nothing_is_opened(starts: list[dict[str, Any]]) -> None:
     before = (os.getcwd(), os.environ.get("PYTHONPATH"))
-    with LocalRay(n_cpus=3):
+    with start_local_ray(n_cpus=3):
         assert (os.getcwd(), os.environ.get("PYTHONPATH")) == before
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     (asked,) = starts
@@ -107,7 +106,7 @@ def test_where_the_usual_folder_is_another_users_a_private_one_is_used(
 ) -> None:
     monkeypatch.setattr(engine, "DEFAULT_TEMPORARY", tmp_path)
     monkeypatch.setattr(os, "access", lambda *_: is_ours)
-    with LocalRay(n_cpus=1):
+    with start_local_ray(n_cpus=1):
         folder = starts[0]["_temp_dir"]
         assert (folder is not None) is private
         if folder is not None:
@@ -128,7 +127,7 @@ def test_a_start_that_fails_says_how_to_do_without(
 
     monkeypatch.setattr(ray, "init", init)
     before = os.getcwd()
-    with pytest.raises(EngineError, match="--actors 0") as raised, LocalRay(n_cpus=1):
+    with pytest.raises(EngineError, match="--actors 0") as raised, start_local_ray(n_cpus=1):
         pass
     assert "\x1b" not in str(raised.value)
     assert os.getcwd() == before
@@ -141,7 +140,7 @@ def test_a_ray_that_does_not_answer_is_given_up_with_advice(
     before = signal.getsignal(signal.SIGALRM)
     monkeypatch.setattr(engine, "START_SECONDS", 0.1)
     monkeypatch.setattr(ray, "init", lambda **given: threading.Event().wait())
-    with pytest.raises(EngineError, match="did not answer within") as raised, LocalRay(n_cpus=1):
+    with pytest.raises(EngineError, match="did not answer within") as raised, start_local_ray(n_cpus=1):
         pass
     assert "--actors 0" in str(raised.value)
     assert signal.getsignal(signal.SIGALRM) == before

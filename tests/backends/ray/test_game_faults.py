@@ -34,7 +34,7 @@ def test_games_that_end_their_process_cost_a_grant_and_their_line_is_named(tmp_p
     assert "episodes are granted again" in left
     assert f"game.py:{line_of(game, FATAL[1])}: Segmentation fault" in crashed
     # The library call holds the interpreter: no exception can be raised there.
-    assert f"game.py:{line_of(game, FATAL[2])}: it did not come back in time (hang_seconds)" in hung
+    assert f"game.py:{line_of(game, FATAL[2])}: it did not return in time (hang_seconds)" in hung
     pids = flag.read_text().split()
     assert len(set(pids)) == len(FATAL)
     for pid in pids:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from retro_gamer.backends.ray.engine import JoinedRay, explain
+from retro_gamer.backends.ray.engine import explain, join_ray
 from retro_gamer.backends.ray.placement import Resources, choose_resources
 from retro_gamer.errors import ClusterError, UsageError
 from retro_gamer.hyperparameters import Hyperparameters
@@ -69,7 +69,7 @@ def test_the_plan_of_a_cluster_counts_what_this_learner_can_use_and_says_who_wai
 def test_an_address_of_another_form_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(UsageError, match="HOST:PORT"):
-        JoinedRay(address).__enter__()
+        join_ray(address).__enter__()
 
 
 def test_versions_that_differ_are_named_on_both_sides() -> None:

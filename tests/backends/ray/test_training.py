@@ -77,7 +77,7 @@ class ReplayKiller(RecordingSink):
 
     def on_progress(self, progress: Progress) -> None:
         if progress.episodes >= 20 and self.pools:
-            replay = self.pools.pop()._replay
+            replay = self.pools.pop().replay.process
             os.kill(ray.get(replay.__ray_call__.remote(lambda self: os.getpid())), signal.SIGKILL)
 
 

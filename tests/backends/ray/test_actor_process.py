@@ -10,7 +10,7 @@ import ray
 import torch
 
 from retro_gamer.acting.actor import Grant
-from retro_gamer.backends.ray import actor_process as processes
+from retro_gamer.backends.ray import actor_process
 from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.learning.learner import Learner
@@ -36,8 +36,8 @@ class ReplayNearby:
 @pytest.fixture(autouse=True)
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the output and the life of this process alone, which is that of the tests."""
-    monkeypatch.setattr(processes, "silence_output", lambda: None)
-    monkeypatch.setattr(processes, "Watchdog", lambda seconds, crash_report: contextlib.nullcontext())
+    monkeypatch.setattr(actor_process, "discard_output", lambda *descriptors: None)
+    monkeypatch.setattr(actor_process, "Watchdog", lambda seconds, crash_report: contextlib.nullcontext())
 
 
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> 
     torch.set_num_threads(threads)
 
 
-def test_the_replay_process_is_the_buffer(tmp_path: Path) -> None:
+def test_replay_samples_what_an_actor_pushed(tmp_path: Path) -> None:
     run_spec = make_run_spec(tmp_path, prioritize_experiences=True)
     replay = ReplayService(run_spec, seed=1)
     nearby = ReplayNearby(replay)

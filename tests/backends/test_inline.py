@@ -38,22 +38,21 @@ def test_what_was_played_can_be_sampled_at_once(tmp_path: Path) -> None:
     workers, learner = make_runtime(tmp_path, prioritize_experiences=True, batch_size=16)
     workers.grant(ACTOR, grant(1, 2, 3))
     workers.poll(0.0)
-    batch = workers.next_batch(1, learner.spec)
+    batch = workers.replay.next_batch(1, learner.spec)
     assert len(batch) == 16
     result = learner.update(batch)
-    workers.update_priorities(batch.ids, result.errors)
+    workers.replay.update_priorities(batch.ids, result.errors)
     ids = np.unique(batch.ids)
-    workers.update_priorities(ids, np.where(ids == ids[0], 1e6, 0).astype(np.float32))
-    drawn = workers.next_batch(1, learner.spec).ids
+    workers.replay.update_priorities(ids, np.where(ids == ids[0], 1e6, 0).astype(np.float32))
+    drawn = workers.replay.next_batch(1, learner.spec).ids
     assert (drawn == ids[0]).mean() > 0.5
-    workers.stop()
 
 
 def test_later_grants_are_played_with_the_weights_published_last(tmp_path: Path) -> None:
     workers, learner = make_runtime(tmp_path)
     workers.grant(ACTOR, grant(1, 2, 3))
     workers.poll(0.0)
-    learner.update(workers.next_batch(1, learner.spec))
+    learner.update(workers.replay.next_batch(1, learner.spec))
     workers.publish(learner.publish())
     workers.grant(ACTOR, grant(turns=1))
     (event,) = workers.poll(0.0)

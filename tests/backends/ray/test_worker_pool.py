@@ -14,8 +14,8 @@ import ray
 from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
-from retro_gamer.backends.ray import worker_pool as runtime_module
-from retro_gamer.backends.ray.actor_process import CrashReport, clear_away
+from retro_gamer.backends.ray import worker_pool as pool_module
+from retro_gamer.backends.ray.actor_process import CrashReport, remove_crash_reports
 from retro_gamer.backends.ray.placement import Placement
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
@@ -36,7 +36,7 @@ REPORT = Report(
 class PlayingLight:
     """Stands in for the process that plays: quick to start, it does what the number of its seed and grant says."""
 
-    def __init__(self, run_spec: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+    def __init__(self, run_spec: RunSpec, crash_report: Any, *, n_games: int, block_turns: int, seed: int) -> None:
         self.seed = seed
 
     def play(self, grant: Grant, weights: Any, replay: Any) -> Report:
@@ -58,12 +58,12 @@ class PlayingLight:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
-    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
     run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
     yield made
-    made.stop()
+    made.close()
 
 
 def play(runtime: RayWorkerPool, *tickets: Any) -> GrantReported | ActorLost | ReplayLost:
@@ -114,7 +114,7 @@ def test_a_report_that_cannot_travel_is_a_loss(runtime: RayWorkerPool) -> None:
 
 
 def lose_replay(runtime: RayWorkerPool) -> None:
-    ray.kill(runtime._replay)
+    ray.kill(runtime.replay.process)
 
 
 def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampled(
@@ -122,16 +122,16 @@ def test_a_replay_found_lost_by_sampling_is_replaced_and_told_before_it_is_sampl
 ) -> None:
     assert isinstance(play(runtime), GrantReported)
     lose_replay(runtime)
-    assert runtime.next_batch(1, runtime._spec) is None
-    runtime.update_priorities(np.array([0]), np.ones(1, np.float32))
-    assert runtime._errors == []  # they name records of the memory that is gone
-    assert runtime.next_batch(1, runtime._spec) is None
+    assert runtime.replay.next_batch(1, runtime.replay._network) is None
+    runtime.replay.update_priorities(np.array([0]), np.ones(1, np.float32))
+    assert runtime.replay._errors == []  # they name records of the memory that is gone
+    assert runtime.replay.next_batch(1, runtime.replay._network) is None
     (event,) = runtime.poll(0.0)
     assert isinstance(event, ReplayLost)
     assert event.reason
     assert isinstance(play(runtime), GrantReported)
     with pytest.raises(EngineError, match="empty"):
-        runtime.next_batch(1, runtime._spec)
+        runtime.replay.next_batch(1, runtime.replay._network)
 
 
 def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayWorkerPool) -> None:
@@ -145,13 +145,13 @@ def test_a_replay_found_lost_by_an_actor_costs_its_grant(runtime: RayWorkerPool)
 
 
 def test_a_link_to_replay_that_is_cut_for_an_actor_costs_its_grant_only(runtime: RayWorkerPool) -> None:
-    replay = runtime._replay._actor_id.hex()
+    replay = runtime.replay.process._actor_id.hex()
     event = play(runtime, "push over a link that is cut")
     assert isinstance(event, ActorLost)
     assert "ActorUnavailableError" in event.reason
     assert isinstance(play(runtime), GrantReported)
     assert runtime.poll(0.0) == []
-    assert runtime._replay._actor_id.hex() == replay
+    assert runtime.replay.process._actor_id.hex() == replay
 
 
 class ReplayCounts:
@@ -175,12 +175,12 @@ class ReplayCounts:
 
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
-    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
-    monkeypatch.setattr(runtime_module, "ReplayService", ReplayCounts)
+    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(pool_module, "ReplayService", ReplayCounts)
     run_spec = make_run_spec(tmp_path)
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     yield made
-    made.stop()
+    made.close()
 
 
 def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayWorkerPool) -> None:
@@ -188,25 +188,25 @@ def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayWo
     expected: list[tuple[list[int], list[float]]] = []
     for round_of_updates in (3, 1, 40):
         for left in range(round_of_updates, 0, -1):
-            drawn.append(counting.next_batch(left, counting._spec))
+            drawn.append(counting.replay.next_batch(left, counting.replay._network))
             ids, errors = np.array([len(drawn), 0]), np.array([0.5, len(drawn)], np.float32)
             expected.append((ids.tolist(), errors.tolist()))
-            counting.update_priorities(ids, errors)
-        asked, _ = ray.get(counting._replay.tell.remote())
+            counting.replay.update_priorities(ids, errors)
+        asked, _ = ray.get(counting.replay.process.tell.remote())
         assert sum(asked) == len(drawn)  # nothing was sampled that is not used at once
-        assert max(asked) <= runtime_module.BATCHES_AT_A_TIME
+        assert max(asked) <= pool_module.BATCHES_PER_REQUEST
     assert [number for number, _ in drawn] == list(range(44))
-    _, sent = ray.get(counting._replay.tell.remote())
-    assert len(sent) == 44 // runtime_module.PRIORITY_UPDATES_AT_A_TIME
+    _, sent = ray.get(counting.replay.process.tell.remote())
+    assert len(sent) == 44 // pool_module.PRIORITY_UPDATES_PER_MESSAGE
     arrived = [(i, e) for ids, errors in sent for i, e in zip(ids, errors, strict=True)]
     flat = [(i, e) for ids, errors in expected for i, e in zip(ids, errors, strict=True)]
     assert arrived == flat[: len(arrived)]
 
 
 def test_what_was_fetched_ahead_for_a_smaller_network_is_not_learned_from(counting: RayWorkerPool) -> None:
-    small = counting._spec
+    small = counting.replay._network
     grown = small.with_characters(small.n_characters + 2)
-    drawn: Any = [counting.next_batch(20, spec) for spec in (small, small, grown, grown)]
+    drawn: Any = [counting.replay.next_batch(20, spec) for spec in (small, small, grown, grown)]
     assert [n_characters - small.n_characters for _, n_characters in drawn] == [0, 0, 2, 2]
 
 
@@ -227,10 +227,10 @@ def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) 
 
 
 def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
     run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
     plan = allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
-    roomy = Placement(replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
+    roomy = Placement(learner={}, replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
     runtime = RayWorkerPool(run_spec, plan, seed=3, placement=roomy)
     try:
         runtime.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
@@ -247,21 +247,21 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
         while waiting not in runtime.ready_actors():
             assert runtime.poll(5.0) == []
     finally:
-        runtime.stop()
+        runtime.close()
 
 
 class BrokenAtTheStart(PlayingLight):
     """Makes its file of last words and fails then."""
 
-    def __init__(self, run_spec: RunSpec, last_words: Any, *, n_games: int, block_turns: int, seed: int) -> None:
-        last_words.open().close()
+    def __init__(self, run_spec: RunSpec, crash_report: Any, *, n_games: int, block_turns: int, seed: int) -> None:
+        crash_report.open().close()
         raise FileNotFoundError("no folder to stand in")
 
 
 def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime_module, "ActorProcess", BrokenAtTheStart)
+    monkeypatch.setattr(pool_module, "ActorProcess", BrokenAtTheStart)
     ends: list[tuple[Any, ...]] = []
     register = atexit.register
 
@@ -274,10 +274,10 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
     event = play(made)
-    made.stop()
+    made.close()
     assert isinstance(event, ActorLost)
-    assert event.reason == "FileNotFoundError: no folder to stand in, as its process began"
+    assert event.reason == "FileNotFoundError: no folder to stand in, while its process started"
     CrashReport(made._token, 99).open().close()  # as if one that was killed had come to it only now
-    ((clear, token),) = [end for end in ends if end[0] is clear_away]
+    ((clear, token),) = [end for end in ends if end[0] is remove_crash_reports]
     clear(token)
     assert list(Path(tempfile.gettempdir()).glob(f"*{token}*")) == []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def run_spec(tmp_path: Path) -> RunSpec:
 def test_a_copy_put_back_counts_on_from_the_turns_given(run_spec: RunSpec) -> None:
     first, second = filled(run_spec), ReplayService(run_spec, seed=9)
     second.add_piece(copy(first))
-    held = second.restore(5000)
+    held = second.restore(b"", 5000)
     assert held > 100
     np.testing.assert_array_equal(
         first.sample(2, 16, run_spec.network)[1].ids, second.sample(2, 16, run_spec.network)[1].ids
@@ -89,12 +91,12 @@ def test_a_copy_is_of_one_moment_and_the_newest_fit(run_spec: RunSpec) -> None:
     assert len(part) < len(whole)
     restored = ReplayService(run_spec, seed=1)
     restored.add_piece(part)
-    assert 5 < restored.restore(0) < 60
+    assert 5 < restored.restore(b"", 0) < 60
 
 
 def test_without_a_copy_it_is_empty_and_counts_on(run_spec: RunSpec) -> None:
     memory = ReplayService(run_spec, seed=1)
-    assert memory.restore(700) == 0
+    assert memory.restore(b"", 700) == 0
     (block,) = blocks_of(run_spec)
     assert memory.push(block) == 700 + block.turns
 
@@ -127,5 +129,15 @@ def test_a_copy_that_does_not_fit_is_refused_and_the_memory_stays_empty(run_spec
     memory = ReplayService(run_spec, seed=1)
     memory.add_piece(file.getvalue())
     with pytest.raises(ValueError):
-        memory.restore(300)
-    assert memory.restore(300) == 0
+        memory.restore(b"", 300)
+    assert memory.restore(b"", 300) == 0
+
+
+def test_the_replay_process_imports_no_torch() -> None:
+    code = (
+        "import sys; from retro_gamer.backends.replay_service import ReplayService; "
+        "from retro_gamer.training.planning.run_spec import RunSpec; "
+        "print('torch' in sys.modules, ReplayService.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "ReplayService"]
