@@ -191,7 +191,7 @@ def explain(error: Exception, address: str) -> ClusterError:
     """Return the error for a failed connection. Its message names no secret."""
     text = str(error)
     refused = isinstance(error, AuthenticationError) or re.search(r"(?i)unauthenticated|auth(entication)? token", text)
-    # Ray only reports that it could not connect, but `_check_reachable` found something listening there.
+    # Ray only reports that it could not connect, but `_check_reachable` has reached a server there.
     if refused or (isinstance(error, ConnectionError) and address != AUTO):
         return ClusterError(
             f"{address} refused the connection: it expects another token, or is not the head of a Ray cluster. Set "
