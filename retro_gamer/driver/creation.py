@@ -14,11 +14,9 @@ from retro.game import Game
 from retro_gamer import hyperparameters as settings
 from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
 from retro_gamer.games.description import FoundDescription, GameMetadata, find_description
-from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source, folders_above
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.open_game import find_session_problems
-from retro_gamer.games.session import GameSession
+from retro_gamer.games.random_play import open_game
 from retro_gamer.games.validation import FIELDS, find_problems
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run.config import RunConfig, write_config
@@ -60,9 +58,10 @@ def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, forc
     wrong_fields = find_problems(found.values)
     board_size = None
     try:
-        started = _start(load_factory(source), _probe(found.values, wrong_fields), source)
-        board_size = read_board_size(started.game, view=started.metadata.sees_view)
-        wrong_fields += _find_new_problems(started, wrong_fields)
+        opened = open_game(load_factory(source), _correct_part(found.values, wrong_fields), source)
+        board_size = opened.metadata.board_size
+        known = {problem.field for problem in wrong_fields}
+        wrong_fields += [problem for problem in opened.problems if problem.field not in known]
     except RetroGamerError:
         # What is already known to be wrong may well be why the game cannot be built.
         if not wrong_fields and not wrong_settings:
@@ -92,12 +91,11 @@ def create_run_for(
     """
     source = source_of_factory(create_game)
     found = FoundDescription(values=metadata.to_mapping(), origin="the metadata given in Python", builtin=False)
-    started = _start(create_game, metadata, source)
-    _refuse(find_session_problems(started), settings.find_problems(values), found.origin)
-    board_size = read_board_size(started.game, view=metadata.sees_view)
+    opened = open_game(create_game, metadata, source)
+    _refuse(opened.problems, settings.find_problems(values), found.origin)
     if source is not None:
         source = dataclasses.replace(source, answers=metadata.answers or ())
-    metadata = dataclasses.replace(metadata, board_size=board_size, factory=None, answers=None)
+    metadata = dataclasses.replace(opened.metadata, factory=None, answers=None)
     return _write(source, metadata, values, output, found, force)
 
 
@@ -128,22 +126,11 @@ def _is_own(file: Path) -> bool:
     return bool(last) and last[0].parent == last[0]
 
 
-def _start(factory: Callable[[], Game], metadata: GameMetadata, source: GameSource | None) -> GameSession:
-    session = GameSession(factory, metadata, source)
-    session.start()
-    return session
-
-
-def _probe(values: Mapping[str, Any], problems: list[Problem]) -> GameMetadata:
-    """Return a description of the fields that are right by themselves, so that these can be held against the game."""
+def _correct_part(values: Mapping[str, Any], problems: list[Problem]) -> GameMetadata:
+    """Return a description of the fields without problems, to check them against the game."""
     wrong = {problem.field for problem in problems}
     right = {name: value for name, value in values.items() if name in FIELDS and name not in wrong}
     return GameMetadata.from_mapping({"actions": ["KEY_RIGHT"], "reward": "(reward)", **right}, "the game description")
-
-
-def _find_new_problems(started: GameSession, known: list[Problem]) -> list[Problem]:
-    wrong = {problem.field for problem in known}
-    return [p for p in find_session_problems(started) if p.field not in wrong]
 
 
 def _refuse(wrong_fields: list[Problem], wrong_settings: list[Problem], origin: str) -> None:

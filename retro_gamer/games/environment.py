@@ -9,25 +9,23 @@ from collections.abc import Callable
 import numpy as np
 from retro.game import Game
 
-from retro_gamer.errors import ConfigurationError, UsageError, quoted
+from retro_gamer.errors import UsageError, quoted
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.observation import Observation, Observer, flatten
-from retro_gamer.games.open_game import find_session_problems
-from retro_gamer.games.random_play import discover
+from retro_gamer.games.random_play import open_game, play_randomly
 from retro_gamer.games.session import GameSession
 
 
 class GameEnvironment:
     """Steps through a game; observations are flat float32 vectors (see `flatten` for their layout).
 
-    `metadata` is the description with its board size, read from the game, and its character set, discovered
-    by `exploration_turns` random turns if it was not given. With a `seed`, the same actions give the same
-    games. The vector does not carry the player's cell; `observation` does.
+    `metadata` is the description, completed by the board size and, if it has no character set, by the characters that
+    `exploration_turns` random turns show. With a `seed`, the same actions give the same games. The vector does not
+    contain the player's cell; `observation` does.
 
     Raises:
-        ConfigurationError: if the description does not fit the game.
-        GameFailedError: if the game's own code fails, here and in every method.
+        ConfigurationError: if the description contradicts the game.
+        GameFailedError: if the game's code fails, here and in every method.
     """
 
     def __init__(
@@ -40,21 +38,12 @@ class GameEnvironment:
     ) -> None:
         if not callable(create_game):
             raise UsageError(f"create_game must be a function that returns a new Game, not {quoted(create_game)}")
-        session = GameSession(create_game, metadata)
-        if seed is not None:
-            session.seed(seed)
-        session.start()
-        problems = find_session_problems(session)
-        if problems:
-            raise ConfigurationError(problems, "the game description")
-        metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
+        metadata = open_game(create_game, metadata, seed=seed).checked("the game description").metadata
         if metadata.character_set is None:
-            metadata = _with_characters(create_game, metadata, exploration_turns, seed)
+            metadata = _with_characters(_make_session(create_game, metadata, seed), exploration_turns, seed)
         self.metadata = metadata
         self._observer = Observer(metadata)
-        self._session = GameSession(create_game, metadata)
-        if seed is not None:
-            self._session.seed(seed)
+        self._session = _make_session(create_game, metadata, seed)
         self._observation: Observation | None = None
 
     @property
@@ -74,7 +63,7 @@ class GameEnvironment:
         return self._session.game
 
     def reset(self) -> np.ndarray:
-        """Start a new game and return its first observation, the board before the first turn."""
+        """Start a new game and return its first observation, that of the board before the first turn."""
         self._session.start()
         self._observation = self._observer.observe(self._session.game)
         return self._flat()
@@ -119,12 +108,17 @@ class GameEnvironment:
         raise UsageError(f"{quoted(action)} is not an action; there are {known}, an index 0..{len(actions)}, and None")
 
 
-def _with_characters(
-    create_game: Callable[[], Game], metadata: GameMetadata, turns: int, seed: int | None
-) -> GameMetadata:
-    found = discover(create_game, metadata, turns, seed)
+def _make_session(create_game: Callable[[], Game], metadata: GameMetadata, seed: int | None) -> GameSession:
+    session = GameSession(create_game, metadata)
+    if seed is not None:
+        session.seed(seed)
+    return session
+
+
+def _with_characters(session: GameSession, turns: int, seed: int | None) -> GameMetadata:
+    metadata, found = session.metadata, play_randomly(session, turns, seed)
     if not found.characters:
         raise UsageError(
-            f"{turns} random turns of the game show no character at all; list what it shows in character_set"
+            f"the board stayed empty for {turns} random turns, so no character was found; list them in character_set"
         )
     return dataclasses.replace(metadata, character_set=found.characters, player=metadata.player or found.player)

@@ -1,34 +1,98 @@
-"""Playing at random to find out what a description leaves open: the characters, and which agent is the player."""
+"""Random play: checks a description against a game, and finds the characters and the player that it leaves open."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from retro.game import Game
 
-from retro_gamer.errors import GameFailedError
+from retro_gamer.errors import ConfigurationError, GameFailedError, Problem
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT, BoardEncoder
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import read_board_size
+from retro_gamer.games.game_rules import find_game_problems, find_problems_against, read_board_size
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.observation import NO_CELL, PlayerFinder, cell_of, names_of_all
-from retro_gamer.games.session import GameSession, make_player_generator
+from retro_gamer.games.observation import NO_CELL, PlayerFinder, cell_of, label_of, names_of_all
+from retro_gamer.games.session import GameSession, Turn, make_player_generator
 
-_MOST_FRUITLESS_EPISODES = 10
+MOST_TURNS_TO_MEET_THE_PLAYER = 200
+"""Limit of the random turns in which a described player may appear that is not there at the start."""
+_MOST_FAILED_EPISODES = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Discovery:
-    """What random play found.
+class OpenedGame:
+    """A session whose game was just started, its metadata with the board size, and what is wrong in the metadata."""
 
-    `characters` are sorted, the most frequent 254 if there are more. `player` is the agent to describe as
-    the player, None where nothing is left to choose. `failures` counts games that ended in an error of
-    their own, `first_failure` says what the first one was.
+    session: GameSession
+    metadata: GameMetadata
+    problems: list[Problem]
+
+    def checked(self, where: str) -> OpenedGame:
+        """Return itself.
+
+        Raises:
+            ConfigurationError: if there are problems; `where` names what holds the description.
+        """
+        if self.problems:
+            raise ConfigurationError(self.problems, where)
+        return self
+
+
+def open_game(
+    factory: Callable[[], Any], metadata: GameMetadata, source: GameSource | None = None, *, seed: int | None = None
+) -> OpenedGame:
+    """Start a game, check its description against it and read its board size.
+
+    With a `seed`, the global generators that games draw on are seeded first.
+
+    Raises:
+        GameFailedError: if the game cannot be started or has no usable board size.
+    """
+    session = GameSession(factory, metadata, source)
+    if seed is not None:
+        session.seed(seed)
+    session.start()
+    problems = find_session_problems(session)
+    board_size = read_board_size(session.game, view=metadata.sees_view)
+    return OpenedGame(session=session, metadata=dataclasses.replace(metadata, board_size=board_size), problems=problems)
+
+
+def find_session_problems(session: GameSession) -> list[Problem]:
+    """Return what is wrong in the description of a `session` whose game was just started.
+
+    If the described player is not among the first agents, the game is played at random until it appears.
+    """
+    game, described = session.game, session.metadata.player
+    problems = find_game_problems(session.metadata, game)
+    if described is None or all(problem.field != "player" for problem in problems):
+        return problems
+    state = dict(game.state)
+    player = RandomPlayer(session, seed=0)
+    player.agents = names_of_all(game.agents)
+    with contextlib.suppress(GameFailedError):  # reported when the game is played to learn
+        player.start_game()
+        while not session.is_over and session.turns < MOST_TURNS_TO_MEET_THE_PLAYER:
+            player.play_turn()
+            player.observe()
+            if any(described in names for names in player.agents):
+                break
+    return find_problems_against(session.metadata, state, player.agents)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomPlay:
+    """What random play has found.
+
+    characters: sorted; the 254 most frequent ones if there are more
+    player: the agent that keys move most, None if only one handles keys or the player is described
+    has_player: whether a player was on the board
+    failures: games that ended in an error of their own, of which `first_failure` describes the first
     """
 
     characters: tuple[str, ...]
@@ -40,104 +104,133 @@ class Discovery:
     first_failure: str | None = None
 
 
-def discover(
-    factory: Callable[[], Game],
-    metadata: GameMetadata,
-    turns: int,
-    seed: int | None,
-    max_turns_per_episode: int = 2000,
-    source: GameSource | None = None,
-    started: GameSession | None = None,
-) -> Discovery:
-    """Return what `turns` turns of random actions (the no-op among them) show.
+def play_randomly(session: GameSession, turns: int, seed: int | None, most_turns_per_episode: int = 2000) -> RandomPlay:
+    """Play `turns` turns with random actions, the no-op among them; `seed` is that of the actions.
 
-    With a `seed`, the global generators that games draw on are seeded, too, before the first game is built. `started`
-    is a session whose game was just built and is the first to be played: some games take seconds to build.
+    A game that was just started is the first to be played, because some games take seconds to build.
 
     Raises:
-        GameFailedError: if the game cannot be built, or fails in the first turn of ten games in a row.
+        GameFailedError: if the first game fails before its first turn, or ten games in a row do.
     """
-    session = started
-    if session is None:
-        session = GameSession(factory, metadata, source)
+    player = RandomPlayer(session, seed)
+    episodes, failed_at_once = 0, 0
+    failures: list[str] = []
+    while player.turns < turns:
+        before = player.turns
+        episodes += 1
+        try:
+            player.start_game()
+            for _ in range(min(most_turns_per_episode, turns - before)):
+                turn = player.play_turn()
+                if not session.ended_illegally:
+                    player.observe()
+                if turn.terminated:
+                    break
+        except GameFailedError as error:
+            failures.append(str(error))
+            failed_at_once = 0 if player.turns > before else failed_at_once + 1
+            if not player.turns or failed_at_once == _MOST_FAILED_EPISODES:
+                raise
+    frequent = sorted(player.characters, key=lambda c: (-player.characters[c], c))[:LARGEST_CHARACTER_COUNT]
+    return RandomPlay(
+        characters=tuple(sorted(frequent)),
+        turns=player.turns,
+        episodes=episodes,
+        player=None if session.metadata.player is not None else player.choose_mover(),
+        has_player=player.has_player,
+        failures=len(failures),
+        first_failure=failures[0] if failures else None,
+    )
+
+
+class RandomPlayer:
+    """Plays the games of a session at random, and collects what they show.
+
+    turns, seconds: those of all games, without the time to start and to observe them
+    characters: how often each was on the observed boards
+    agents: the names of each agent that was observed (see `names_of_all`)
+    player: the label of the first player that was observed
+    has_player: whether a player was on the board
+    """
+
+    def __init__(self, session: GameSession, seed: int | None, described_player: str | None = None) -> None:
+        self.turns = 0
+        self.seconds = 0.0
+        self.characters: Counter[str] = Counter()
+        self.agents: list[tuple[str, str]] = []
+        self.player: str | None = None
+        self.has_player = False
+        self._session = session
+        self._random = make_player_generator(seed)
+        self._finder = PlayerFinder(described_player or session.metadata.player)
+        self._mover = MoverCount()
+        self._encoder = BoardEncoder((), (1, 1))
+        self._codes = np.zeros((1, 1), dtype=np.uint8)
+
+    def start_game(self, seed: int | None = None) -> None:
+        """Start a new game and observe it. Without a `seed`, a game that was started but not played is taken instead.
+
+        Raises:
+            GameFailedError: if it cannot be started or observed.
+        """
+        session = self._session
         if seed is not None:
             session.seed(seed)
-    exploration = _Exploration(session, metadata, seed)
-    while exploration.turns < turns:
-        exploration.play_episode(min(max_turns_per_episode, turns - exploration.turns))
-    return exploration.conclude()
+        if seed is not None or session.is_over or session.turns:
+            session.start()
+        self._encoder = BoardEncoder((), read_board_size(session.game))
+        self._codes = np.zeros((self._encoder.height, self._encoder.width), dtype=np.uint8)
+        self.observe()
 
+    def play_turn(self) -> Turn:
+        """Play one turn with a random action.
 
-class _Exploration:
-    def __init__(self, session: GameSession, metadata: GameMetadata, seed: int | None) -> None:
-        self.turns = 0
-        self._metadata = metadata
-        self._random = make_player_generator(seed)
-        self._session = session
-        self._finder = PlayerFinder(metadata.player)
-        self._mover = MoverCount()
-        self._seen: Counter[str] = Counter()
-        self._episodes = 0
-        self._has_player = False
-        self._failures: list[str] = []
-        self._fruitless_in_a_row = 0
+        Raises:
+            GameFailedError: if the game's code fails.
+        """
+        session = self._session
+        action_index = self._random.randrange(session.metadata.n_actions)
+        with _observing():
+            self._mover.before(session.game, self._finder)
+        started = time.perf_counter()
+        turn = session.step(action_index)
+        self.seconds += time.perf_counter() - started
+        self.turns += 1
+        self._mover.after(pressed=action_index < len(session.metadata.actions))
+        return turn
 
-    def play_episode(self, limit_turns: int) -> None:
-        """Play one game to its end or for that many turns."""
-        before = self.turns
-        self._episodes += 1
-        try:
-            if self._session.is_over or self._session.turns:
-                self._session.start()
-            encoder = BoardEncoder((), read_board_size(self._session.game))
-            self._play(encoder, limit_turns)
-        except GameFailedError as error:
-            self._failures.append(str(error))
-            self._fruitless_in_a_row = 0 if self.turns > before else self._fruitless_in_a_row + 1
-            if (self._episodes == 1 and not self.turns) or self._fruitless_in_a_row == _MOST_FRUITLESS_EPISODES:
-                raise
+    def observe(self) -> None:
+        """Collect what the game shows now.
 
-    def _play(self, encoder: BoardEncoder, limit_turns: int) -> None:
-        codes = np.zeros((encoder.height, encoder.width), dtype=np.uint8)
-        self._look(encoder, codes)
-        for _ in range(limit_turns):
-            action_index = self._random.randrange(self._metadata.n_actions)
-            self._mover.before(self._session.game, self._finder)
-            turn = self._session.step(action_index)
-            self.turns += 1
-            self._mover.after(pressed=action_index < len(self._metadata.actions))
-            if not self._session.ended_illegally:
-                self._look(encoder, codes)
-            if turn.terminated:
-                return
-
-    def conclude(self) -> Discovery:
-        """Return what was found."""
-        frequent = sorted(self._seen, key=lambda c: (-self._seen[c], c))[:LARGEST_CHARACTER_COUNT]
-        return Discovery(
-            characters=tuple(sorted(frequent)),
-            turns=self.turns,
-            episodes=self._episodes,
-            player=None if self._metadata.player is not None else self._mover.choose(),
-            has_player=self._has_player,
-            failures=len(self._failures),
-            first_failure=self._failures[0] if self._failures else None,
-        )
-
-    def _look(self, encoder: BoardEncoder, codes: np.ndarray) -> None:
-        game = self._session.game
+        Raises:
+            GameFailedError: if a property of the game fails.
+        """
+        game, encoder = self._session.game, self._encoder
         encoder.unknown = {}
-        try:
-            encoder.encode(game, codes)
-            cell = self._finder.cell(game.agents, (encoder.width, encoder.height))
-        except Exception as error:
-            raise GameFailedError(f"the game cannot be observed: {describe_failure(error)}") from error
-        self._seen.update(encoder.unknown)
-        self._has_player = self._has_player or cell != NO_CELL
+        with _observing():
+            encoder.encode(game, self._codes)
+            self.agents = list(dict.fromkeys((*self.agents, *names_of_all(game.agents))))
+            player = self._finder.find(game.agents)
+            if player is not None:
+                self.player = self.player or label_of(player)
+                self.has_player = self.has_player or cell_of(player, (encoder.width, encoder.height)) != NO_CELL
+        self.characters.update(encoder.unknown)
+
+    def choose_mover(self) -> str | None:
+        """Return the label of the agent that keys move most, None if there was never a choice."""
+        return self._mover.choose()
+
+
+@contextlib.contextmanager
+def _observing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise GameFailedError(f"the game cannot be observed: {describe_failure(error)}") from error
 
 
 class MoverCount:
-    """Counts how often each agent that handles keys moves when a key is pressed and when none is."""
+    """Counts how often each agent that handles keys moves, with a key pressed and without."""
 
     def __init__(self) -> None:
         self._moves: dict[str, list[list[int]]] = {}
@@ -157,14 +250,14 @@ class MoverCount:
         ]
 
     def after(self, *, pressed: bool) -> None:
-        """Count who moved in the turn just played."""
+        """Count which of them moved in the turn."""
         for agent, label, cell in self._before:
             counts = self._moves.setdefault(label, [[0, 0], [0, 0]])
             counts[pressed][0] += cell_of(agent, self._board_size) != cell
             counts[pressed][1] += 1
 
     def choose(self) -> str | None:
-        """Return the label of the agent that keys move most, or None if there was never a choice."""
+        """Return the label of the agent that keys move most, None if there was never a choice."""
         if not self._is_ambiguous:
             return None
         return max(self._moves, key=lambda label: self._sensitivity(*self._moves[label]))

@@ -12,12 +12,10 @@ from typing import Any
 from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, quoted
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.open_game import find_session_problems
-from retro_gamer.games.random_play import Discovery, discover
-from retro_gamer.games.session import GameSession, seed_generators
+from retro_gamer.games.random_play import RandomPlay, open_game, play_randomly
+from retro_gamer.games.session import seed_generators
 from retro_gamer.learning.checkpoint import find_mismatches, load_checkpoint, read_network_spec
 from retro_gamer.run.config import RunConfig, load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
@@ -60,7 +58,7 @@ class PreparedRun:
     config: RunConfig
     """As read from config.toml, with the changes given in Python."""
     run_spec: RunSpec
-    discovery: Discovery
+    random_play: RandomPlay
     sharing: str | None = None
     """Why each actor plays one game only, None if it plays several."""
 
@@ -117,28 +115,23 @@ def prepare_run(
     seed_generators(settings.seed)  # the game's modules may draw random numbers while they are imported
     make_game = factory if source is None else load_factory(source)
     assert make_game is not None
-    session = GameSession(make_game, metadata, source)
-    session.seed(settings.seed)
-    session.start()
-    problems = find_session_problems(session)
-    if problems:
-        raise ConfigurationError(problems, str(directory.config_path))
-    metadata = dataclasses.replace(metadata, board_size=read_board_size(session.game, view=metadata.sees_view))
+    opened = open_game(make_game, metadata, source, seed=settings.seed).checked(str(directory.config_path))
+    session, metadata = opened.session, opened.metadata
     turns = settings.exploration_turns
     if metadata.character_set is not None or characters is not None:
         turns = min(turns, MOST_TURNS_TO_FIND_THE_PLAYER)
-    discovery = discover(make_game, metadata, turns, settings.seed, settings.max_turns_per_episode, source, session)
-    metadata = _fill_gaps(metadata, discovery, characters)
+    found = play_randomly(session, turns, settings.seed, settings.max_turns_per_episode)
+    metadata = _fill_gaps(metadata, found, characters)
     if not metadata.character_set:
         raise ConfigurationError([_no_characters(turns)], str(directory.config_path))
     if session.sharing is not None:
         settings = dataclasses.replace(settings, games_per_actor=1)
-    network = make_spec(metadata, settings, discovery.has_player)
+    network = make_spec(metadata, settings, found.has_player)
     return PreparedRun(
         directory=directory,
         config=config,
         run_spec=RunSpec(source=source, factory=factory, metadata=metadata, settings=settings, network=network),
-        discovery=discovery,
+        random_play=found,
         sharing=session.sharing,
     )
 
@@ -149,12 +142,12 @@ def _no_characters(turns: int) -> Problem:
     return Problem(field="exploration_turns", value=turns, rule=rule, remedy=remedy)
 
 
-def _fill_gaps(metadata: GameMetadata, discovery: Discovery, characters: tuple[str, ...] | None) -> GameMetadata:
+def _fill_gaps(metadata: GameMetadata, found: RandomPlay, characters: tuple[str, ...] | None) -> GameMetadata:
     changes: dict[str, Any] = {}
     if metadata.character_set is None:
-        changes["character_set"] = characters if characters is not None else discovery.characters or None
-    if metadata.player is None and discovery.player is not None:
-        changes["player"] = discovery.player
+        changes["character_set"] = characters if characters is not None else found.characters or None
+    if metadata.player is None and found.player is not None:
+        changes["player"] = found.player
     return dataclasses.replace(metadata, **changes)
 
 
@@ -295,7 +288,7 @@ def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[
         episodes = prepared.run_spec.settings.training_episodes
         if point.episodes >= episodes:
             yield f"All {episodes} episodes are done. To train further, raise training_episodes in config.toml."
-    found = prepared.discovery
+    found = prepared.random_play
     if found.first_failure is not None:
         yield f"{found.failures} of {found.episodes} random games failed, the first with: {found.first_failure}"
     if prepared.sharing is not None:

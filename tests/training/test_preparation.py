@@ -36,8 +36,8 @@ def test_a_described_run_is_prepared_as_it_stands(tmp_path: Path) -> None:
     prepared = prepare_and_write(run)
     assert prepared.run_spec.metadata.character_set == ("@", ">")
     assert prepared.run_spec.metadata.board_size == (7, 1)
-    assert prepared.discovery.has_player
-    assert prepared.discovery.turns == prepared.run_spec.settings.exploration_turns == 20
+    assert prepared.random_play.has_player
+    assert prepared.random_play.turns == prepared.run_spec.settings.exploration_turns == 20
     assert prepared.run_spec.source is not None
     assert run.config_path.read_text() == before
 
@@ -65,10 +65,10 @@ def test_hyperparameters_left_out_are_written_down_with_their_defaults(tmp_path:
 def test_many_turns_are_played_only_where_characters_are_to_be_found(tmp_path: Path) -> None:
     many: dict[str, Any] = {"exploration_turns": MOST_TURNS_TO_FIND_THE_PLAYER + 50}
     described = make_corridor_run(tmp_path, run_name="described", **many)
-    assert open_run(described).discovery.turns == MOST_TURNS_TO_FIND_THE_PLAYER
+    assert open_run(described).random_play.turns == MOST_TURNS_TO_FIND_THE_PLAYER
     undescribed = make_corridor_run(tmp_path, description=UNDESCRIBED, run_name="undescribed", **many)
-    assert open_run(undescribed).discovery.turns == MOST_TURNS_TO_FIND_THE_PLAYER + 50
-    assert open_run(undescribed, characters=("@",)).discovery.turns == MOST_TURNS_TO_FIND_THE_PLAYER
+    assert open_run(undescribed).random_play.turns == MOST_TURNS_TO_FIND_THE_PLAYER + 50
+    assert open_run(undescribed, characters=("@",)).random_play.turns == MOST_TURNS_TO_FIND_THE_PLAYER
 
 
 def test_a_game_that_shows_nothing_for_so_long_is_refused_with_what_to_set(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_discovery_is_the_same_for_a_seed(tmp_path: Path) -> None:
     found = []
     for name in ("first", "second"):
         run = make_corridor_run(tmp_path, description=UNDESCRIBED, run_name=name, seed=9)
-        found.append(open_run(run).discovery)
+        found.append(open_run(run).random_play)
     assert found[0] == found[1]
 
 

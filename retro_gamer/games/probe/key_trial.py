@@ -8,23 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from retro_gamer.errors import GameFailedError, printable, quoted
-from retro_gamer.games.board import BoardEncoder
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
-from retro_gamer.games.observation import PlayerFinder, label_of, names_of_all
+from retro_gamer.games.observation import names_of_all
 from retro_gamer.games.probe.findings import Failure, KeyTrials, ProbeFindings, StateKey
 from retro_gamer.games.probe.key_scan import ARROWS, find_keys
-from retro_gamer.games.random_play import MoverCount
+from retro_gamer.games.random_play import RandomPlayer
 from retro_gamer.games.session import GameSession, make_player_generator
 from retro_gamer.games.validation import TURNS
 
-_DRAWN_TURNS = 20
-_DRAWN_EVERY = 10
+_OBSERVED_TURNS = 20
+_OBSERVED_EVERY = 10
 _LONGEST_PREFIX_TURNS = 25
 _AFTERMATH_TURNS = 3
 _MOST_TRIALS = 40
@@ -62,8 +59,6 @@ class Probe:
         self._report = report
         self._launcher = load_factory(plan.source)
         self._random = make_player_generator(plan.seed)
-        self._finder = PlayerFinder(plan.player)
-        self._mover = MoverCount()
         self.findings = ProbeFindings(how=self._launcher.how)
         self._session = self._make_session(ARROWS)
         self._session.seed(plan.seed)
@@ -77,6 +72,7 @@ class Probe:
         self.findings.listened = find_keys(self._launcher.modules, game.agents)
         self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS, *plan.actions))) or ARROWS
         self._session.name_actions(plan.actions or self.findings.listened or ARROWS)
+        self._player = RandomPlayer(self._session, plan.seed, plan.player)
 
     def run(self) -> ProbeFindings:
         """Play, try the keys, and return what was found."""
@@ -85,8 +81,6 @@ class Probe:
             self._compare_seeds()
             self._try_keys()
         self.findings.sharing = self._launcher.sharing
-        choice = self._mover.choose()
-        self.findings.movers = [] if choice is None else [choice]
         return self.findings
 
     def _make_session(self, keys: tuple[str, ...]) -> GameSession:
@@ -96,55 +90,39 @@ class Probe:
     def _play(self) -> None:
         slow = min(self.findings.start_seconds, _LONGEST_SLOW_SECONDS)
         deadline = time.monotonic() + max(self._plan.play_seconds, slow)
-        seed, fruitless = self._plan.seed, 0
-        while self.findings.turns < self._plan.turns and time.monotonic() < deadline and fruitless < _MOST_FAILURES:
-            before = self.findings.turns
+        player, number, failed_at_once = self._player, 0, 0
+        while player.turns < self._plan.turns and time.monotonic() < deadline and failed_at_once < _MOST_FAILURES:
+            before, seed = player.turns, self._plan.seed + number
             try:
-                self._play_episode(seed, deadline)
+                # The first game was built to see what it is like, and is played now.
+                player.start_game(seed if number else None)
+                self._play_episode(deadline)
             except GameFailedError as failure:
-                self._note_failure(seed, self._session.turns if self.findings.turns > before else 0, str(failure))
-            fruitless = 0 if self.findings.turns > before else fruitless + 1
-            seed += 1
+                self._add_failure(seed, self._session.turns if player.turns > before else 0, str(failure))
+            failed_at_once = 0 if player.turns > before else failed_at_once + 1
+            number += 1
+        self.findings.turns, self.findings.seconds = player.turns, player.seconds
+        self.findings.characters, self.findings.player = player.characters, player.player
+        self.findings.agents = list(dict.fromkeys((*self.findings.agents, *player.agents)))
+        mover = player.choose_mover()
+        self.findings.movers = [] if mover is None else [mover]
 
-    def _play_episode(self, seed: int, deadline: float) -> None:
-        session, findings = self._session, self.findings
-        if seed != self._plan.seed:  # the first game was built to see what it is, and is played now
-            session.seed(seed)
-            session.start()
-        game = session.game
-        encoder = BoardEncoder((), read_board_size(game))
-        codes = np.zeros((encoder.height, encoder.width), dtype=np.uint8)
-        self._look(encoder, codes)
-        state = self._read_state(game, {})
-        while session.turns < self._plan.most_turns_per_episode and findings.turns < self._plan.turns:
-            action = self._random.randrange(session.metadata.n_actions)
-            self._mover.before(game, self._finder)
-            started = time.perf_counter()
-            session.step(action)
-            findings.seconds += time.perf_counter() - started
-            findings.turns += 1
-            self._mover.after(pressed=action < len(session.metadata.actions))
-            state = self._read_state(game, state)
-            if session.turns <= _DRAWN_TURNS or session.turns % _DRAWN_EVERY == 0:
-                self._look(encoder, codes)
+    def _play_episode(self, deadline: float) -> None:
+        session, player = self._session, self._player
+        state = self._read_state(session.game, {})
+        while session.turns < self._plan.most_turns_per_episode and player.turns < self._plan.turns:
+            player.play_turn()
+            state = self._read_state(session.game, state)
+            if session.turns <= _OBSERVED_TURNS or session.turns % _OBSERVED_EVERY == 0:
+                player.observe()
             if session.is_over:
-                findings.episode_turns.append(session.turns)
-                self._read_messages(game)
+                self.findings.episode_turns.append(session.turns)
+                self._read_messages(session.game)
                 return
-            self._report(findings.turns)
+            self._report(player.turns)
             if time.monotonic() > deadline:
                 break
-        findings.cut_short += 1
-
-    def _look(self, encoder: BoardEncoder, codes: np.ndarray) -> None:
-        game = self._session.game
-        encoder.unknown = {}
-        encoder.encode(game, codes)
-        self.findings.characters.update(encoder.unknown)
-        self.findings.agents = list(dict.fromkeys((*self.findings.agents, *names_of_all(game.agents))))
-        player = self._finder.find(game.agents)
-        if player is not None:
-            self.findings.player = self.findings.player or label_of(player)
+        self.findings.cut_short += 1
 
     def _read_state(self, game: Any, before: dict[str, Any]) -> dict[str, Any]:
         now = {str(key): value for key, value in game.state.items()}
@@ -157,7 +135,7 @@ class Probe:
         texts += [str(message) for _, message in game.log_messages[-1:]]
         self.findings.messages_at_end.update(printable(quoted(text, 60)) for text in texts)
 
-    def _note_failure(self, seed: int, turn: int, text: str) -> None:
+    def _add_failure(self, seed: int, turn: int, text: str) -> None:
         self.findings.n_failures += 1
         if len(self.findings.failures) < _MOST_FAILURES:
             self.findings.failures.append(Failure(seed=seed, turn=turn, text=text))
@@ -209,9 +187,9 @@ class Probe:
                 return  # of a trial that was broken off, keys are not to be compared
             for key, outcome in outcomes.items():
                 if outcome is not None:
-                    self._note_trial(key, f"{seed}/{number}", outcome, nothing)
+                    self._add_trial(key, f"{seed}/{number}", outcome, nothing)
 
-    def _note_trial(self, key: str, trial: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
+    def _add_trial(self, key: str, trial: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
         trials = self.findings.keys.setdefault(key, KeyTrials())
         trials.trials += 1
         if outcome[0] != nothing[0]:
