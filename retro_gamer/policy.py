@@ -1,4 +1,4 @@
-"""A trained run as a player of games: the one it was trained for, or any other."""
+"""A trained run as a player: of the game it was trained for, or of any other game."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from retro_gamer.run.directory import RunDirectory
 
 
 class TrainedPolicy:
-    """Plays greedily by the network of one checkpoint.
+    """Plays without exploration, with the network of one checkpoint.
 
-    `checkpoint` is a name (``ep_0100``, ``latest``) or a path within checkpoints/; without one it is the final
-    checkpoint or, as `note` then says, the latest. `metadata` describes the game as the network knows it, with the
-    character set of the checkpoint. Nothing is kept between calls: one policy can play many games at a time.
+    `checkpoint` is a name (``ep_0100``, ``latest``) or a path within checkpoints/. The default is the final checkpoint,
+    or else the latest; `note` reports that. `metadata` describes the game as the network knows it, with the character
+    set of the checkpoint. A policy keeps no state between calls, so it can play many games at a time.
 
     Raises:
         RunNotFoundError, ConfigurationError, CheckpointNotFoundError
-        UsageError: for a checkpoint outside the run.
-        CheckpointError: if it is damaged, or config.toml was changed so that it does not fit any more.
+        UsageError: if the checkpoint is outside the run.
+        CheckpointError: if it is damaged, or config.toml was changed and is no longer compatible with it.
     """
 
     def __init__(self, run_dir: str | Path, checkpoint: str | None = None) -> None:
@@ -59,21 +59,21 @@ class TrainedPolicy:
         present = _with_board(config.metadata, state["must_match"])
         _check_compatible(state, present, config.hyperparameters, name)
         self.metadata, spec = read_network_spec(present, state, name)
-        self._evaluator = InferenceNetwork(spec)
+        self._network = InferenceNetwork(spec)
         try:
-            self._evaluator.load(state["model_state_dict"])
+            self._network.load(state["model_state_dict"])
         except STATE_ERRORS as error:
-            raise make_damaged_error(name, "its weights do not fit the network it describes") from error
+            raise make_damaged_error(name, "its weights do not match the network it describes") from error
         self._observer = Observer(self.metadata)
 
     def check_game(self, make_session: Callable[[], GameSession]) -> None:
-        """Refuse a game whose board is another one than this network was trained on.
+        """Check that the game's board has the size that the network was trained on.
 
-        One is built as training builds its first, from the run's seed; then the global generators are as if new.
+        Builds a game from the run's seed, as training does, and then reseeds the global random generators.
 
         Raises:
-            CheckpointError: naming both sizes.
-            GameFailedError: if no game can be built.
+            CheckpointError: if the sizes differ; names both.
+            GameFailedError: if the game cannot be built.
         """
         seed = self.config.hyperparameters.seed
         seed_generators(seed)
@@ -85,41 +85,43 @@ class TrainedPolicy:
         if size != self.metadata.board_size:
             (width, height), trained = size, self.metadata.board_size or (0, 0)
             raise CheckpointError(
-                f"{self.checkpoint.path.name} does not fit the game, whose board is {width} x {height} now: it was "
-                f"trained on {trained[0]} x {trained[1]}. Give the game that board again, or train a new run."
+                f"{self.checkpoint.path.name} does not fit the game: the board is {width} x {height} now and was "
+                f"{trained[0]} x {trained[1]} in training. Restore that board size, or train a new run."
             )
 
     def get_action(self, game: Game, agent: Any = None) -> str | None:
-        """Return the key to press now, None to press nothing.
+        """Return the key to press now, or None to press no key.
 
-        `agent` is whom to play, in a game where that is not the player: the board is then seen from its place.
+        `agent` is the agent to play, if that is not the game's player: the policy then sees the board from its cell.
         """
         return self.metadata.key_of(int(self.q_values(game, agent).argmax()))
 
     def choose_actions(self, games: Sequence[Game]) -> list[int]:
-        """Return the best action's index for each of several games, with one forward pass for all."""
-        seen = [self._observer.observe(game) for game in games]
-        q = self._evaluator.evaluate(
-            np.stack([o.codes for o in seen]), np.stack([o.player for o in seen]), np.stack([o.state for o in seen])
+        """Return the index of the best action in each of several games, with one forward pass."""
+        observed = [self._observer.observe(game) for game in games]
+        q = self._network.evaluate(
+            np.stack([o.codes for o in observed]),
+            np.stack([o.player for o in observed]),
+            np.stack([o.state for o in observed]),
         )
         best: list[int] = q.argmax(axis=1).tolist()
         return best
 
     def q_values(self, game: Game, agent: Any = None) -> np.ndarray:
-        """Return float32 [A]: the discounted reward expected from each action, the last being to press nothing."""
+        """Return the expected discounted reward of each action, float32 [A]; the last action presses no key."""
         observation = self._observer.observe(game)
         player = observation.player
         if agent is not None:
             player = np.array(self._observer.cell(game, agent), dtype=np.int16)
-        q = self._evaluator.evaluate(observation.codes[None], player[None], observation.state[None])
+        q = self._network.evaluate(observation.codes[None], player[None], observation.state[None])
         values: np.ndarray = unsquash(q)[0]
         return values
 
 
 class PolicyInput(InputSource):
-    """An input source that presses what a policy would: ``game.play(input_source=PolicyInput(policy, game))``.
+    """An input source that plays a policy: ``game.play(input_source=PolicyInput(policy, game))``.
 
-    The keys go to the whole game, as a person's do; `agent` is whom the policy takes for itself.
+    The keys go to the whole game, as those of a person do; `agent` is the agent that the policy plays.
     """
 
     def __init__(self, policy: TrainedPolicy, game: Game, agent: Any = None) -> None:
@@ -128,13 +130,13 @@ class PolicyInput(InputSource):
         self.agent = agent
 
     def collect(self) -> set[Keystroke]:
-        """Return the key for this turn, in a set, or an empty one."""
+        """Return a set with the key of this turn, or an empty set."""
         key = self.policy.get_action(self.game, self.agent)
         return set() if key is None else {make_keystroke(key)}
 
 
 def _with_board(metadata: GameMetadata, trained: Mapping[str, Any]) -> GameMetadata:
-    """Return the description with the checkpoint's board where it names none: nobody has to write it."""
+    """Return the description, with the checkpoint's board size if it names none."""
     size = trained.get("board_size")
     if size is None or metadata.board_size is not None or not is_board_size(size):
         return metadata
@@ -142,14 +144,14 @@ def _with_board(metadata: GameMetadata, trained: Mapping[str, Any]) -> GameMetad
 
 
 def _check_compatible(state: Mapping[str, Any], metadata: GameMetadata, settings: Hyperparameters, name: str) -> None:
-    """Refuse a configuration that was changed since the checkpoint was trained.
+    """Check that the configuration is still compatible with the checkpoint.
 
     Raises:
-        CheckpointError: naming each field.
+        CheckpointError: if it is not; names each field.
     """
     found = find_mismatches(state, metadata, settings, MUST_MATCH_TO_PLAY)
     if found:
         lines = [f"  {each.field}: trained with {quoted(each.trained)}, now {quoted(each.present)}" for each in found]
         raise CheckpointError(
-            "\n".join([f"{name} does not fit config.toml, which was changed since:", *lines, "Change it back to play."])
+            "\n".join([f"{name} does not fit config.toml, which has changed:", *lines, "Restore these values."])
         )

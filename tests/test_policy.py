@@ -196,7 +196,7 @@ def test_a_game_whose_board_has_changed_since_is_refused_with_both_sizes(run_dir
     assert len(drawn) == 3, "what is played next is not the same every time"
     path = run_dir.parent / "project" / "game.py"
     path.write_text(path.read_text().replace("board_size=(10, 4)", "board_size=(50, 10)"))
-    with pytest.raises(CheckpointError, match="50 x 10 now: it was trained on 10 x 4"):
+    with pytest.raises(CheckpointError, match="50 x 10 now and was 10 x 4 in training"):
         policy.check_game(make_session)
 
 
@@ -220,7 +220,7 @@ def _set_spec(**values: Any) -> Callable[[dict[str, Any]], None]:
     [
         (_set_spec(layer_size=10**9), "layer_size"),
         (_set_spec(n_layers="many"), "n_layers"),
-        (_set_spec(n_layers=2), "weights do not fit"),
+        (_set_spec(n_layers=2), "weights do not match"),
         (_set_spec(height=10**6), "another shape"),
         (_set_spec(n_actions=7), "another shape"),
         (_set_spec(colour="red"), "colour"),
@@ -229,7 +229,7 @@ def _set_spec(**values: Any) -> Callable[[dict[str, Any]], None]:
         (_set("characters", 5), "damaged"),
         (_set("characters", ["@"]), "another shape"),
         (_set("must_match", None), "must_match cannot be"),
-        (_set("model_state_dict", {}), "weights do not fit"),
+        (_set("model_state_dict", {}), "weights do not match"),
         (_set("model_state_dict", [1]), "model_state_dict cannot be"),
     ],
 )

@@ -49,7 +49,7 @@ def check(
 ) -> None:
     """Inspect a game and propose its description.
 
-    Plays the game at random. The game needs no description yet, and is not changed.
+    Plays the game at random. The game needs neither a description nor any change.
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
     from retro_gamer.games.description import complete_description, find_description_file
