@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from retro_gamer.backends.inline import InlineBackend
-from retro_gamer.errors import RetroGamerError, UsageError
+from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.jobs.following import FOLDER
@@ -29,7 +28,7 @@ from retro_gamer.run.status import StatusPublisher
 from retro_gamer.training.learner_main import run_learner
 from retro_gamer.training.loop.backend import Backend
 from retro_gamer.training.loop.end_conditions import StopRequest
-from retro_gamer.training.planning.allocation import ClusterOptions
+from retro_gamer.training.planning.allocation import ClusterOptions, check_options
 from retro_gamer.training.preparation import Attempt, Attempts, prepare
 
 __all__ = ["TrainingOutcome", "train"]
@@ -59,7 +58,7 @@ def train(
         RetroGamerError: whatever is wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
     """
     started = time.monotonic()
-    _check_options(n_actors, minutes, cluster)
+    check_options(n_actors, minutes, cluster)
     directory = RunDirectory.open(run_dir)
     source = packed_game.located(os.getcwd()) if packed_game else None
     with RunLock(directory.path), StopRequest() as stop:
@@ -107,15 +106,6 @@ def _failures_emitted(sink: EventSink) -> Iterator[None]:
     except RetroGamerError as error:
         sink.handle(Failed(error))
         raise
-
-
-def _check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:
-    if n_actors is not None and n_actors < 0:
-        raise UsageError(f"--actors = {n_actors}: must be 0 (this process) or more; try --actors 1")
-    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
-        raise UsageError(f"--minutes = {minutes}: must be more than 0; try --minutes 5")
-    if cluster is not None and n_actors == 0:
-        raise UsageError("--actors 0 plays in the command's own process, so it has no use for --address; leave one out")
 
 
 def _train_here(attempt: Attempt, display: EventSink, stop: StopRequest) -> TrainingOutcome:

@@ -20,7 +20,7 @@ from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.run.files import write_atomic
 from retro_gamer.run.mirror import hide_secrets
-from retro_gamer.training.planning.allocation import ClusterOptions
+from retro_gamer.training.planning.allocation import ClusterOptions, check_options
 from retro_gamer.training.preparation import ResumePoint, prepare
 
 NOTE_NAME = ".job.json"
@@ -137,6 +137,7 @@ def plan_job(
     Raises:
         RetroGamerError: whatever `retro-gamer train` would refuse.
     """
+    check_options(n_actors, minutes, options)
     if storage is not None and hide_secrets(storage) != storage:
         raise UsageError(
             f"--storage {hide_secrets(storage)}: everybody who can list the job could read a user, password or query "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from retro_gamer.errors import UsageError
 from retro_gamer.jobs.manifests import make_rayjob, make_slurm_script
 from retro_gamer.jobs.submission import JobPlan, plan_job, send_job
 from retro_gamer.run.directory import RunDirectory
@@ -44,6 +45,17 @@ def test_of_the_latest_a_damaged_one_is_passed_over_as_it_is_in_training(run: Ru
     for command in (made.entrypoint, make_rayjob(made), make_slurm_script(made)):
         assert "ep_0200" in command
         assert "final" not in command
+
+
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [({"minutes": 0.0}, "--minutes"), ({"minutes": float("nan")}, "--minutes"), ({"n_actors": 0}, "--actors 0")],
+)
+def test_options_that_the_job_would_refuse_are_refused_here(
+    run: RunDirectory, wrong: dict[str, Any], option: str
+) -> None:
+    with pytest.raises(UsageError, match=option):
+        plan_job(run, options=ClusterOptions(address="auto"), resume="latest", **wrong)
 
 
 class Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from retro_gamer.errors import UsageError
 from retro_gamer.hyperparameters import Hyperparameters
 
 INLINE_GRANT_TURNS = 64
@@ -161,3 +162,17 @@ class ClusterOptions:
     """How often a learner that was lost is replaced."""
     wait_seconds: float = 300.0
     """How long to wait for a node with room for the learner."""
+
+
+def check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:
+    """Check the options of a training, before anything is started or sent.
+
+    Raises:
+        UsageError: if one is out of bounds, or they exclude each other.
+    """
+    if n_actors is not None and n_actors < 0:
+        raise UsageError(f"--actors = {n_actors}: must be 0 (this process) or more; try --actors 1")
+    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
+        raise UsageError(f"--minutes = {minutes}: must be more than 0; try --minutes 5")
+    if cluster is not None and n_actors == 0:
+        raise UsageError("--actors 0 plays in the command's own process, not on a cluster; try --actors 1")
