@@ -1,7 +1,8 @@
-"""Every setting of a training run, declared once.
+"""The hyperparameters of a training run, each declared once.
 
-The option of `retro-gamer create`, the comment in config.toml, validation and the table in the
-documentation are all made from the declarations below.
+The options of `retro-gamer create`, the comments in config.toml, the validation and the tables of the documentation
+are all made from these declarations. They stay our own code: validation libraries give no remedy in a refusal, and
+importing one would slow `retro-gamer --help`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from retro_gamer.toml import to_toml
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is said once about one hyperparameter: its default, bounds, unit, group and meaning."""
+    """The declaration of one hyperparameter: default, bounds, unit, group and meaning."""
 
     name: str
     kind: type
@@ -38,7 +39,7 @@ class Setting:
 
     @property
     def range(self) -> str:
-        """The permitted values in words, such as ``0 < x <= 1``."""
+        """The allowed values in words, such as ``0 < x <= 1``."""
         if self.choices:
             return " or ".join(f'"{choice}"' for choice in self.choices)
         if self.kind is bool:
@@ -75,10 +76,6 @@ class Setting:
                 return f"must be {noun}" + ("" if self.range == "any" else f" with {self.range}")
         return None
 
-    def parse(self, value: Any) -> Any:
-        """Return a valid `value` as the setting's own type (an integer given for a float becomes one)."""
-        return self.kind(value)
-
 
 def _plain(number: float) -> str:
     return str(int(number)) if number == int(number) else str(number)
@@ -91,118 +88,117 @@ def setting(default: Any, **declared: Any) -> Any:
 
 LEARNING = "Learning and optimization"
 EXPLORATION = "Exploration"
-MEMORY = "Memory and sampling"
+MEMORY = "Replay memory"
 NETWORK = "Network architecture"
 DURATION = "Training duration"
 CHARACTERS = "Character discovery"
 WORK = "Division of work"
-SAFETY = "Keeping and surviving"
+SAFETY = "Checkpoints and failures"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The settings of one run. Build one from untrusted values with `from_mapping`.
+    """The hyperparameters of one run. Build them from untrusted values with `from_mapping`.
 
     Raises:
-        ConfigurationError: from every constructor, naming all values that are out of bounds together.
+        ConfigurationError: from every constructor, with all problems together.
     """
 
     learning_rate: float = setting(
         0.001, group=LEARNING, above=0, maximum=1, unit="step",
-        help="Step size of the Adam optimizer at the first episode.",
+        help="Step size of the Adam optimizer in the first episode.",
     )  # fmt: skip
     lr_decay: float = setting(
         0.995, group=LEARNING, above=0, maximum=1, unit="factor per episode",
-        help="The learning rate is multiplied by this after each episode.",
+        help="Factor by which the learning rate shrinks after each episode.",
     )  # fmt: skip
     lr_min: float = setting(
         0.0001, group=LEARNING, minimum=0, maximum=1, unit="step",
-        help="Floor of the decaying learning rate; without one nothing is learned after some thousand episodes.",
+        help="Lowest learning rate. Without a floor, learning stops after a few thousand episodes.",
     )  # fmt: skip
     gamma: float = setting(
         0.99, group=LEARNING, minimum=0, maximum=1, unit="factor per turn",
-        help="Discount of future rewards: 1 values all equally, smaller values look less far ahead.",
+        help="Discount of future rewards: 1 values them all equally, smaller values look less far ahead.",
     )  # fmt: skip
     n_step: int = setting(
         1, group=LEARNING, minimum=1, maximum=100, unit="turns",
-        help="Rewards of this many turns are added up before the value of the state reached is trusted.",
+        help="Number of rewards added up before the network's estimate of the rest (n-step return).",
     )  # fmt: skip
     train_every: int = setting(
         4, group=LEARNING, minimum=1, maximum=1_000_000, unit="turns per update",
-        help="Turns played for each update of the network, held in both directions.",
+        help="Turns played per update of the network. The slower of playing and learning sets the pace.",
     )  # fmt: skip
     learning_starts: int = setting(
         500, group=LEARNING, minimum=0, maximum=100_000_000, unit="turns",
-        help="Turns in memory before the first update.",
+        help="Turns in replay memory before the first update.",
     )  # fmt: skip
     target_update_freq: int = setting(
         100, group=LEARNING, minimum=1, maximum=10_000_000, unit="updates",
-        help="Updates between copies of the network into the target network.",
+        help="Updates after which the target network is replaced by a copy of the network.",
     )  # fmt: skip
     weight_averaging: int = setting(
         3_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
-        help="A checkpoint plays with the average of the weights over this many updates, or over an eighth of those "
-        "done; 1 plays with the last.",
+        help="Checkpoints store the mean weights of this many updates, at most an eighth of all; 1 stores the latest.",
     )  # fmt: skip
     max_gradient_norm: float = setting(
         10.0, group=LEARNING, above=0, maximum=1e6, unit="norm",
-        help="Longer gradients are shortened to this length.",
+        help="Gradients with a larger norm are scaled down to it.",
     )  # fmt: skip
     seed: int = setting(
         0, group=LEARNING, minimum=0, maximum=2**31 - 1, unit="number",
-        help="Seed of every random choice. With --actors 0 the same seed gives the same run bit for bit.",
+        help="Seed of all random choices. With --actors 0 the same seed gives the same run, bit for bit.",
     )  # fmt: skip
 
     epsilon: float = setting(
         1.0, group=EXPLORATION, minimum=0, maximum=1, unit="probability",
-        help="Probability of a random action at the first episode.",
+        help="Probability of a random action in the first episode.",
     )  # fmt: skip
     epsilon_decay: float = setting(
         0.995, group=EXPLORATION, above=0, maximum=1, unit="factor per episode",
-        help="epsilon is multiplied by this after each episode.",
+        help="Factor by which epsilon shrinks after each episode.",
     )  # fmt: skip
     epsilon_min: float = setting(
         0.05, group=EXPLORATION, minimum=0, maximum=1, unit="probability",
-        help="Floor below which epsilon does not fall.",
+        help="Lowest epsilon.",
     )  # fmt: skip
     epsilon_ladder: float = setting(
         0.0, group=EXPLORATION, minimum=0, maximum=100, unit="exponent",
-        help="An actor's games explore less from one to the next: the last with epsilon to the power of 1 plus this.",
+        help="Spreads exploration over an actor's games: from epsilon to epsilon to the power of 1 + this.",
     )  # fmt: skip
     exploration_draws: int = setting(
         2, group=EXPLORATION, minimum=1, maximum=1000, unit="actions",
-        help="A random action is the best, by the network, of this many drawn at random; 1 draws one and takes it.",
+        help="A random action is the best (by the network) of this many drawn at random; 1 is plain epsilon-greedy.",
     )  # fmt: skip
 
     batch_size: int = setting(
-        64, group=MEMORY, minimum=1, maximum=65_536, unit="experiences",
-        help="Experiences sampled from memory for one update.",
+        64, group=MEMORY, minimum=1, maximum=65_536, unit="transitions",
+        help="Transitions sampled from replay memory for one update.",
     )  # fmt: skip
     memory_capacity: int = setting(
-        10_000, group=MEMORY, minimum=1, maximum=100_000_000, unit="experiences",
-        help="Experiences the replay memory holds; the oldest are discarded first.",
+        10_000, group=MEMORY, minimum=1, maximum=100_000_000, unit="transitions",
+        help="Transitions that replay memory holds; the oldest are discarded first.",
     )  # fmt: skip
     prioritize_experiences: bool = setting(
         False, group=MEMORY,
-        help="Sample experiences with a larger error more often (prioritized experience replay).",
+        help="Sample transitions with a larger error more often (prioritized experience replay).",
     )  # fmt: skip
     priority_exponent: float = setting(
         0.6, group=MEMORY, minimum=0, maximum=1, unit="exponent",
-        help="How strongly the error decides what is sampled: 0 is uniform (prioritize_experiences only).",
+        help="How strongly sampling prefers large errors: 0 is uniform (only with prioritize_experiences).",
     )  # fmt: skip
     importance_exponent: float = setting(
         0.4, group=MEMORY, minimum=0, maximum=1, unit="exponent",
-        help="How strongly the bias of that sampling is corrected: 1 is fully (prioritize_experiences only).",
+        help="How strongly the bias of that sampling is corrected: 1 is in full (only with prioritize_experiences).",
     )  # fmt: skip
     rare_share: float = setting(
         0.1, group=MEMORY, minimum=0, maximum=1, unit="share of a batch",
-        help="Experiences that end a game or bring a reward that few others do fill this much of each batch "
-        "(without prioritize_experiences only).",
+        help="Share of each batch for transitions that end a game or have a rare reward (only without "
+        "prioritize_experiences).",
     )  # fmt: skip
 
     n_layers: int = setting(
         2, group=NETWORK, minimum=0, maximum=16, unit="layers",
-        help="Hidden layers of the MLP (spatial games: of the head that follows the CNN).",
+        help="Hidden layers of the MLP; in spatial games, of the head after the CNN.",
     )  # fmt: skip
     layer_size: int = setting(
         128, group=NETWORK, minimum=1, maximum=8192, unit="units",
@@ -210,74 +206,79 @@ class Hyperparameters:
     )  # fmt: skip
     crop_radius: int = setting(
         6, group=NETWORK, minimum=1, maximum=32, unit="cells",
-        help="The CNN sees this many cells, rounded up to even, in every direction from the player (spatial games).",
+        help="The CNN sees this many cells on each side of the player, rounded up to even (spatial games).",
     )  # fmt: skip
 
     training_episodes: int = setting(
         1000, group=DURATION, minimum=1, maximum=1_000_000_000, unit="episodes",
-        help="Games to play in all.",
+        help="Number of games to play.",
     )  # fmt: skip
     max_turns_per_episode: int = setting(
         2000, group=DURATION, minimum=1, maximum=1_000_000_000, unit="turns",
-        help="A game still running after this many turns is cut short.",
+        help="A game that is still running after this many turns is ended.",
     )  # fmt: skip
 
     exploration_turns: int = setting(
         200, group=CHARACTERS, minimum=1, maximum=10_000_000, unit="turns",
-        help="Random turns played before training to discover characters when character_set is not given.",
+        help="Random turns before training that find the game's characters, if character_set is not given.",
     )  # fmt: skip
     unknown_character_strategy: str = setting(
         "ignore", group=CHARACTERS, choices=("ignore", "extend"),
-        help="A character outside character_set is shown as an empty cell (ignore) or added to the network (extend).",
+        help="A character outside character_set becomes an empty cell (ignore) or a new input of the network (extend).",
     )  # fmt: skip
 
     games_per_actor: int = setting(
         8, group=WORK, minimum=1, maximum=1024, unit="games",
-        help="Games each actor process plays in lock step, with one forward pass for all.",
+        help="Games that each actor process plays in lockstep, with one forward pass for all of them.",
     )  # fmt: skip
 
     checkpoint_minutes: float = setting(
         3.0, group=SAFETY, above=0, maximum=100_000, unit="minutes",
-        help="A checkpoint is written at the end of an episode after so long, beside those of every 100 episodes.",
+        help="Time between checkpoints, besides the one after every 100 episodes.",
     )  # fmt: skip
     snapshot_megabytes: int = setting(
         256, group=SAFETY, minimum=0, maximum=1_000_000, unit="MB",
-        help="Memory that is kept for resuming, before compression, the newest experiences first; 0 keeps none.",
+        help="Size limit of the replay snapshot for resuming, before compression. It holds the newest transitions.",
     )  # fmt: skip
     hang_seconds: float = setting(
         60.0, group=SAFETY, minimum=0.1, maximum=1_000_000, unit="seconds",
-        help="A game that takes longer for a turn, or to be built, is taken for hung and interrupted.",
+        help="A game that takes longer for one turn, or to start, is interrupted.",
     )  # fmt: skip
     actor_growth_megabytes: int = setting(
         1000, group=SAFETY, minimum=1, maximum=100_000_000, unit="MB",
-        help="An actor process that has grown by this much since it started (its game leaks) is replaced.",
+        help="An actor process whose memory has grown by this much (its game leaks) is replaced.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        problems = find_problems(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        problems = find_problems(values)
         if problems:
             raise ConfigurationError(problems, "the hyperparameters")
+        for name, value in values.items():
+            object.__setattr__(self, name, SETTINGS[name].kind(value))  # an integer given for a float becomes one
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str = "the hyperparameters") -> Hyperparameters:
-        """Return settings with `values` over the defaults, after checking names, types and bounds."""
-        problems = find_problems(values)
-        if problems:
-            raise ConfigurationError(problems, where)
-        return cls(**{name: SETTINGS[name].parse(value) for name, value in values.items()})
+        """Return `values`, with the defaults for all others. `where` names their origin in an error."""
+        if not SETTINGS.keys() >= values.keys():
+            raise ConfigurationError(find_problems(values), where)
+        try:
+            return cls(**values)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.problems, where) from None
 
     def changed(self, values: Mapping[str, Any], where: str = "the hyperparameters") -> Hyperparameters:
-        """Return these settings with `values` in the place of some, after the same checks."""
+        """Return these settings with other `values` for some."""
         return self.from_mapping({name: getattr(self, name) for name in SETTINGS} | dict(values), where)
 
     def items(self) -> Iterator[tuple[Setting, Any]]:
-        """Yield each declaration with this run's value, in the order of declaration."""
+        """Yield each declaration with its value."""
         for name, declared in SETTINGS.items():
             yield declared, getattr(self, name)
 
 
 def find_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """Return all that is wrong with `values`: unknown names, types, bounds and contradictions."""
+    """Return every problem of `values`: unknown names, wrong types, bounds and contradictions."""
     problems = [problem for name, value in values.items() if (problem := _find_problem(name, value))]
     if not problems:
         problems = _find_contradictions({name: values.get(name, s.default) for name, s in SETTINGS.items()})
@@ -328,4 +329,4 @@ def _declarations() -> dict[str, Setting]:
 
 
 SETTINGS: dict[str, Setting] = _declarations()
-"""Every declaration by name, in the order in which they are shown."""
+"""Every declaration by name, in the order of display."""

@@ -165,10 +165,12 @@ class GameMetadata:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> GameMetadata:
         """Return the description held by `values`; `where` says in messages what was read."""
-        problems = find_problems(values)
-        if problems:
-            raise ConfigurationError(problems, where)
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError:  # fields that are unknown or missing
+            raise ConfigurationError(find_problems(values), where) from None
+        except ConfigurationError as error:
+            raise ConfigurationError(error.problems, where) from None
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields that are set, in plain TOML types and in the order of declaration.
