@@ -45,6 +45,10 @@ def check_state(state: Mapping[str, Any]) -> None:
     for name in ("first", "next", "action", "returns", "discounts", "priorities"):
         if state.get(name) is not None and state[name].shape != (count,):
             raise ValueError(f"{name} of a replay state must hold one value for each of its {count} transitions")
+    _check_values(state, count)
+
+
+def _check_values(state: Mapping[str, Any], count: int) -> None:
     last_row = state["first_row"] + len(state["codes"])
     for name in ("first", "next"):
         if count and not (state["first_row"] <= state[name].min() and state[name].max() < last_row):
