@@ -156,6 +156,9 @@ class Launcher:
         if isinstance(game, Game):
             self.how = f"running {script}"
             return
+        self._try_functions(module)
+
+    def _try_functions(self, module: Any) -> None:
         for name in (*PLAYING_NAMES, *_names_of_games(module)):
             if _is_callable_without_arguments(getattr(module, name, None)):
                 self._make, self.how = self._caller_of(name), f"{name}()"

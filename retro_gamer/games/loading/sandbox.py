@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import ctypes
 import fcntl
+import functools
 import io
 import os
 import shutil
@@ -79,7 +80,8 @@ class Sandbox(NullSandbox):
         self._argument = argument
         self._folder = folder
         self._streams_before: tuple[Any, Any, Any] = (sys.stdin, sys.stdout, sys.stderr)
-        _install_patches()
+        if not hasattr(time.sleep, "__wrapped__"):
+            _install_patches()
 
     def enter(self) -> None:
         """Set up the surroundings, without the cost of `super` because each turn does it."""
@@ -196,10 +198,13 @@ def _is_playing() -> bool:
     return capture.is_on and capture.thread in (0, threading.get_ident())
 
 
+def _run_until_ended(run: Callable[[], None]) -> None:
+    with contextlib.suppress(SystemExit):
+        run()
+
+
 def _install_patches() -> None:
     """Patch what waits, asks for a key, or starts programs and threads, once for this process."""
-    if hasattr(time.sleep, "__wrapped__"):
-        return
     sleep, inkey, system, popen = time.sleep, blessed.Terminal.inkey, os.system, subprocess.Popen.__init__
     start = threading.Thread.start
 
@@ -220,17 +225,11 @@ def _install_patches() -> None:
         popen(process, *args, **kwargs)
 
     def patched_start(thread: threading.Thread) -> None:
-        run = thread.run
-
-        def run_until_ended() -> None:
-            with contextlib.suppress(SystemExit):
-                run()
-
         module = str(getattr(getattr(thread, "_target", None), "__module__", ""))
         if _is_playing() and isinstance(sys.stdin, ScriptedInput) and not module.startswith("retro_gamer."):
             thread.daemon = True  # so that it does not keep the process alive
             sys.stdin.threads.append(thread)
-            thread.run = run_until_ended  # type: ignore[method-assign]
+            thread.run = functools.partial(_run_until_ended, thread.run)  # type: ignore[method-assign]
         start(thread)
 
     _replace(threading.Thread, "start", patched_start)
