@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.learning.inference import Weights
-from retro_gamer.training.loop.backend import Event, GrantReported
+from retro_gamer.training.loop.backend import GrantReported, WorkerEvent
 from retro_gamer.training.planning.allocation import Allocation, ServiceTimes, allocate
 from retro_gamer.training.planning.measurements import count_cpus
 from retro_gamer.training.planning.run_spec import RunSpec
@@ -43,7 +43,7 @@ class InlineWorkerPool:
         assert self._grant is None
         self._grant = grant
 
-    def poll(self, timeout_seconds: float) -> list[Event]:
+    def poll(self, timeout_seconds: float) -> list[WorkerEvent]:
         """Play the grant, if there is one."""
         if self._grant is None:
             return []

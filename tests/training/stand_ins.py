@@ -72,9 +72,10 @@ class CountingLearner:
 
 
 class ListDiagnostics(Diagnostics):
-    """Keeps what it is given in lists, and has one remark before the run and one at every tenth episode."""
+    """Keeps what it is given in lists; unless silent it has a remark before the run and one every tenth episode."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_silent: bool = False) -> None:
+        self.is_silent = is_silent
         self.episodes: list[tuple[float, float]] = []
         self.updates: list[tuple[float, float]] = []
         self.plays: list[tuple[Mapping[int, int], float]] = []
@@ -91,10 +92,14 @@ class ListDiagnostics(Diagnostics):
         self.largest_reward = largest_reward
 
     def foresee(self) -> Iterator[str]:
-        yield "before the first episode"
+        if not self.is_silent:
+            yield "before the first episode"
 
     def check(self, episodes: int, elapsed_seconds: float = 0.0) -> list[str]:
-        return [f"at episode {episodes}"] if episodes % 10 == 0 else []
+        return [f"at episode {episodes}"] if episodes % 10 == 0 and not self.is_silent else []
+
+    def conclude(self, episodes: int) -> list[str]:
+        return []
 
 
 class RecordingSink:
@@ -283,7 +288,7 @@ class Stage:
     learner: CountingLearner = dataclasses.field(default_factory=CountingLearner)
     sink: RecordingSink = dataclasses.field(default_factory=RecordingSink)
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
-    diagnostics: ListDiagnostics | None = None
+    diagnostics: ListDiagnostics = dataclasses.field(default_factory=lambda: ListDiagnostics(is_silent=True))
 
     def make_loop(self) -> TrainingLoop:
         parts: dict[str, Any] = {

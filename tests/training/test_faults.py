@@ -35,7 +35,7 @@ def test_a_game_that_always_fails_in_a_new_way_does_not_fill_the_log() -> None:
     said = [book.describe("The game failed", f"strange {'x' * i} thing") for i in range(10 * MOST_KINDS)]
     texts = [text for text in said if text is not None]
     assert len(texts) == MOST_KINDS + 1
-    assert "no more are told" in texts[-1]
+    assert "no more are reported" in texts[-1]
 
 
 def test_failures_in_a_row_end_it_and_turns_in_between_do_not() -> None:

@@ -268,9 +268,9 @@ def test_new_characters_extend_the_network_and_reach_every_later_grant() -> None
     assert stage.run()
     assert stage.learner.characters == ("a", "b", "y", "z", "q")
     assert stage.sink.characters == [("a", "b", "y", "z"), ("a", "b", "y", "z", "q")]
-    assert [remark for remark in stage.sink.remarks if "grew" in remark] == [
-        "The network grew for 'y', 'z'; nothing learned so far was changed.",
-        "The network grew for 'q'; nothing learned so far was changed.",
+    assert [remark for remark in stage.sink.remarks if "was extended by" in remark] == [
+        "The network was extended by 'y', 'z'; what it has learned is unchanged.",
+        "The network was extended by 'q'; what it has learned is unchanged.",
     ]
     assert not [remark for remark in stage.sink.remarks if "shown as empty" in remark]
 

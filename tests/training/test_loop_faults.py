@@ -100,7 +100,9 @@ def test_the_time_being_over_waits_for_nothing_that_will_not_come(
     finish = TrainingLoop._finish_updates
 
     def finish_with_more(loop: TrainingLoop) -> None:
-        loop._finished.extend(Episode(ticket=n, total_reward=n, turns=50, truncated=False) for n in range(21, 30))
+        loop._reports.finished.extend(
+            Episode(ticket=n, total_reward=n, turns=50, truncated=False) for n in range(21, 30)
+        )
         loop._ratio.turns += 500
         finish(loop)
 
@@ -160,7 +162,7 @@ def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() ->
     assert stage.run()
     assert len(stage.sink.lines) == 60
     assert len([remark for remark in stage.sink.remarks if "cut short at its last good turn" in remark]) == 1
-    assert stage.sink.remarks[-1] == "60 of 60 games were cut short by errors of the game's own."
+    assert stage.sink.remarks[-1] == "60 of 60 games were cut short by errors in the game's code."
 
 
 def test_a_skipped_update_is_noted_once_and_sends_no_priorities() -> None:

@@ -278,11 +278,11 @@ def test_a_new_character_extends_network_configuration_and_log(tmp_path: Path) -
     train_here(run)
     assert load_config(run.path).metadata.character_set == ("@", ">", "D")
     assert read_checkpoint(run, "final")["characters"] == ["@", ">", "D"]
-    assert "The network grew for 'D'" in run.log_path.read_text()
+    assert "The network was extended by 'D'" in run.log_path.read_text()
     assert count_greedy_turns(run) == 6
     update_config(run.path, {("hyperparameters", "training_episodes"): 85})
     train_here(run, resume="latest")
-    assert run.log_path.read_text().count("The network grew") == 1
+    assert run.log_path.read_text().count("The network was extended") == 1
     assert len(episodes_of(run)) == 85
 
 

@@ -21,7 +21,7 @@ from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.snapshot import PIECE_BYTES
-from retro_gamer.training.loop.backend import ActorLost, Event, GrantReported, ReplayLost
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost, WorkerEvent
 from retro_gamer.training.planning.allocation import Allocation
 from retro_gamer.training.planning.run_spec import RunSpec
 
@@ -212,7 +212,7 @@ class RayWorkerPool:
         """Let an actor play."""
         self._playing[self._actors[actor].play.remote(grant, self._weights, self.replay.process)] = actor
 
-    def poll(self, timeout_seconds: float) -> list[Event]:
+    def poll(self, timeout_seconds: float) -> list[WorkerEvent]:
         """Return the reports that have arrived, and which processes were lost."""
         waiting = [*self._playing, *self._starting]
         if not waiting or self.replay.losses:
@@ -222,11 +222,11 @@ class RayWorkerPool:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
         for reference in ready:
             self._starting.pop(reference, None)
-        events: list[Event] = [self._receive(reference) for reference in ready if reference in self._playing]
+        events: list[WorkerEvent] = [self._receive(reference) for reference in ready if reference in self._playing]
         return self._take_replay_losses() + events
 
-    def _take_replay_losses(self) -> list[Event]:
-        losses: list[Event] = [*self.replay.losses]
+    def _take_replay_losses(self) -> list[WorkerEvent]:
+        losses: list[WorkerEvent] = [*self.replay.losses]
         self.replay.losses.clear()
         return losses
 

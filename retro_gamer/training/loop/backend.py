@@ -39,7 +39,7 @@ class ReplayLost:
     reason: str
 
 
-Event = GrantReported | ActorLost | ReplayLost
+WorkerEvent = GrantReported | ActorLost | ReplayLost
 
 
 class Replay(Protocol):
@@ -90,7 +90,7 @@ class WorkerPool(Protocol):
     def grant(self, actor: int, grant: Grant) -> None:
         """Let a waiting actor play."""
 
-    def poll(self, timeout_seconds: float) -> list[Event]:
+    def poll(self, timeout_seconds: float) -> list[WorkerEvent]:
         """Return one event for each grant that has ended, and each loss of replay. Wait at most `timeout_seconds`."""
 
 

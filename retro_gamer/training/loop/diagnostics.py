@@ -1,4 +1,4 @@
-"""A watch over the numbers of a run, which says in plain words what they mean and which setting to try."""
+"""Diagnostics: remarks about the numbers of a run, each with the setting to change."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from retro_gamer.learning.step import squash
 from retro_gamer.training.loop.schedules import epsilon_after, share_of_exploration
 
 CHECK_EPISODES = 100
-"""Remarks come at most so often, and never of fewer episodes of this sitting."""
+"""Numbers are checked this often, and only after this many episodes of this command."""
 RECENT = 100
 EARLY_EPSILON = 0.9
 EARLY_UPDATES = 500
-"""Before so many updates nothing is learned, so that play is as good as at random whatever epsilon is."""
+"""Before so many updates play is as good as random, whatever epsilon is."""
 FEWEST_EARLY = 10
 FEWEST_EPISODES = 300
 FEWEST_UPDATES = 10_000
-"""Before so many, no progress tells little: rare rewards take their time. Half of the planned episodes tell as much."""
+"""Before so many updates, or half of the planned episodes, a lack of progress means little: rare rewards take time."""
 STANDARD_ERRORS = 2.0
 RUNAWAY_FACTOR = 10.0
 RUNAWAY_LOSS = 1.0
 RUNAWAY_SHARE = 0.1
-"""A loss is not called running away below this share of the largest value that rewards allow, on the loss's scale."""
+"""Below this share of the largest value that rewards allow, on the scale of the loss, no loss counts as diverging."""
 BEYOND_BOUND = 2.0
 ONE_ACTION_SHARE = 0.98
 FEWEST_CHOICES = 2000
 HIGH_EPSILON = 0.3
 EARLY_FLOOR_SHARE = 0.1
-"""Of the episodes to come: epsilon at its floor before that is early if nothing gets better."""
+"""Epsilon at its floor before this share of the planned episodes is early, if play does not improve."""
 BLIND_FLOOR_SHARE = 0.25
 BLIND_FLOOR_UPDATES = 2000
-"""Epsilon at its floor before so many updates, and before that share of the episodes, is early in any case."""
+"""Epsilon at its floor before so many updates, and before this share of the planned episodes, is always early."""
 
 
 class Diagnostics:
-    """Collects rewards, losses, values and choices, and gives each kind of remark once, when its numbers say so.
+    """Collects rewards, losses, values and choices, and makes each kind of remark at most once.
 
-    Play counts as random while epsilon is above 0.9 or nothing is learned yet: later play is compared with that.
-    `first_episode` is where this sitting begins, `seconds` its time limit. `largest_reward` is the largest |reward| of
-    a turn in earlier sittings, None if that is not known: then nothing is said of values and losses.
+    Play counts as random while epsilon is above 0.9 or hardly any update is done; later play is compared with it.
+
+    first_episode: the episodes completed before this command
+    largest_reward: the largest |reward| of a turn before this command; None if unknown, and then there are no remarks
+        about values and losses
+    seconds: the time limit of this command
     """
 
     def __init__(
@@ -70,10 +73,10 @@ class Diagnostics:
         self._floor_updates: int | None = None
         self._largest_q = 0.0
         self._choices: Counter[int] = Counter()
-        self._said: set[str] = set()
+        self._made: set[str] = set()
 
     def add_episode(self, total_reward: float, epsilon: float) -> None:
-        """Take the total reward of an episode and the epsilon it was completed at."""
+        """Add the total reward of an episode, and the epsilon when it was completed."""
         if epsilon > EARLY_EPSILON or (self._first == 0 and self._updates < EARLY_UPDATES):
             self._early.append(total_reward)
         if self._floor_updates is None and epsilon <= self._settings.epsilon_min:
@@ -81,19 +84,19 @@ class Diagnostics:
         self._recent.append(total_reward)
 
     def add_update(self, loss: float, largest_q: float) -> None:
-        """Take an update's loss and its largest |Q| in units of reward."""
+        """Add the loss of an update, and its largest |Q| in units of reward."""
         self._updates += 1
         if math.isfinite(loss):
             self._losses.append(loss)
         self._largest_q = max(self._largest_q, largest_q)
 
     def add_play(self, greedy_choices: Mapping[int, int], largest_reward: float) -> None:
-        """Take how often each action was chosen as the best, and the largest |reward| of a turn."""
+        """Add how often each action was the greedy choice, and the largest |reward| of a turn."""
         self._choices.update(greedy_choices)
         self.largest_reward = max(self.largest_reward, largest_reward)
 
     def foresee(self) -> Iterator[str]:
-        """Yield what can be said of the settings before the first episode."""
+        """Yield remarks about the settings, before the first episode."""
         settings, last = self._settings, self._settings.training_episodes
         if self._first < last:
             yield from self._judge_end(
@@ -103,12 +106,12 @@ class Diagnostics:
             )
         if settings.lr_decay < 1 and settings.learning_rate <= settings.lr_min:
             yield (
-                f"lr_decay does nothing: learning_rate = {settings.learning_rate:g} is not above its floor, lr_min = "
+                f"lr_decay has no effect: learning_rate = {settings.learning_rate:g} is not above its floor, lr_min = "
                 f"{settings.lr_min:g}. Try lr_min = {settings.learning_rate / 10:.2g}, or lr_decay = 1."
             )
 
     def check(self, episodes: int, elapsed_seconds: float = 0.0) -> list[str]:
-        """Return the new remarks after so many episodes and seconds of this sitting; looks every CHECK_EPISODES."""
+        """Return new remarks after so many episodes, and seconds of this command. Checks every CHECK_EPISODES."""
         own = episodes - self._first
         if episodes % CHECK_EPISODES or own < CHECK_EPISODES:
             return []
@@ -127,7 +130,7 @@ class Diagnostics:
         return remarks
 
     def conclude(self, episodes: int) -> list[str]:
-        """Return what can be said when the time is over after so many episodes."""
+        """Return remarks at the time limit, after so many episodes."""
         if not episodes:
             return []
         words = f"is still {{:.2f}} at the end, episode {episodes}, so much of the play was"
@@ -146,12 +149,12 @@ class Diagnostics:
         if self.largest_reward == 0:
             yield from self._once(
                 "no_reward",
-                f"The reward has not changed once in {own} episodes, so there is nothing to learn from. Try another "
+                f"The reward did not change once in {own} episodes, so there is nothing to learn from. Try another "
                 f"state key as reward{self._or_exploration(', or more exploration: ', 0.2)}.",
             )
 
     def _check_floor(self, planned: int) -> Iterator[str]:
-        """Say that exploration was over before there was anything to explore with."""
+        """Yield a remark if exploration ended before anything was learned."""
         floor_at = self._floor_episode()
         if self._first or self._floor_updates is None or self._settings.epsilon_decay == 1:
             return
@@ -159,7 +162,7 @@ class Diagnostics:
             yield from self._once(
                 "floor",
                 f"epsilon reached its floor at episode {floor_at}, after {self._floor_updates} updates: the agent "
-                f"explored before it knew anything, and hardly since. Try epsilon_decay = "
+                f"explored before it had learned anything, and hardly since. Try epsilon_decay = "
                 f"{self._decay_to_floor(planned // 2)}.",
             )
 
@@ -178,11 +181,12 @@ class Diagnostics:
         floor_at = self._floor_episode()
         if floor_at < EARLY_FLOOR_SHARE * planned and episodes > floor_at:
             slower = self._decay_to_floor(planned // 2)
-            advice = f"epsilon_decay = {slower} (epsilon reached its floor at episode {floor_at}, early), {advice}"
+            advice = f"epsilon_decay = {slower} (epsilon reached its floor early, at episode {floor_at}), {advice}"
         yield from self._once(
             "random",
             f"After {episodes} episodes the last {len(self._recent)} are no better than random play "
-            f"(mean {statistics.fmean(self._recent):.4g} against {statistics.fmean(self._early):.4g}). Try {advice}.",
+            f"(mean reward {statistics.fmean(self._recent):.4g}, random {statistics.fmean(self._early):.4g}). "
+            f"Try {advice}.",
         )
 
     def _check_loss(self) -> Iterator[str]:
@@ -198,12 +202,12 @@ class Diagnostics:
         smaller, rarer = self._settings.learning_rate / 3, self._settings.target_update_freq * 5
         remedy = f"Try learning_rate = {smaller:.2g} or target_update_freq = {rarer}."
         if mean > max(RUNAWAY_LOSS, RUNAWAY_SHARE * largest) and mean > RUNAWAY_FACTOR * usual:
-            yield from self._once("loss", f"The loss is running away: {mean:.3g} against {usual:.3g} before. {remedy}")
+            yield from self._once("loss", f"The loss diverges: {mean:.3g}, up from {usual:.3g}. {remedy}")
         elif mean > max(RUNAWAY_LOSS, BEYOND_BOUND * largest):
-            yield from self._once("loss", f"The loss, {mean:.3g}, is larger than rewards allow. {remedy}")
+            yield from self._once("loss", f"The loss, {mean:.3g}, is larger than the rewards allow. {remedy}")
 
     def _bound(self) -> float:
-        """Return the largest |value| that the rewards met allow; a game cut short counts as one that goes on."""
+        """Return the largest |value| that the rewards so far allow; a game cut short counts as one that continues."""
         gamma = self._settings.gamma
         return self.largest_reward * (self._settings.max_turns_per_episode if gamma == 1 else 1 / (1 - gamma))
 
@@ -212,8 +216,8 @@ class Diagnostics:
         if self._knows_rewards and self.largest_reward and self._largest_q > BEYOND_BOUND * bound:
             yield from self._once(
                 "values",
-                f"Q-values reach {self._largest_q:.3g}, while no play can be worth more than {bound:.3g}: they are "
-                f"running away. Try target_update_freq = {self._settings.target_update_freq * 5} or a smaller gamma.",
+                f"Q-values reach {self._largest_q:.3g}, but no play can be worth more than {bound:.3g}: they "
+                f"diverge. Try target_update_freq = {self._settings.target_update_freq * 5} or a smaller gamma.",
             )
 
     def _check_choices(self) -> Iterator[str]:
@@ -226,11 +230,11 @@ class Diagnostics:
             yield from self._once(
                 "one_action",
                 f"The agent chose {self._actions[action]} in {count / total:.0%} of its last {total} choices. Try "
-                f"a reward that tells actions apart{self._or_exploration(', or more exploration: ', 0.1)}.",
+                f"a reward that distinguishes the actions{self._or_exploration(', or more exploration: ', 0.1)}.",
             )
 
     def _or_exploration(self, words: str, least: float) -> str:
-        """Return `words` and a floor of epsilon above the one set, nothing where that explores much already."""
+        """Return `words` and a higher floor of epsilon, or nothing if epsilon is high already."""
         more = max(least, 2 * self._settings.epsilon_min)
         return f"{words}epsilon_min = {more:.2g}" if more <= min(0.5, self._settings.epsilon) else ""
 
@@ -241,12 +245,12 @@ class Diagnostics:
         return math.ceil(math.log(settings.epsilon_min / settings.epsilon) / math.log(settings.epsilon_decay))
 
     def _decay_to_floor(self, episodes: int) -> str:
-        """Return the decay, to three digits of what it is short of 1, by which epsilon falls to its floor in time."""
+        """Return the decay with which epsilon falls to its floor in so many episodes; 1 minus it has three digits."""
         floor = max(self._settings.epsilon_min, 0.01)
         decay = (floor / max(self._settings.epsilon, floor)) ** (1 / max(episodes, 1))
         return f"{1 - float(f'{1 - decay:.3g}'):.12g}"
 
     def _once(self, kind: str, remark: str) -> Iterator[str]:
-        if kind not in self._said:
-            self._said.add(kind)
+        if kind not in self._made:
+            self._made.add(kind)
             yield remark

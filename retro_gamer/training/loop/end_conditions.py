@@ -1,4 +1,4 @@
-"""Processes that were lost, and when a training that gets nowhere for them ends."""
+"""When training ends early: workers lost or games failed too often in a row, or a stop request."""
 
 from __future__ import annotations
 
@@ -12,134 +12,130 @@ from typing import Any, ClassVar, Self
 from retro_gamer.errors import EngineError, GameFailedError, printable
 
 LOSSES_IN_A_ROW = 5
-"""Losses an actor, with no episode completed in between, after which training stops."""
-REPLAY_LOSSES_IN_A_ROW = 3
+"""For each actor: so many losses with no episode finished in between end training."""
+REPLAY_LOSSES_IN_A_ROW = 4
+
+
+class LossesInARow:
+    """Counts losses of one kind since the last progress, and raises when there are too many."""
+
+    def __init__(self, limit: int, text: str, remedy: str) -> None:
+        self._limit = limit
+        self._text = text
+        self._remedy = remedy
+        self._count = 0
+
+    def reset(self) -> None:
+        """Start over: there was progress."""
+        self._count = 0
+
+    def add(self, reason: str) -> None:
+        """Count one loss.
+
+        Raises:
+            EngineError: if it reaches the limit; it names the reason and the remedy.
+        """
+        self._count += 1
+        if self._count >= self._limit:
+            raise EngineError(f"{self._text.format(count=self._count)}: {printable(reason)}\n{self._remedy}")
 
 
 class WorkerFailures:
-    """Counts what was lost since the last progress: an episode for actors, an update for replay."""
+    """Counts lost actors, recycled actors and lost replay processes.
+
+    An episode is progress of the actors, an update is progress of replay.
+    """
 
     def __init__(self, n_actors: int) -> None:
-        self._limit = LOSSES_IN_A_ROW * max(1, n_actors)
-        self._actors = 0
-        self._worn_out = 0
-        self._replays = 0
+        limit = LOSSES_IN_A_ROW * max(1, n_actors)
+        self.actors = LossesInARow(
+            limit,
+            "actors were lost {count} times before any of their games was over; the last reason",
+            "If the game ends its process or needs much memory, 'retro-gamer train RUN_DIR --actors 0' shows where.",
+        )
+        self.recycled = LossesInARow(
+            limit,
+            "actors were restarted {count} times before any of their games was over; the last reason",
+            "Let actors grow more (actor_growth_megabytes), play fewer games at once (games_per_actor), or end games "
+            "sooner (max_turns_per_episode).",
+        )
+        self.replay = LossesInARow(
+            REPLAY_LOSSES_IN_A_ROW,
+            "the replay process was lost {count} times without an update in between; the last reason",
+            "If memory ran out, lower memory_capacity. Resume: --resume latest",
+        )
 
-    def note_episodes(self) -> None:
-        """Take note that an actor has completed an episode."""
-        self._actors = self._worn_out = 0
-
-    def note_update(self) -> None:
-        """Take note that replay has given a batch."""
-        self._replays = 0
-
-    def lose_actor(self, reason: str) -> None:
-        """Count an actor that was lost.
-
-        Raises:
-            EngineError: if too many were in a row.
-        """
-        self._actors += 1
-        if self._actors >= self._limit:
-            raise EngineError(
-                f"{self._actors} actors in a row were lost before any of their games was over, the last with: "
-                f"{printable(reason)}\nIf the game ends the process or uses much memory, try "
-                "'retro-gamer train RUN_DIR --actors 0' to see what happens."
-            )
-
-    def wear_out_actor(self, reason: str) -> None:
-        """Count an actor that was replaced because its process had grown.
-
-        Raises:
-            EngineError: if too many were in a row.
-        """
-        self._worn_out += 1
-        if self._worn_out >= self._limit:
-            raise EngineError(
-                f"{self._worn_out} actors in a row were replaced before any of their games was over, the last because "
-                f"{printable(reason)}\nLet them grow further (actor_growth_megabytes), play fewer games at a time "
-                "(games_per_actor), or end games sooner (max_turns_per_episode)."
-            )
-
-    def lose_replay(self, reason: str) -> None:
-        """Count a replay process that was lost.
-
-        Raises:
-            EngineError: if too many were in a row.
-        """
-        self._replays += 1
-        if self._replays > REPLAY_LOSSES_IN_A_ROW:
-            raise EngineError(
-                f"the replay process was lost {self._replays} times without an update in between, the last time with: "
-                f"{printable(reason)}\nIf memory ran out, lower memory_capacity. Go on with: --resume latest"
-            )
+    def reset_actors(self) -> None:
+        """Start over for actors: one has finished an episode."""
+        self.actors.reset()
+        self.recycled.reset()
 
 
 FAILURES_IN_A_ROW = 20
-"""Games that failed before their first turn, with no turn played in between, after which training stops."""
+"""So many games that failed before their first turn, with no turn played in between, end training."""
 MOST_KINDS = 50
-"""Kinds of failure that are said; a game whose every failure is new must not fill the disk."""
+"""Kinds of failure that are reported; a game whose every failure is new must not fill the disk."""
 _PLACE = re.compile(r"[^\s:]+:\d+: \w+")
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
-def kind_of(fault: str) -> str:
-    """Return what two failures of one kind share: file, line and error if it names them, else its words.
+def kind_of(failure: str) -> str:
+    """Return what failures of one kind share: file, line and error if they name them, otherwise their words.
 
-    What differs only in the turn, or in a value, is the same kind.
+    Failures that differ only in the turn or in a value are of one kind.
     """
-    found = _PLACE.search(fault)
-    return found[0] if found else _DETAIL.sub("", fault)
+    found = _PLACE.search(failure)
+    return found[0] if found else _DETAIL.sub("", failure)
 
 
 class GameFailures:
-    """Remembers which kinds of failure were said, and how many came in a row before any turn."""
+    """Describes each kind of failure once, and counts those in a row before any turn."""
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
         self._in_a_row = 0
         self._n_cut_short = 0
 
-    def describe_cut(self, fault: str) -> str | None:
-        """Count a game that was cut short, and return what to say of it, as `describe`."""
+    def describe_cut(self, failure: str) -> str | None:
+        """Count a game that was cut short, and describe the failure as `describe` does."""
         self._n_cut_short += 1
-        return self.describe("A game was cut short at its last good turn", fault)
+        return self.describe("A game was cut short at its last good turn", failure)
 
     def conclude(self, n_games: int) -> str | None:
-        """Return how many of the sitting's games were cut short, None if one was or none: that was said."""
+        """Return a summary if two or more games were cut short. A single one has already been described."""
         if self._n_cut_short < 2:
             return None
-        return f"{self._n_cut_short} of {n_games} games were cut short by errors of the game's own."
+        return f"{self._n_cut_short} of {n_games} games were cut short by errors in the game's code."
 
-    def describe(self, what: str, fault: str) -> str | None:
-        """Return what to say of a failure, None if its kind was said before."""
-        kind = kind_of(fault)
+    def describe(self, what: str, failure: str) -> str | None:
+        """Return a description of the failure, None if its kind was described before."""
+        kind = kind_of(failure)
         if kind in self._kinds or len(self._kinds) > MOST_KINDS:
             return None
         self._kinds.add(kind)
         if len(self._kinds) > MOST_KINDS:
-            return f"The game has failed in more than {MOST_KINDS} ways; no more are told."
-        return f"{what}: {fault}"
+            return f"The game has failed in more than {MOST_KINDS} ways; no more are reported."
+        return f"{what}: {failure}"
 
-    def count(self, faults: Sequence[str], *, progressed: bool) -> None:
-        """Count failures before a first turn; `progressed` says that turns were played beside them.
+    def count(self, failures: Sequence[str], *, progressed: bool) -> None:
+        """Count failures before a first turn; `progressed` if turns were played as well.
 
         Raises:
-            GameFailedError: if `FAILURES_IN_A_ROW` came with nothing played in between, naming the last.
+            GameFailedError: if there were `FAILURES_IN_A_ROW` with no turn in between; it names the last.
         """
-        self._in_a_row = 0 if progressed else self._in_a_row + len(faults)
+        self._in_a_row = 0 if progressed else self._in_a_row + len(failures)
         if self._in_a_row >= FAILURES_IN_A_ROW:
             raise GameFailedError(
                 f"the game failed {self._in_a_row} times in a row before its first turn, the last time with: "
-                f"{faults[-1]}"
+                f"{failures[-1]}"
             )
 
 
 class StopRequest:
-    """Notes SIGINT and SIGTERM while it is entered; a second one raises KeyboardInterrupt.
+    """A request to end training: the first SIGINT or SIGTERM. A second one raises KeyboardInterrupt.
 
-    Handlers are installed explicitly, because a shell's background job starts with SIGINT ignored. Outside the main
-    thread no handler can be installed and none is.
+    Handlers are installed while it is entered, because a shell starts background jobs with SIGINT ignored. Outside the
+    main thread Python allows no handlers, so none are installed.
     """
 
     NUMBERS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
@@ -150,11 +146,11 @@ class StopRequest:
 
     @property
     def is_made(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal was received."""
         return self.signal_number is not None
 
     def make(self, signal_number: int) -> None:
-        """Ask for a stop as that signal does. It is for those who pass one on from another process."""
+        """Request a stop as that signal does, for a signal that another process received."""
         self.signal_number = signal_number
 
     def __enter__(self) -> Self:

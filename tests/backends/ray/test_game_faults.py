@@ -99,7 +99,7 @@ def test_a_game_that_leaks_and_prints_costs_neither_memory_nor_disk(
     before = log_bytes()
     assert train_here(run, n_actors=1).complete
     assert len(episodes_of(run)) == 100  # 20 MB printed and 400 MB kept
-    (note,) = notes_of(run.log_path, "Actor 0 was replaced")
+    (note,) = notes_of(run.log_path, "Actor 0 was restarted")
     assert "actor_growth_megabytes = 150" in note
     assert log_bytes() - before < 100_000
     shown = capfd.readouterr()
