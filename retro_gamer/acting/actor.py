@@ -215,7 +215,7 @@ class Actor:
             return actions
         rows = [playing[i].row for i in valued]
         builder = self._builder
-        q = self._network.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
+        q = self._evaluate(rows)
         for i, values in zip(valued, q, strict=True):
             actions[i] = best_of(candidates[i], values)
             if candidates[i] == ALL:
@@ -224,6 +224,11 @@ class Actor:
             builder.q_best[rows] = q.max(axis=1)
             builder.q_taken[rows] = q[np.arange(len(rows)), actions]
         return actions
+
+    def _evaluate(self, rows: list[int]) -> np.ndarray:
+        """Return the squashed Q-values [N, A] of N rows."""
+        builder = self._builder
+        return self._network.evaluate(builder.codes[rows], builder.player[rows], builder.state[rows])
 
     def _play_turn(self, slot: Slot, action: int) -> int:
         """Play one turn; return how many turns that adds: 0 if the game failed."""
@@ -265,11 +270,7 @@ class Actor:
     def _finish(self, slot: Slot, *, truncated: bool, fault: str | None) -> None:
         assert slot.ticket is not None
         if truncated and self._prioritized:
-            row, builder = slot.row, self._builder
-            q = self._network.evaluate(
-                builder.codes[row : row + 1], builder.player[row : row + 1], builder.state[row : row + 1]
-            )
-            builder.q_best[row] = q.max()
+            self._builder.q_best[slot.row] = self._evaluate([slot.row]).max()
         self._builder.end_game(slot.index, terminated=not truncated)
         self._failed_tries.pop(slot.ticket, None)
         self._episodes.append(

@@ -154,16 +154,12 @@ class Learner:
         self.network.load_state_dict(state.get("online_state_dict", model))
         self.target_network.load_state_dict(state["target_state_dict"])
         optimizer = state["optimizer_state_dict"]
-        moments = {name: join(_ordered(optimizer[name], model)) for name in MOMENTS}
+        moments = {name: join({key: optimizer[name][key] for key in model}) for name in MOMENTS}
         self._optimizer.set_state(optimizer["step"], moments)
         self.set_learning_rate(optimizer["learning_rate"])
         self.total_updates = state["total_steps"]
         self.skipped_updates = state["skipped_updates"]
         torch.set_rng_state(state["torch_generator"])
-
-
-def _ordered(tensors: Mapping[str, torch.Tensor], model: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensors[name] for name in model}
 
 
 def grow_learner_state(state: Mapping[str, Any], network: QNetwork, n_old: int, n_new: int) -> dict[str, Any]:

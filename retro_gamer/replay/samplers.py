@@ -109,23 +109,13 @@ SMALLEST_ERROR = 1e-6
 """Added to every error, so that a transition whose error is 0 can still be drawn."""
 
 
-class Priorities:
+class Priorities(SumTree):
     """The priorities of the slots of a replay buffer; that of an empty slot is 0 (Schaul et al. 2016, section 3.3)."""
 
     def __init__(self, capacity: int, priority_exponent: float, importance_exponent: float) -> None:
-        self._tree = SumTree(capacity)
+        super().__init__(capacity)
         self._priority_exponent = priority_exponent
         self._importance_exponent = importance_exponent
-
-    @property
-    def total(self) -> float:
-        """The sum of all priorities."""
-        return self._tree.total
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the sum-tree."""
-        return self._tree.memory_bytes
 
     def from_errors(self, errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return priorities [N] from absolute TD errors [N].
@@ -137,25 +127,17 @@ class Priorities:
             raise ValueError("the errors sent as priorities must be finite")
         return np.power(np.abs(errors.astype(np.float64)) + SMALLEST_ERROR, self._priority_exponent)
 
-    def get(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the priorities at `slots` [N]."""
-        return self._tree.get(slots)
-
-    def set(self, slots: npt.NDArray[np.int64], priorities: npt.NDArray[np.float64]) -> None:
-        """Replace the priorities at `slots` [N]; if a slot comes twice, the last one stays."""
-        self._tree.set(slots, priorities)
-
     def draw(self, n_batches: int, batch_size: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return slots [n_batches, batch_size] in proportion to priority.
 
         Each batch draws once from each of batch_size equal shares of the total, which spreads it evenly.
         """
         strata = np.arange(batch_size) + random.random((n_batches, batch_size))
-        return self._tree.sample((strata * (self.total / batch_size)).reshape(-1)).reshape(n_batches, batch_size)
+        return self.sample((strata * (self.total / batch_size)).reshape(-1)).reshape(n_batches, batch_size)
 
     def weights(self, slots: npt.NDArray[np.int64], n_records: int) -> npt.NDArray[np.float32]:
         """Return the importance weights (n_records * P)^-exponent of `slots` [n, B], the largest of each batch 1."""
-        chances = self._tree.get(slots) / self.total
+        chances = self.get(slots) / self.total
         weights = np.power(n_records * chances, -self._importance_exponent)
         scaled: np.ndarray = (weights / weights.max(axis=-1, keepdims=True)).astype(np.float32)
         return scaled

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Codes = npt.NDArray[np.uint8]
+Players = npt.NDArray[np.int16]
+States = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Actions = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -48,9 +51,9 @@ class Block(Transitions):
     turns: turns played for this block, which differs from K where a game's last turns start no transition yet
     """
 
-    codes: npt.NDArray[np.uint8]
-    player: npt.NDArray[np.int16]
-    state: npt.NDArray[np.float32]
+    codes: Codes
+    player: Players
+    state: States
     priorities: npt.NDArray[np.float32] | None
     turns: int
 
@@ -128,11 +131,11 @@ class Batch(SampledTransitions):
     state, next_state: [B, S] float32
     """
 
-    codes: npt.NDArray[np.uint8]
-    player: npt.NDArray[np.int16]
-    state: npt.NDArray[np.float32]
-    next_codes: npt.NDArray[np.uint8]
-    next_player: npt.NDArray[np.int16]
+    codes: Codes
+    player: Players
+    state: States
+    next_codes: Codes
+    next_player: Players
     next_state: npt.NDArray[np.float32]
 
 
@@ -244,9 +247,7 @@ class ObservationRows:
         """Bytes of a full ring."""
         return self.codes.nbytes + self.player.nbytes + self.state.nbytes
 
-    def append(
-        self, codes: npt.NDArray[np.uint8], player: npt.NDArray[np.int16], state: npt.NDArray[np.float32]
-    ) -> int:
+    def append(self, codes: Codes, player: Players, state: States) -> int:
         """Write rows [R, H, W], [R, 2] and [R, S] over the oldest ones; return the name of the first.
 
         Raises:
@@ -260,9 +261,7 @@ class ObservationRows:
         self.written += len(codes)
         return start
 
-    def check_shapes(
-        self, codes: npt.NDArray[np.uint8], player: npt.NDArray[np.int16], state: npt.NDArray[np.float32]
-    ) -> None:
+    def check_shapes(self, codes: Codes, player: Players, state: States) -> None:
         """Return if the rows have this ring's board and number of state values.
 
         Raises:
@@ -283,18 +282,11 @@ class ObservationRows:
         """Return the rows that the ring keeps at `places`."""
         return self.oldest + (places.astype(np.int64) - self.oldest) % self.size
 
-    def take(
-        self, places: npt.NDArray[np.int32]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], npt.NDArray[np.float32]]:
+    def take(self, places: npt.NDArray[np.int32]) -> tuple[Codes, Players, States]:
         """Return copies of the codes, players and states at `places`."""
         return self.codes.take(places, axis=0), self.player.take(places, axis=0), self.state.take(places, axis=0)
 
-    def read(
-        self, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], npt.NDArray[np.float32]]:
+    def read(self, start: int, stop: int) -> tuple[Codes, Players, States]:
         """Return copies of the codes, players and states of rows start, ..., stop - 1."""
-        return (
-            read_ring(self.codes, start, stop),
-            read_ring(self.player, start, stop),
-            read_ring(self.state, start, stop),
-        )
+        codes, player = read_ring(self.codes, start, stop), read_ring(self.player, start, stop)
+        return codes, player, read_ring(self.state, start, stop)

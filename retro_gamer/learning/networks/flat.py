@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -20,6 +21,7 @@ from retro_gamer.learning.networks.base import (
     forward_layers,
     gradient_of,
     linear_layers,
+    make_head,
 )
 
 
@@ -39,13 +41,10 @@ class FlatMLP(QNetwork):
         self.cells = nn.Parameter(torch.empty(n_inputs, n_out).uniform_(-bound, bound))
         self.values = nn.Parameter(torch.empty(spec.n_state, n_out).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(n_out).uniform_(-bound, bound))
-        rest: list[nn.Module] = []
+        self.rest = nn.Sequential()
         if spec.n_layers:
-            rest = [nn.ReLU()]
-            for _ in range(spec.n_layers - 1):
-                rest += [nn.Linear(spec.layer_size, spec.layer_size), nn.ReLU()]
-            rest.append(nn.Linear(spec.layer_size, spec.n_actions))
-        self.rest = nn.Sequential(*rest)
+            others = dataclasses.replace(spec, n_layers=spec.n_layers - 1, dueling=False)
+            self.rest = nn.Sequential(nn.ReLU(), *make_head(spec.layer_size, others))
         self._layers = linear_layers(self.rest)
 
     def character_axes(self) -> dict[str, CharacterAxis]:
