@@ -66,7 +66,7 @@ def run_child(
     return result
 
 
-def end_session(process: subprocess.Popen[Any], patience_seconds: float = 20) -> None:
+def end_session(process: subprocess.Popen[Any], timeout_seconds: float = 20) -> None:
     """End a process started in a session of its own, and what it left there: first politely, then for good."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -74,7 +74,7 @@ def end_session(process: subprocess.Popen[Any], patience_seconds: float = 20) ->
         except ProcessLookupError:
             return
         try:
-            process.wait(timeout=patience_seconds)
+            process.wait(timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             continue
 

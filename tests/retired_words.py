@@ -9,9 +9,34 @@ import re
 from collections.abc import Iterator, Mapping
 
 RETIRED: dict[str, str] = {
+    "arrange": "extract",
     "attachment": "following",
+    "board network": "BoardCNN",
+    "evaluator": "inference network",
+    "forgiven": "retried",
+    "halves": "forward",
+    "house": "package",
     "intercept": "capture",
+    "interception": "capture",
+    "keeper": "checkpointing",
+    "last words": "crash report",
+    "launching": "launcher",
+    "let it be": "leave it unchanged",
     "listening": "key scan",
+    "mailbox": "event queue",
+    "meeting": "validation",
+    "misfit": "compatibility",
+    "newcomer": "unknown character",
+    "patient": "retrying",
+    "scratch": "temporary folder",
+    "seen batch": "feature batch",
+    "so long as": "while",
+    "stage": "sandbox",
+    "stand in stream": "scripted input",
+    "starvation": "leak guard or cpu load",
+    "suggestion": "proposal",
+    "survey": "per-character statistics",
+    "worn out": "recycled",
 }
 ALLOWED: dict[str, tuple[str, ...]] = {}
 """Files in which a word is plain English in another sense."""

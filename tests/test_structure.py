@@ -34,9 +34,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """The layers, from the lowest up. `retro_gamer/__init__.py` may import from all of them, and none imports from it."""
 RANKS = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
-MOST_FILES = 131
-MOST_LINES = 18_950
-MOST_MODULES_IN_A_FOLDER = 14
+MOST_FILES = 125
+MOST_LINES = 18_700
+MOST_MODULES_IN_A_FOLDER = 10
 LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 50
 SHORT_FUNCTION_LINES = 20
@@ -308,7 +308,15 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 WRITTEN = sorted(
     path.relative_to(PROJECT)
-    for pattern in ("*.md", "retro_gamer/**/*.py", "docs/*.md", "docs/*.py", "cluster/*", "docker/*")
+    for pattern in (
+        "*.md",
+        "retro_gamer/**/*.py",
+        "benchmarks/**/*.py",
+        "docs/*.md",
+        "docs/*.py",
+        "cluster/*",
+        "docker/*",
+    )
     for path in PROJECT.glob(pattern)
     if path.name != "CHANGELOG.md" and path.is_file()
 )

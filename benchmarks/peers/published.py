@@ -144,12 +144,12 @@ def measure_training(game: PeerGame, options: Sequence[str], warm_seconds: float
         }
 
 
-def _wait_for_turns(process: subprocess.Popen[bytes], counts: Path, patience_seconds: float = 180) -> None:
-    ends = time.monotonic() + patience_seconds
+def _wait_for_turns(process: subprocess.Popen[bytes], counts: Path, timeout_seconds: float = 180) -> None:
+    ends = time.monotonic() + timeout_seconds
     while max(Counts.read(counts).turns, default=0) < FIRST_TURNS:
         _check_alive(process)
         if time.monotonic() > ends:
-            raise TimeoutError(f"the published trainer did not play {FIRST_TURNS} turns in {patience_seconds:.0f} s")
+            raise TimeoutError(f"the published trainer did not play {FIRST_TURNS} turns in {timeout_seconds:.0f} s")
         time.sleep(POLL_SECONDS)
 
 
