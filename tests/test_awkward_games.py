@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,16 @@ from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.description import complete_description
 from retro_gamer.games.loading.launcher import load_factory
+from retro_gamer.games.loading.watchdog import Watchdog
+from retro_gamer.games.probe import workers
+from retro_gamer.games.probe.findings import ProbeFindings
+from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import load_config
 from retro_gamer.run.events import EventLogger
 from retro_gamer.run.log import TrainingLog
+from retro_gamer.training.planning import measurements
 from tests.cli.shows import show
 
 GAMES = Path(__file__).parent / "games"
@@ -76,19 +82,32 @@ def copy_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return copy
 
 
+@pytest.fixture
+def probe_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probe games in this process, and estimate no cost."""
+
+    def probe(plan: ProbePlan, n_processes: int, report: Callable[[int], None]) -> ProbeFindings:
+        with Watchdog(plan.hang_seconds):
+            return Probe(plan, report).run()
+
+    monkeypatch.setattr(workers, "play_everywhere", probe)
+    monkeypatch.setattr(measurements, "estimate_cost", lambda metadata, source, findings: None)
+
+
 def test_every_game_of_the_collection_is_here() -> None:
     names = {path.name for path in GAMES.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert names == {*REWARDS, *REFUSED, *APART}
     assert len(names) >= 15
 
 
+@pytest.mark.usefixtures("probe_here")
 @pytest.mark.parametrize("name", REWARDS)
 def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     folder = copy_of(name)
     before = files_in(folder)
     arguments, stdin = list(sys.argv), sys.stdin
     checked = check_game(
-        str(folder), turns=250, seconds=0.6, seed=SEED, n_processes=0, report=quietly, with_cost=False
+        str(folder), turns=250, seconds=0.6, seed=SEED, n_processes=1, report=quietly
     )  # fmt: skip
     if name != "threads":  # whose best candidate depends on the clock
         assert checked.proposed["reward"] == REWARDS[name]
@@ -124,10 +143,11 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
     assert printed.err == ""
 
 
+@pytest.mark.usefixtures("probe_here")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_game_that_cannot_be_played_is_refused_with_the_reason(name: str, copy_of) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RetroGamerError) as refused:
-        check_game(str(copy_of(name)), turns=10, seconds=0.5, seed=1, n_processes=0, report=quietly, with_cost=False)
+        check_game(str(copy_of(name)), turns=10, seconds=0.5, seed=1, n_processes=1, report=quietly)
     assert REFUSED[name] in str(refused.value)
 
 

@@ -12,7 +12,8 @@ from retro_gamer.evaluation.playing import SeededGame, choose_randomly, play_gam
 from retro_gamer.evaluation.pool import SEED_STRIDE
 from retro_gamer.evaluation.statistics import Evaluation, compute_statistics
 from retro_gamer.games.description import GameMetadata, find_description
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 
 MAX_TURNS = 2000

@@ -141,16 +141,6 @@ def cell_of(agent: Any, board_size: tuple[int, int]) -> tuple[int, int]:
     return NO_CELL
 
 
-def find_player(agents: Sequence[Any], described: str | None = None) -> Any | None:
-    """Return the agent that the keys move, or None (see `PlayerFinder`)."""
-    return PlayerFinder(described).find(agents)
-
-
-def player_cell(game: Any, described: str | None = None) -> tuple[int, int]:
-    """Return the player's cell (x, y) in `game`, (-1, -1) if it has none."""
-    return PlayerFinder(described).cell(game.agents, game.board_size)
-
-
 _LARGEST_STATE = 1e30
 
 
@@ -164,9 +154,7 @@ class Observation:
 
 
 class Observer:
-    """Takes observations of any game with this description.
-
-    `bad_state` counts, by key, the observed values that were missing or not finite numbers; they read as 0.
+    """Takes observations of any game with this description. Values that are missing or not finite read as 0.
 
     Raises:
         ValueError: if the description lacks its character set or board size.
@@ -181,7 +169,6 @@ class Observer:
         self.board_size = metadata.board_size
         self.width, self.height = metadata.board_size
         self.n_state = len(metadata.observe_state)
-        self.bad_state: dict[str, int] = {}
         self._state_keys = metadata.observe_state
         self._sandbox = NullSandbox()
 
@@ -227,10 +214,7 @@ class Observer:
 
     def _read_state(self, values: Any, state: np.ndarray) -> None:
         for index, key in enumerate(self._state_keys):
-            number = finite_number(values.get(key))
-            if number is None:
-                self.bad_state[key] = self.bad_state.get(key, 0) + 1
-                number = 0.0
+            number = finite_number(values.get(key)) or 0.0
             state[index] = max(-_LARGEST_STATE, min(_LARGEST_STATE, number))
 
 

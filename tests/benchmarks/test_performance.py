@@ -12,7 +12,8 @@ import pytest
 from benchmarks.performance import one_actor, one_update, replay_memory
 from benchmarks.performance.flops import count_forward_flops, count_update_flops
 from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, temporary_run_spec
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.training.planning.run_spec import RunSpec
 
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.probe import workers
 from retro_gamer.games.probe.findings import KeyTrials, ProbeFindings, StateKey
-from retro_gamer.games.probe.key_trial import ProbePlan
+from retro_gamer.games.probe.game_probe import ProbePlan
 from retro_gamer.games.probe.workers import play_everywhere
 
 GAMES = Path(__file__).parents[1] / "games"

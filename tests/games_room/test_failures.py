@@ -9,7 +9,8 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.games.loading.failures import describe_failure, failure_place
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 
 Project = Callable[[dict[str, str]], Path]
 

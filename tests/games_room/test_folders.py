@@ -41,15 +41,15 @@ DEFINES = "def create_game(): ..."
 )
 def test_the_file_that_builds_the_game_stands_out(files: dict[str, str], found: str, make_project: Project) -> None:
     folder = make_project(files)
-    assert find_game_file(folder, None) == folder / found
+    assert find_game_file(folder) == folder / found
 
 
 def test_a_factory_decides(make_project: Project) -> None:
     folder = make_project({"a.py": DEFINES, "b.py": ""})
-    assert find_game_file(folder, "b:build") == folder / "b.py"
     (folder / "pyproject.toml").write_text('[tool.retro-gamer]\nfactory = "b:build"\n')
-    assert find_game_file(folder, None) == folder / "b.py"
-    assert find_game_file(folder, "elsewhere:build") == folder / "a.py"
+    assert find_game_file(folder) == folder / "b.py"
+    (folder / "pyproject.toml").write_text('[tool.retro-gamer]\nfactory = "elsewhere:build"\n')
+    assert find_game_file(folder) == folder / "a.py"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_factory_decides(make_project: Project) -> None:
 )
 def test_a_folder_without_such_a_file_is_refused(files: dict[str, str], said: str, make_project: Project) -> None:
     with pytest.raises(GameNotFoundError, match=re.escape(said)):
-        find_game_file(make_project(files), None)
+        find_game_file(make_project(files))
 
 
 def test_the_file_of_a_module(make_project: Project) -> None:

@@ -13,7 +13,8 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.launcher import Launcher, find_framework_changes, find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import Launcher, find_framework_changes, load_factory
 from retro_gamer.games.session import GameSession
 
 Project = Callable[[dict[str, str]], Path]

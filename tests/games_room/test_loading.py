@@ -10,7 +10,8 @@ import pytest
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 
 Project = Callable[[dict[str, str]], Path]
 SAMPLES = Path(__file__).parents[1] / "games"
@@ -40,7 +41,8 @@ def test_a_game_whose_sibling_hides_a_standard_module_loads(game: str) -> None:
 
 def test_numpy_imports_after_such_a_game(tmp_path: Path) -> None:
     script = (
-        "from retro_gamer.games.loading.launcher import find_source, load_factory\n"
+        "from retro_gamer.games.loading.find import find_source\n"
+        "from retro_gamer.games.loading.launcher import load_factory\n"
         f"load_factory(find_source({str(SAMPLES / 'shadowed_numbers')!r}))()\n"
         "import numbers, numpy.ma, statistics\nassert numbers.Real and not hasattr(numbers, 'START')\n"
     )
@@ -55,7 +57,7 @@ def test_a_factory_may_have_another_name_and_place(factory: str, make_project: P
             "build.py": "from game import build\nclass Builder:\n    make = staticmethod(build)\n",
         }
     )
-    assert callable(load_factory(find_source(str(folder / "game.py"), factory=factory)))
+    assert callable(load_factory(dataclasses.replace(find_source(str(folder / "game.py")), factory=factory)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_a_module_that_plays_nothing_says_what_was_tried(make_project: Project) 
 def test_a_factory_that_is_not_there_is_said(factory: str, message: str, make_project: Project) -> None:
     folder = make_project({"game.py": "NUMBER = 3\n"})
     with pytest.raises(GameNotFoundError, match=message):
-        load_factory(find_source(str(folder / "game.py"), factory=factory))
+        load_factory(dataclasses.replace(find_source(str(folder / "game.py")), factory=factory))
 
 
 def test_a_game_that_vanished_is_said(make_project: Project, plain_game_text: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from retro.agent import Agent, ArrowKeyAgent
 from retro.game import Game
 
-from retro_gamer.games.observation import PlayerFinder, find_player, label_of, player_cell
+from retro_gamer.games.observation import PlayerFinder, label_of
 
 
 class Wall(Agent):
@@ -27,44 +27,48 @@ class Twin(Hero):
     name = "twin"
 
 
-def board(*agents: Any) -> Any:
-    return SimpleNamespace(agents=list(agents), board_size=(10, 6))
+def find(agents: list[Any], described: str | None = None) -> Any:
+    return PlayerFinder(described).find(agents)
+
+
+def cell(*agents: Any) -> tuple[int, int]:
+    return PlayerFinder().cell(agents, (10, 6))
 
 
 def test_the_player_is_the_displayed_agent_that_handles_keys_itself() -> None:
     hero = Hero()
-    assert find_player([Wall(), SimpleNamespace(position=(0, 0)), hero]) is hero
-    assert find_player([Wall(), SimpleNamespace(position=(0, 0))]) is None
+    assert find([Wall(), SimpleNamespace(position=(0, 0)), hero]) is hero
+    assert find([Wall(), SimpleNamespace(position=(0, 0))]) is None
     arrows = ArrowKeyAgent()
-    assert find_player([Wall(), arrows]) is arrows
+    assert find([Wall(), arrows]) is arrows
 
 
 def test_of_several_the_first_displayed_one_is_the_player() -> None:
     hidden, hero, twin = Hero(), Hero(), Twin()
     hidden.display = False  # type: ignore[attr-defined]
-    assert find_player([hidden, hero, twin]) is hero
+    assert find([hidden, hero, twin]) is hero
 
 
 @pytest.mark.parametrize("described", ["twin", "Twin"])
 def test_a_description_names_the_player_by_name_or_class(described: str) -> None:
     hidden, twin = Twin(), Twin()
     hidden.display = False  # type: ignore[attr-defined]
-    assert find_player([Hero(), hidden, twin], described) is twin
-    assert find_player([Hero()], described) is None
+    assert find([Hero(), hidden, twin], described) is twin
+    assert find([Hero()], described) is None
 
 
 def test_the_cell_of_an_agent_of_several_is_the_middle_one() -> None:
     hero = Hero()
     hero.size = (3, 5)  # type: ignore[attr-defined]
-    assert player_cell(board(hero)) == (3, 3)
+    assert cell(hero) == (3, 3)
 
 
 @pytest.mark.parametrize("position", [(-1, 0), (10, 0), (0, 6), None, "x", (1,)])
 def test_off_the_board_there_is_no_cell(position: Any) -> None:
     hero = Hero()
     hero.position = position
-    assert player_cell(board(hero)) == (-1, -1)
-    assert player_cell(board()) == (-1, -1)
+    assert cell(hero) == (-1, -1)
+    assert cell() == (-1, -1)
 
 
 def test_the_player_is_found_anew_when_agents_come_and_go() -> None:

@@ -14,7 +14,8 @@ from retro.game import Game
 from retro_gamer.driver.creation import create_run
 from retro_gamer.errors import ConfigurationError, GameFailedError
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.observation import PlayerFinder
 from retro_gamer.games.random_play import (
     MOST_TURNS_TO_MEET_THE_PLAYER,

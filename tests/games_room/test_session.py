@@ -19,7 +19,8 @@ from retro.views.headless import HeadlessView
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.capture import capture
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession, Turn
 
 RIGHT, LEFT, NOTHING = 0, 1, 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import sys
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def test_a_dotted_module_is_found_without_being_run() -> None:
 
 
 def test_a_source_travels_to_other_processes() -> None:
-    source = find_source("retro.examples.snake", factory="other:build")
+    source = dataclasses.replace(find_source("retro.examples.snake"), factory="other:build")
     assert source.factory == "other:build"
     assert pickle.loads(pickle.dumps(source)) == source
 

@@ -19,7 +19,8 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.board import BoardEncoder
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.game_rules import read_board_size
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.observation import Observer
 from tests.games_room.test_drawing import CHARACTERS, random_agent
 

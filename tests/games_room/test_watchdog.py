@@ -17,7 +17,8 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading import watchdog
-from retro_gamer.games.loading.launcher import find_source, load_factory
+from retro_gamer.games.loading.find import find_source
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.loading.watchdog import HungGameError, Watchdog, heartbeat, starved_seconds
 from retro_gamer.games.session import GameSession
 from tests.games_room.test_session import METADATA, NOTHING, scripted

@@ -83,9 +83,8 @@ def check_game(
     seed: int,
     n_processes: int,
     report: Callable[[int], None],
-    with_cost: bool = True,
 ) -> CheckReport:
-    """Probe a game and return the report. With `n_processes` 0 it is probed in this process, for tests.
+    """Probe a game and return the report.
 
     Raises:
         GameNotFoundError, ConfigurationError
@@ -93,8 +92,8 @@ def check_game(
     """
     from retro_gamer.cli.display.check_text import CheckReport
     from retro_gamer.games.probe.findings import suggest_description
-    from retro_gamer.games.probe.key_trial import ProbePlan
-    from retro_gamer.games.probe.workers import find_game, play_everywhere, play_here
+    from retro_gamer.games.probe.game_probe import ProbePlan
+    from retro_gamer.games.probe.workers import find_game, play_everywhere
     from retro_gamer.training.planning.measurements import estimate_cost
 
     started = time.monotonic()
@@ -110,7 +109,7 @@ def check_game(
         play_seconds=seconds,
         key_seconds=seconds,
     )
-    findings = play_everywhere(plan, n_processes, report) if n_processes else play_here(plan, report)
+    findings = play_everywhere(plan, n_processes, report)
     proposed = suggest_description(findings, described)
     problems = _find_problems(described, proposed, findings)
     metadata = None if problems else _complete(described, proposed, findings)
@@ -121,7 +120,7 @@ def check_game(
         origin=None if description is None else description.origin,
         proposed=proposed,
         problems=tuple(problems),
-        cost=None if metadata is None or not with_cost else estimate_cost(metadata, source, findings),
+        cost=None if metadata is None else estimate_cost(metadata, source, findings),
         seconds=time.monotonic() - started,
     )
 

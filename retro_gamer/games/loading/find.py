@@ -62,7 +62,7 @@ FACTORY_NAME = "create_game"
 _USUAL_NAMES = ("__init__", "main", "game", "__main__")
 
 
-def find_game_file(folder: Path, factory: str | None) -> Path:
+def find_game_file(folder: Path) -> Path:
     """Return the file that holds the game: the factory's, one that defines ``create_game`` or plays, or the only one.
 
     Without a `factory`, that of the folder's description counts. No code is run.
@@ -71,7 +71,7 @@ def find_game_file(folder: Path, factory: str | None) -> Path:
         GameNotFoundError: if no file stands out.
     """
     files = _module_files(folder)
-    chosen = _choose(folder, files, factory or _described_factory(folder))
+    chosen = _choose(folder, files, _described_factory(folder))
     if chosen is not None:
         return chosen
     place = quoted(str(folder), 200)
@@ -229,7 +229,7 @@ class GameSource:
         return Path(str(spec.origin)).parent
 
 
-def find_source(game: str, factory: str | None = None) -> GameSource:
+def find_source(game: str) -> GameSource:
     """Return where `game` is: a dotted module, a ``.py`` file or a folder. The game's code is not run.
 
     A dotted name is looked up in the current directory first, as ``python -m`` does.
@@ -243,11 +243,11 @@ def find_source(game: str, factory: str | None = None) -> GameSource:
     if not looks_like_path and _is_dotted(game):
         source = _find_dotted(game)
         if source is not None:
-            return dataclasses.replace(source, factory=factory)
+            return source
     if game and os.path.isdir(path):
-        return dataclasses.replace(_find_in_folder(path, factory), factory=factory)
+        return _find_in_folder(path)
     if looks_like_path and path.suffix == ".py" and os.path.isfile(path):
-        return dataclasses.replace(_source_of_file(path), factory=factory)
+        return _source_of_file(path)
     raise _not_found(game, path, looks_like_path)
 
 
@@ -340,8 +340,8 @@ def _installed_example(source: GameSource) -> GameSource | None:
     return None
 
 
-def _find_in_folder(folder: Path, factory: str | None) -> GameSource:
-    source = _source_of_file(find_game_file(folder, factory))
+def _find_in_folder(folder: Path) -> GameSource:
+    source = _source_of_file(find_game_file(folder))
     return dataclasses.replace(source, path=str(folder)) if source.search_path else source
 
 

@@ -15,7 +15,7 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, RetroGamerError, printable
 from retro_gamer.games.loading.failures import describe_failure
-from retro_gamer.games.loading.find import FACTORY_NAME, FRAMEWORK, GameSource, find_source
+from retro_gamer.games.loading.find import FACTORY_NAME, FRAMEWORK, GameSource
 from retro_gamer.games.loading.importing import PRIVATE_PACKAGE, ModuleSpace, folders_of
 from retro_gamer.games.loading.sandbox import NullSandbox, Sandbox, temporary_folder_of
 from retro_gamer.games.loading.watchdog import HungGameError
@@ -264,9 +264,6 @@ def _is_callable_without_arguments(function: Any) -> bool:
     except ValueError:  # it has none to be seen
         return True
     return True
-
-
-__all__ = ["GameSource", "Launcher", "describe_failure", "find_source", "load_factory"]
 
 
 def load_factory(source: GameSource) -> Launcher:

@@ -16,7 +16,7 @@ from retro_gamer.games.loading.find import GameSource, describe_source, find_sou
 from retro_gamer.games.loading.sandbox import enter_temporary_folder
 from retro_gamer.games.loading.watchdog import Watchdog, discard_output, starved_seconds
 from retro_gamer.games.probe.findings import ProbeFindings, add_up
-from retro_gamer.games.probe.key_trial import Probe, ProbePlan
+from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0
@@ -132,9 +132,3 @@ def _play_share(plan: ProbePlan, connection: Connection) -> None:
     except RetroGamerError as error:
         connection.send(error)
     connection.close()
-
-
-def play_here(plan: ProbePlan, report: Report) -> ProbeFindings:
-    """Return what this process finds by itself."""
-    with Watchdog(plan.hang_seconds):
-        return Probe(plan, report).run()
