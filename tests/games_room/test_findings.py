@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from retro_gamer.games.probe.findings import Failure, KeyTrials, ProbeFindings, StateKey, add_up
+from retro_gamer.games.description import GameMetadata
+from retro_gamer.games.probe.findings import (
+    Failure,
+    KeyTrials,
+    ProbeFindings,
+    StateKey,
+    add_up,
+    judge_keys,
+    rank_rewards,
+    suggest_actions,
+    suggest_description,
+)
 
 
 def met(*values: Any) -> StateKey:
@@ -71,3 +82,101 @@ def test_findings_add_up() -> None:
     assert (whole.keys["a"].trials, whole.keys["a"].changed) == (6, 3)
     assert whole.state["score"].changes == 3
     assert whole.repeats is False
+
+
+TURNS = 100
+
+
+def key(changes: int, *steps: float, types: str = "int") -> StateKey:
+    return StateKey(types={types}, low=0, high=9, changes=changes, steady_steps=Counter(steps))
+
+
+def text(*values: str) -> StateKey:
+    return StateKey(types={"str"}, values=list(values), changes=1)
+
+
+def tried(changed: int = 5, ended: int = 0, same_as: str = "") -> KeyTrials:
+    outcomes = {f"0/{i}": f"{same_as}{i}" for i in range(changed)}
+    return KeyTrials(trials=10, changed=changed, ended=ended, outcomes=outcomes)
+
+
+def findings(**values: Any) -> ProbeFindings:
+    return ProbeFindings(turns=TURNS, board_size=(10, 8), view_size=(10, 8), **values)
+
+
+@pytest.mark.parametrize(
+    ("state", "messages", "ranked"),
+    [
+        ({"score": key(9, 1, 5), "x": key(90, 1, -1)}, "", ["score", "x", "@turns", "@end"]),
+        ({"steps": key(100, 1)}, "", ["@turns", "@end"]),
+        ({"score": key(100, 1)}, "", ["score", "@turns", "@end"]),
+        ({"gems": key(9, 1)}, "", ["gems", "@turns", "@end"]),
+        ({"score": key(0)}, "", ["@turns", "@end"]),
+        ({"mood": text("calm")}, "You win!", ["@end", "@turns"]),
+        ({}, "", ["@turns", "@end"]),
+        ({"lives": key(3, -1), "points": key(1, 1)}, "", ["points", "lives", "@turns", "@end"]),
+    ],
+)
+def test_rewards_are_ranked(state: dict[str, StateKey], messages: str, ranked: list[str]) -> None:
+    assert rank_rewards(findings(state=state, messages_at_end=Counter([messages]))) == ranked
+
+
+def test_what_grows_with_losing_is_the_last_that_is_recommended() -> None:
+    state = {"lost": key(9, -1, 1), "harvest": key(3, -1, 1), "Misses": key(5, -1, 1)}
+    assert rank_rewards(findings(state=state)) == ["harvest", "@turns", "@end", "lost", "Misses"]
+
+
+def test_keys_are_judged() -> None:
+    found = findings(
+        listened=("KEY_LEFT", "a", "q", "h", "@"),
+        characters=Counter("@"),
+        keys={
+            "KEY_LEFT": tried(same_as="left"),
+            "a": tried(same_as="left"),
+            "q": tried(ended=5, same_as="q"),
+            "h": tried(0),
+            "@": tried(0),
+            " ": tried(same_as="shoot"),
+        },
+    )
+    verdict = judge_keys(found)
+    assert verdict.effective == ("KEY_LEFT", "a", "q", " ")
+    assert verdict.idle == ("h",)
+    assert verdict.same == (("KEY_LEFT", "a"),)
+    assert verdict.quitting == ("q",)
+    assert suggest_actions(found) == ["KEY_LEFT", " "]
+
+
+def test_keys_that_could_not_be_tried_are_taken_from_the_code() -> None:
+    verdict = judge_keys(findings(listened=("w", "KEY_UP")))
+    assert (verdict.tried, verdict.effective) == (False, ("w", "KEY_UP"))
+    assert suggest_actions(findings(listened=("w",))) == ["w"]
+    assert suggest_actions(findings()) == ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
+
+
+def test_a_suggested_description_is_a_valid_one() -> None:
+    found = findings(
+        listened=("KEY_UP",),
+        characters=Counter("@#"),
+        state={"score": key(3, 1, 2), "lives": key(2, -1)},
+        movers=["ship"],
+    )
+    suggested = suggest_description(found, {})
+    assert suggested == {
+        "actions": ["KEY_UP"],
+        "reward": "score",
+        "character_set": ["#", "@"],
+        "spatial": True,
+        "observe_state": ["lives"],
+        "player": "ship",
+    }
+    GameMetadata.from_mapping(suggested, "the test")
+
+
+def test_only_what_is_missing_is_suggested_and_the_window_where_it_pays() -> None:
+    found = findings(characters=Counter("@"), state={"lives": key(2, -1)})
+    found.board_size = (40, 8)
+    described = {"actions": ["a"], "reward": "lives", "spatial": False}
+    assert suggest_description(found, described) == {"character_set": ["@"], "observe": "view"}
+    found.board_size = (39, 8)
+    assert "observe" not in suggest_description(found, described)

@@ -22,7 +22,7 @@ from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.observation import Observer
-from tests.games_room.test_drawing import CHARACTERS, random_agent
+from tests.games_room.test_board import CHARACTERS, random_agent
 
 GAMES = Path(__file__).parents[1] / "games"
 

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import dataclasses
-import pickle
 from typing import Any
 
 import pytest
-from retro.examples import snake
 
-from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError
+from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.description import GameMetadata
 
 GOOD: dict[str, Any] = {"actions": ["KEY_RIGHT", "a"], "reward": "score"}
@@ -18,70 +15,6 @@ def problems_of(**changes: Any) -> list[Any]:
         GameMetadata.from_mapping({**GOOD, **changes}, "the test")
     assert raised.value.where == "the test"
     return list(raised.value.problems)
-
-
-def test_the_reference_example_is_read_as_written() -> None:
-    values: dict[str, Any] = {
-        "actions": ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"],
-        "reward": "score",
-        "character_set": ["@", "*", ">", "<", "^", "v"],
-        "spatial": True,
-        "observe_state": [],
-    }
-    metadata = GameMetadata.from_mapping(values, "the test")
-    assert metadata == GameMetadata.from_pyproject("retro.examples.snake")
-    assert metadata.to_mapping() == values
-    assert metadata.n_actions == 5
-    assert [metadata.key_of(i) for i in range(5)] == [*values["actions"], None]
-
-
-@pytest.mark.parametrize("index", [-1, 3])
-def test_there_are_no_other_actions(index: int) -> None:
-    with pytest.raises(IndexError):
-        GameMetadata(**GOOD).key_of(index)
-
-
-def test_defaults() -> None:
-    metadata = GameMetadata(actions=["q"], reward="score")  # type: ignore[arg-type]
-    assert metadata.actions == ("q",)
-    assert (metadata.character_set, metadata.spatial, metadata.observe_state) == (None, True, ())
-    assert (metadata.factory, metadata.player, metadata.board_size) == (None, None, None)
-    assert metadata.to_mapping() == {"actions": ["q"], "reward": "score", "spatial": True, "observe_state": []}
-
-
-def test_what_is_written_reads_back_the_same_here_and_in_another_process() -> None:
-    metadata = GameMetadata(
-        actions=(" ", "KEY_ENTER"),
-        reward="points",
-        character_set=("█", "é"),
-        spatial=False,
-        observe_state=("lives",),
-        factory="main:build",
-        player="hero",
-        board_size=(7, 3),
-    )
-    assert GameMetadata.from_mapping(metadata.to_mapping(), "the test") == metadata
-    assert pickle.loads(pickle.dumps(metadata)) == metadata
-    assert dataclasses.replace(metadata, board_size=(1, 2)).board_size == (1, 2)
-
-
-@pytest.mark.parametrize("name", ["nav", "beast", "labyrinth"])
-def test_examples_are_described(name: str) -> None:
-    assert GameMetadata.from_pyproject(f"retro.examples.{name}").reward == "score"
-
-
-def test_a_module_and_a_path_do_as_well() -> None:
-    expected = GameMetadata.from_pyproject("retro.examples.snake")
-    assert GameMetadata.from_pyproject(snake) == expected
-    assert GameMetadata.from_pyproject(str(snake.__file__)) == expected
-    with pytest.raises(DescriptionNotFoundError):
-        GameMetadata.from_pyproject(json_module())
-
-
-def json_module() -> Any:
-    import json
-
-    return json
 
 
 @pytest.mark.parametrize(
@@ -160,10 +93,3 @@ def test_messages_show_no_raw_control_characters() -> None:
     with pytest.raises(ConfigurationError) as raised:
         GameMetadata.from_mapping({"actions": ["\x1b[2J"], "reward": "x", "\x1b[31m": 1}, "the test")
     assert "\x1b" not in str(raised.value)
-
-
-def test_every_constructor_validates() -> None:
-    with pytest.raises(ConfigurationError):
-        GameMetadata(actions=(), reward="score")
-    with pytest.raises(ConfigurationError):
-        dataclasses.replace(GameMetadata(**GOOD), reward="")

@@ -10,7 +10,7 @@ import pytest
 from retro.game import Game
 from retro.views.headless import HeadlessView
 
-from retro_gamer.games.board import BoardEncoder
+from retro_gamer.games.board import BoardEncoder, cell_character, is_blank, is_one_character
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.launcher import load_factory
@@ -221,3 +221,24 @@ def test_endless_new_characters_do_not_fill_the_memory() -> None:
         encoder.encode(SimpleNamespace(agents=[agent]), codes)
     assert len(encoder.unknown) == 1000
     assert len(encoder._code_of) <= 2000
+
+
+@pytest.mark.parametrize("text", ["a", "█", "é", "e\u0301", "❤️", "🐍", "🧑‍🚀", "👍🏽", "🇫🇷", "\ue0b0"])
+def test_what_a_reader_sees_as_one_character_is_one(text: str) -> None:
+    assert is_one_character(text)
+    assert cell_character(text) == text
+
+
+@pytest.mark.parametrize(("text", "first"), [("ab", "a"), ("[]", "["), ("🐍🐍", "🐍"), ("\x1b[1m#\x1b[0m", "#")])
+def test_more_letters_stand_for_the_first(text: str, first: str) -> None:
+    assert not is_one_character(text)
+    assert cell_character(text) == first
+
+
+@pytest.mark.parametrize("shown", ["", " ", "\t", "\u00a0", " x", "\x07", "\u200b", "\ud800", None, 5, ["@"]])
+def test_what_shows_nothing_is_no_character(shown: object) -> None:
+    assert cell_character(shown) == ""
+
+
+def test_blank_is_empty_or_white_space() -> None:
+    assert [is_blank(text) for text in ("", " \t", "x")] == [True, True, False]
