@@ -9,7 +9,7 @@ import pytest
 from retro_gamer.errors import ConfigurationError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
-from retro_gamer.run import writer as run_writer
+from retro_gamer.run import writer
 from retro_gamer.run.config import RunConfig, load_config, write_config
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import (
@@ -114,7 +114,7 @@ def test_what_cannot_even_begin_does_not_begin(tmp_path: Path) -> None:
 
 
 def test_lines_do_not_wait_without_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_writer, "MOST_WAITING", 10)
+    monkeypatch.setattr(writer, "MOST_WAITING", 10)
     with no_room_beyond(10), pytest.raises(OSError):  # noqa: PT012  # it is the twelfth that is one too many
         for episode in range(12):
             desk.writer.handle(line(episode))

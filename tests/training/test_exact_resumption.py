@@ -12,7 +12,7 @@ import torch
 from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import Progress
-from retro_gamer.training.loop import training_loop as loop
+from retro_gamer.training.loop import training_loop
 from tests.training.corridors import CORRIDOR, make_corridor_run, train_here
 from tests.training.stand_ins import RecordingSink
 
@@ -62,7 +62,7 @@ def same(first: Any, second: Any) -> bool:
 def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     whole, parts = (
         make_corridor_run(tmp_path, game=RANDOM_START, run_name=name, training_episodes=50, **settings)
         for name in ("whole", "parts")
@@ -87,7 +87,7 @@ def test_interrupted_and_resumed_is_the_same_as_not_interrupted(
 def test_a_request_to_stop_is_heard_while_much_is_to_be_learned_of_each_game(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train_every: int
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     long: dict[str, Any] = {"max_turns_per_episode": 150, "train_every": train_every, "training_episodes": 12}
     whole, parts = (
         make_corridor_run(tmp_path, game=CORRIDOR.replace("x == 6", "x == 600"), run_name=name, **long)

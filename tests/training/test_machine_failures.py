@@ -16,7 +16,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import Progress, SnapshotBegun, SnapshotCommitted, SnapshotPiece, Started
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
 from retro_gamer.run.writer import RunWriter
-from retro_gamer.training.loop import training_loop as loop
+from retro_gamer.training.loop import training_loop
 from tests.read_only import Folder
 from tests.training.corridors import episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import RecordingSink
@@ -43,7 +43,7 @@ def read(run: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=120)
     display = FullDisk(95, 110)
     assert train_here(run, display=display).complete
@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path: Path, monkeypat
 def test_a_disk_that_stays_full_is_an_error_and_what_was_there_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=120)
     display = FullDisk(105, 10**9)
     try:
@@ -88,7 +88,7 @@ class ReadOnly(RecordingSink):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     made = Folder(tmp_path)
     yield made
     made.open()

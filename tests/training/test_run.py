@@ -25,7 +25,7 @@ from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import Progress
 from retro_gamer.run.files import RunLock
 from retro_gamer.run.log import HEADER_WIDTH, EpisodeLine, parse_episode, wrap_lines
-from retro_gamer.training.loop import training_loop as loop
+from retro_gamer.training.loop import training_loop
 from tests.trained_runs import make_run
 from tests.training.corridors import (
     CORRIDOR,
@@ -315,7 +315,7 @@ class Stopper(RecordingSink):
 def test_a_signal_ends_a_run_with_a_checkpoint_of_the_episode_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=60)
     outcome = train_here(run, display=Stopper(number, 12))
     assert (outcome.complete, outcome.signal_number) == (False, number)

@@ -15,7 +15,7 @@ from retro_gamer.learning.checkpoint import load_checkpoint
 from retro_gamer.learning.inference import Weights
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import Progress
-from retro_gamer.training.loop import training_loop as loop
+from retro_gamer.training.loop import training_loop
 from tests.backends.ray.games import make_killing_game
 from tests.training.corridors import count_greedy_turns, episodes_of, make_corridor_run, train_here
 from tests.training.stand_ins import RecordingSink
@@ -113,7 +113,7 @@ class Disturber(RecordingSink):
 def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=130, prioritize_experiences=True)
     stopped = train_here(run, n_actors=2, display=Disturber(remember_pools(monkeypatch)))
     assert stopped.signal_number == signal.SIGINT
@@ -135,7 +135,7 @@ def test_a_replay_that_is_killed_is_told_and_filled_again_and_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pools = remember_pools(monkeypatch)
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_SECONDS", 0.0)
     run = make_corridor_run(tmp_path, training_episodes=150, prioritize_experiences=True)
     outcome = train_here(run, n_actors=1, display=ReplayKiller(pools))
     assert outcome.complete

@@ -1,9 +1,23 @@
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import pytest
 
-from retro_gamer.errors import GameFailedError
-from retro_gamer.training.loop.end_conditions import FAILURES_IN_A_ROW, MOST_KINDS, GameFailures, kind_of
+from retro_gamer.errors import EngineError, GameFailedError
+from retro_gamer.training.loop.end_conditions import (
+    FAILURES_IN_A_ROW,
+    LOSSES_IN_A_ROW,
+    MOST_KINDS,
+    REPLAY_LOSSES_IN_A_ROW,
+    GameFailures,
+    LossesInARow,
+    StopRequest,
+    WorkerFailures,
+    kind_of,
+)
 
 SAME = [
     ("g failed at turn 3: game.py:12: KeyError: (3, 4)", "g failed at turn 9: game.py:12: KeyError: (7, 1)"),
@@ -20,9 +34,9 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("first", "second"), SAME)
 def test_what_differs_only_in_turn_and_values_is_said_once(first: str, second: str) -> None:
-    book = GameFailures()
-    assert book.describe("The game failed", first) == f"The game failed: {first}"
-    assert book.describe("The game failed", second) is None
+    failures = GameFailures()
+    assert failures.describe("The game failed", first) == f"The game failed: {first}"
+    assert failures.describe("The game failed", second) is None
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)
@@ -31,19 +45,97 @@ def test_another_line_error_or_fault_is_another_kind(first: str, second: str) ->
 
 
 def test_a_game_that_always_fails_in_a_new_way_does_not_fill_the_log() -> None:
-    book = GameFailures()
-    said = [book.describe("The game failed", f"strange {'x' * i} thing") for i in range(10 * MOST_KINDS)]
+    failures = GameFailures()
+    said = [failures.describe("The game failed", f"strange {'x' * i} thing") for i in range(10 * MOST_KINDS)]
     texts = [text for text in said if text is not None]
     assert len(texts) == MOST_KINDS + 1
     assert "no more are reported" in texts[-1]
 
 
 def test_failures_in_a_row_end_it_and_turns_in_between_do_not() -> None:
-    book = GameFailures()
+    failures = GameFailures()
     for _ in range(5 * FAILURES_IN_A_ROW):
-        book.count(["game.py:3: KeyError"] * (FAILURES_IN_A_ROW - 1), progressed=False)
-        book.count(["game.py:3: KeyError"], progressed=True)
-    book.count(["game.py:3: KeyError"] * (FAILURES_IN_A_ROW - 1), progressed=False)
-    book.count([], progressed=False)  # nothing was granted, nothing is known
+        failures.count(["game.py:3: KeyError"] * (FAILURES_IN_A_ROW - 1), progressed=False)
+        failures.count(["game.py:3: KeyError"], progressed=True)
+    failures.count(["game.py:3: KeyError"] * (FAILURES_IN_A_ROW - 1), progressed=False)
+    failures.count([], progressed=False)  # nothing was granted, nothing is known
     with pytest.raises(GameFailedError, match=rf"{FAILURES_IN_A_ROW} times in a row .* game\.py:4: IndexError"):
-        book.count(["game.py:4: IndexError"], progressed=False)
+        failures.count(["game.py:4: IndexError"], progressed=False)
+
+
+def lose(losses: LossesInARow, count: int) -> None:
+    for number in range(count):
+        losses.add(f"reason {number}")
+
+
+def test_losses_in_a_row_end_training_and_an_episode_in_between_does_not() -> None:
+    failures = WorkerFailures(2)
+    for losses in (failures.actors, failures.recycled):
+        lose(losses, 2 * LOSSES_IN_A_ROW - 1)
+    failures.reset_actors()
+    for losses, remedy in ((failures.actors, "--actors 0"), (failures.recycled, "actor_growth_megabytes")):
+        lose(losses, 2 * LOSSES_IN_A_ROW - 1)
+        with pytest.raises(EngineError, match=rf"10 times .*: killed\\x1b\n.*{remedy}"):
+            losses.add("killed\x1b")
+
+
+def test_replay_lost_in_a_row_ends_training_and_an_update_in_between_does_not() -> None:
+    replay = WorkerFailures(2).replay
+    lose(replay, REPLAY_LOSSES_IN_A_ROW - 1)
+    replay.reset()
+    lose(replay, REPLAY_LOSSES_IN_A_ROW - 1)
+    with pytest.raises(EngineError, match=r"4 times .*: killed\n.*memory_capacity"):
+        replay.add("killed")
+
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_noted_and_the_second_interrupts(number: signal.Signals) -> None:
+    with StopRequest() as stop:
+        assert not stop.is_made
+        os.kill(os.getpid(), number)
+        assert stop.is_made
+        assert stop.signal_number == number
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.signal_number == number
+
+
+def test_handlers_are_put_back_even_after_an_error() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    def fail_within() -> None:
+        with StopRequest():
+            assert all(signal.getsignal(number) not in before for number in SIGNALS)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_within()
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_process_that_ignores_interrupts_can_still_be_stopped() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts its background jobs
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.is_made
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_the_main_thread_no_handler_is_touched() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def enter() -> None:
+        with StopRequest() as stop:
+            seen.extend([signal.getsignal(signal.SIGINT), stop.is_made])
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before, False]

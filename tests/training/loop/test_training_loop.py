@@ -3,18 +3,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pytest
 
-from retro_gamer.acting.actor import Episode, Grant, Report
+from retro_gamer.acting.actor import Grant
 from retro_gamer.run.log import EpisodeLine
-from retro_gamer.training.loop import progress as progress_meter
-from retro_gamer.training.loop.backend import ActorLost, GrantReported
+from retro_gamer.training.loop import progress
 from retro_gamer.training.loop.checkpointing import Counters
 from retro_gamer.training.loop.schedules import epsilon_after, learning_rate_after
-from tests.training.stand_ins import LEARNING_STARTS, ListDiagnostics, Stage, make_stage
+from tests.training.stand_ins import LEARNING_STARTS, ListDiagnostics, make_stage
 
 TROUBLES: dict[str, dict[str, float]] = {
     "none": {},
@@ -38,35 +36,6 @@ def test_every_episode_is_logged_once_and_in_order(trouble: str, n_actors: int, 
     assert len(losses) == stage.workers.lost
     if "chance_of_loss" in TROUBLES[trouble]:
         assert losses
-
-
-def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothing() -> None:
-    stage = make_stage(1, training_episodes=3)
-    grants = stage.workers.grants
-
-    def report_of(grant: Grant) -> GrantReported:
-        report = Report(
-            episodes=tuple(Episode(ticket=t, total_reward=t, turns=5, truncated=False) for t in grant.tickets),
-            unused_tickets=(),
-            turns=15,
-            replay_turns=15,
-            unknown_characters={},
-            faults=(),
-            version=0,
-            seconds=1.0,
-        )
-        return GrantReported(actor=0, report=report)
-
-    def poll(timeout_seconds: float) -> list[Any]:
-        if not stage.workers.granted:
-            return []
-        grant, late = stage.workers.granted.pop(0), report_of(grants[0][1])
-        return [ActorLost(actor=0, reason="killed"), late] if len(grants) == 1 else [report_of(grant), late, late]
-
-    stage.workers.poll = poll  # type: ignore[method-assign]
-    assert stage.run()
-    assert [line.total_reward for line in stage.sink.lines] == [1, 2, 3]
-    assert [grant.tickets for _, grant in grants] == [(1, 2, 3), (1, 2, 3)]
 
 
 @pytest.mark.parametrize("n_actors", [1, 3])
@@ -205,7 +174,7 @@ def test_the_time_limit_ends_the_run_at_an_episode_and_counts_as_complete(monkey
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(progress_meter, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
     stage = make_stage(2, training_episodes=100_000)
     stage.seconds = 50.0
 
@@ -232,65 +201,6 @@ def test_uniform_sampling_sends_no_priorities() -> None:
     stage = make_stage(2)
     assert stage.run()
     assert stage.workers.errors == []
-
-
-def meet(stage: Stage, character: str) -> None:
-    stage.workers.change_report = lambda report: dataclasses.replace(report, unknown_characters={character: 2})
-
-
-def test_an_unknown_character_is_named_once_with_what_to_do() -> None:
-    stage = make_stage(2)
-    meet(stage, "\x9b")
-    assert stage.run()
-    named = [remark for remark in stage.sink.remarks if "\\x9b" in remark]
-    assert len(named) == 2
-    assert 'unknown_character_strategy = "extend"' in named[0]
-    reports = stage.workers.grants  # at the end: on how many cells it was met
-    assert int(named[1].split(" on ")[1].split()[0]) in range(2, 2 * len(reports) + 1, 2)
-    assert stage.learner.characters == ("a", "b")
-    assert stage.sink.characters == []
-
-
-def test_new_characters_extend_the_network_and_reach_every_later_grant() -> None:
-    stage = make_stage(3, unknown_character_strategy="extend")
-    seen: list[tuple[str, ...]] = []
-    met = iter([{"z": 1, "y": 3}, {"y": 1, "q": 2}, {}])
-
-    def change(report: Report) -> Report:
-        unknown = next(met, {})
-        seen.append(tuple(unknown))
-        return dataclasses.replace(report, unknown_characters=unknown)
-
-    def check_grant(actor: int, grant: Grant) -> None:
-        assert stage.workers.published[-1].characters == stage.learner.characters
-
-    stage.workers.change_report, stage.workers.on_grant = change, check_grant
-    assert stage.run()
-    assert stage.learner.characters == ("a", "b", "y", "z", "q")
-    assert stage.sink.characters == [("a", "b", "y", "z"), ("a", "b", "y", "z", "q")]
-    assert [remark for remark in stage.sink.remarks if "was extended by" in remark] == [
-        "The network was extended by 'y', 'z'; what it has learned is unchanged.",
-        "The network was extended by 'q'; what it has learned is unchanged.",
-    ]
-    assert not [remark for remark in stage.sink.remarks if "shown as empty" in remark]
-
-
-def test_characters_published_without_an_update_between_are_published_again() -> None:
-    stage = make_stage(1, unknown_character_strategy="extend", learning_starts=100_000)
-    meet(stage, "z")
-    assert stage.run()
-    assert [(w.version, w.characters) for w in stage.workers.published] == [(0, ("a", "b")), (0, ("a", "b", "z"))]
-
-
-def test_a_full_character_set_grows_no_more() -> None:
-    stage = make_stage(1, unknown_character_strategy="extend")
-    stage.learner.characters = tuple(chr(0x4E00 + i) for i in range(253))
-    stage.workers.change_report = lambda report: dataclasses.replace(report, unknown_characters={"y": 1, "z": 1})
-    assert stage.run()
-    assert len(stage.learner.characters) == 254
-    assert stage.learner.characters[-1] == "y"
-    assert len([remark for remark in stage.sink.remarks if "is full" in remark]) == 1
-    assert "'z'" in stage.sink.remarks[-1]
 
 
 def test_the_last_progress_tells_of_the_end() -> None:
