@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.retired_words import find_retired, words_of
 
 PROJECT = Path(__file__).parent.parent
 ROOT = PROJECT / "retro_gamer"
-FLOORS: tuple[tuple[str, ...], ...] = (
+LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "toml"),
     ("hyperparameters",),
     ("games",),
@@ -33,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 """The layers, from the lowest up. `retro_gamer/__init__.py` may import from all of them, and none imports from it."""
-RANKS = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
+RANKS = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 MOST_FILES = 125
 MOST_LINES = 18_700
 MOST_MODULES_IN_A_FOLDER = 10
@@ -46,7 +47,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the line and dotted name of everything imported, wherever it stands in the file."""
+    """Yield the line and dotted name of everything imported, wherever it is in the file."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -59,8 +60,8 @@ def room_of(module: Path) -> str:
     return module.parts[0].removesuffix(".py")
 
 
-def find_climbing(module: Path, tree: ast.AST) -> list[str]:
-    """Return the imports of `module` that lead to a higher floor, or through the door."""
+def find_upward_imports(module: Path, tree: ast.AST) -> list[str]:
+    """Return the imports of `module` that lead to a higher layer or to the package itself."""
     room = room_of(module)
     found = []
     for line, name in imports_of(tree):
@@ -76,11 +77,11 @@ def find_imports(package: str, module: Path, tree: ast.AST) -> list[str]:
     return [f"{module}:{line} imports {name}" for line, name in imports_of(tree) if name.split(".")[0] == package]
 
 
-def find_speaking(module: Path, tree: ast.AST) -> list[str]:
+def find_printing(module: Path, tree: ast.AST) -> list[str]:
     """Return the calls that print or end the process."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    spoken = [(call.lineno, ast.unparse(call.func)) for call in calls]
-    return [f"{module}:{line} calls {name}" for line, name in spoken if name in ("print", "sys.exit", "exit", "quit")]
+    printing = [(call.lineno, ast.unparse(call.func)) for call in calls]
+    return [f"{module}:{line} calls {name}" for line, name in printing if name in ("print", "sys.exit", "exit", "quit")]
 
 
 def find_long_functions(module: Path, tree: ast.AST) -> list[str]:
@@ -191,9 +192,9 @@ def test_the_rules_catch_what_they_forbid() -> None:
         "    print(2)\n" + "    x = 1\n" * 50
     )
     module = Path("run/log.py")
-    assert [line.split()[0][-1] for line in find_climbing(module, tree)] == ["3", "4", "4", "5"]
+    assert [line.split()[0][-1] for line in find_upward_imports(module, tree)] == ["3", "4", "4", "5"]
     assert find_imports("torch", module, tree) == ["run/log.py:1 imports torch.nn"]
-    assert [said.split()[-1] for said in find_speaking(module, tree)] == ["sys.exit", "print"]
+    assert [line.split()[-1] for line in find_printing(module, tree)] == ["sys.exit", "print"]
     assert find_long_functions(module, tree) == ["run/log.py: f has 58 lines"]
 
 
@@ -273,13 +274,13 @@ def test_most_functions_are_short() -> None:
     assert share_of_short(lengths) >= SHORT_FUNCTIONS_SHARE
 
 
-def test_every_room_has_its_floor() -> None:
+def test_every_room_has_its_layer() -> None:
     assert {room_of(module) for module in MODULES} - {"__init__"} == set(RANKS)
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if str(m) != "__init__.py"], ids=str)
 def test_imports_run_downward_only(module: Path) -> None:
-    assert find_climbing(module, parse(module)) == []
+    assert find_upward_imports(module, parse(module)) == []
 
 
 def test_ray_is_in_one_place_and_torch_in_one_room() -> None:
@@ -293,16 +294,16 @@ def test_ray_is_in_one_place_and_torch_in_one_room() -> None:
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] not in ("cli", "__main__.py")], ids=str)
 def test_only_the_command_line_prints_or_exits(module: Path) -> None:
-    assert find_speaking(module, parse(module)) == []
+    assert find_printing(module, parse(module)) == []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_files_and_functions_fit_the_eye(module: Path) -> None:
+def test_files_and_functions_are_short(module: Path) -> None:
     assert len((ROOT / module).read_text().splitlines()) <= LONGEST_FILE_LINES
     assert find_long_functions(module, parse(module)) == []
 
 
-def test_the_package_says_that_it_is_typed() -> None:
+def test_the_package_is_marked_as_typed() -> None:
     assert (ROOT / "py.typed").is_file()
 
 
@@ -334,7 +335,7 @@ def test_the_rule_on_words_catches_them_in_names_and_prose() -> None:
     assert list(find_retired("as seen: batchy mails", "x.py", retired)) == []
 
 
-def test_no_retired_word_came_back() -> None:
+def test_no_retired_word_is_used() -> None:
     found = [line for path in WRITTEN for line in find_retired((PROJECT / path).read_text(), str(path))]
     assert found == []
 
@@ -342,3 +343,16 @@ def test_no_retired_word_came_back() -> None:
 def test_no_file_has_a_retired_name() -> None:
     named = [path for folder in ("retro_gamer", "benchmarks") for path in (PROJECT / folder).rglob("*.py")]
     assert [line for path in named for line in find_retired(path.stem, str(path.relative_to(PROJECT)))] == []
+
+
+def rooms_of_map(page: str) -> list[str]:
+    """Return the rooms that the map of docs/architecture.md names, from the highest layer down."""
+    drawn = page.partition("\n## Map\n")[2].partition("```text\n")[2].partition("```")[0]
+    return re.findall(r"^    ([a-z_]+)(?:/|\.py) ", drawn, flags=re.MULTILINE)
+
+
+def test_the_map_of_the_documentation_shows_the_layers() -> None:
+    rooms = rooms_of_map((PROJECT / "docs" / "architecture.md").read_text())
+    assert set(RANKS) - set(rooms) <= {"__main__", "version"}
+    ranks = [RANKS[room] for room in rooms]
+    assert ranks == sorted(ranks, reverse=True)
