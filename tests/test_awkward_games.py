@@ -29,7 +29,7 @@ from retro_gamer.run.config import load_config
 from retro_gamer.run.events import EventLogger
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.training.planning import measurements
-from tests.cli.shows import show
+from tests.cli.terminals import show
 
 GAMES = Path(__file__).parent / "games"
 ANSWERS = {"menu": '[tool.retro-gamer]\nanswers = ["2"]\n'}

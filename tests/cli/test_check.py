@@ -29,7 +29,7 @@ def game(tmp_path: Path) -> Path:
     return Path(shutil.copytree(GAMES / "old_style", tmp_path / "old style"))
 
 
-def test_a_game_without_a_description_is_told_of_and_described(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_game_without_a_description_is_reported_and_described(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", str(game), *QUICK, "--write"]) == 0
     shown = capsys.readouterr().out
     for piece in ("running nav_game.py", "10 x 12 cells", "ship", "KEY_LEFT, KEY_RIGHT changed something", "'score'"):
@@ -97,7 +97,7 @@ def test_of_a_description_without_actions_what_is_there_is_checked(
         ("1 / 0\n", "game.py:1: ZeroDivisionError"),
     ],
 )
-def test_a_game_that_takes_its_process_along_is_told_of(
+def test_a_game_that_ends_its_process_is_reported(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "game.py").write_text(text)
@@ -105,7 +105,7 @@ def test_a_game_that_takes_its_process_along_is_told_of(
     assert message in capsys.readouterr().err
 
 
-def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
+def test_a_game_that_hangs_is_abandoned(tmp_path: Path) -> None:
     (tmp_path / "game.py").write_text("while True:\n    pass\n")
     plan = ProbePlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
     with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not come back"):
@@ -160,23 +160,21 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         (make_check(keys={"q": trials(4, *"abcd", ended=4)}, listened=("q",)), "q only ended the game"),
     ],
 )
-def test_what_is_remarked(check: CheckReport, remark: str) -> None:
+def test_remarks(check: CheckReport, remark: str) -> None:
     (found,) = list(find_remarks(check))
     assert remark in found
     assert f"! {found}" in list(to_lines(check))
     assert found in json.loads(json.dumps(to_json(check)))["remarks"]
 
 
-def test_lines_of_an_end_that_are_texts_or_keys_of_the_state_are_as_they_should_be() -> None:
+def test_texts_and_state_keys_in_end_cause_no_remark() -> None:
     end = {"you win": 1, "lives == 0": -1, "otherwise": 0}
     assert not [
         remark for remark in find_remarks(make_check({"end": end}, state={"lives": StateKey()})) if "end" in remark
     ]
 
 
-def test_keys_described_are_tried_and_are_what_random_games_are_played_with(
-    game: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_described_keys_are_tried_and_used_in_random_games(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (game.parent / "pyproject.toml").write_text(
         '[tool.retro-gamer]\nactions = ["KEY_F5", "KEY_RIGHT"]\nreward = "score"\n'
     )
@@ -193,7 +191,7 @@ def test_the_window_is_recommended_where_the_board_is_large() -> None:
     assert list(find_remarks(check)) == []
 
 
-def test_in_a_few_turns_a_score_that_stands_still_says_nothing() -> None:
+def test_a_score_that_is_constant_for_a_few_turns_is_not_reported() -> None:
     check = make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)})
     check.findings.turns = 99
     assert list(find_remarks(check)) == []

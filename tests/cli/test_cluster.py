@@ -8,9 +8,7 @@ from retro_gamer.cli import run
 from tests.trained_runs import make_trained_run
 
 
-def test_a_damaged_checkpoint_that_is_passed_over_is_told_beside_what_is_printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_skipped_checkpoint_is_reported_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_dir = make_trained_run(tmp_path, ("ep_0100", "final"))
     (run_dir / "checkpoints" / "final.pt").write_bytes(b"")
     assert run(["submit", str(run_dir), "--resume", "latest", "--dry-run", "--format", "slurm"]) == 0

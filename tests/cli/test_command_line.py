@@ -33,7 +33,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "loaded 0 []" in _loaded_by(arguments, HEAVY)
 
 
-def test_looking_back_and_creating_need_neither_torch_nor_ray(tmp_path: Path) -> None:
+def test_info_and_create_import_neither_torch_nor_ray(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path)
 
     assert "loaded 0 []" in _loaded_by(["info", str(run_dir)], ("torch", "ray"))
@@ -102,7 +102,7 @@ def test_errors_are_one_message_without_a_traceback(
     assert capsys.readouterr().err == message
 
 
-def test_a_bug_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_reported_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _failing_app(monkeypatch, KeyError("lost"))
 
     assert run(["info", "run"]) == 1
@@ -157,7 +157,7 @@ def test_what_the_encoding_lacks_does_not_end_a_command(tmp_path: Path) -> None:
     assert b"* H \\u2588" in process.stdout
 
 
-def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "retro_gamer", "info", str(run_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE

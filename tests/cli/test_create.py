@@ -13,7 +13,7 @@ from tests.trained_runs import DESCRIPTION, WALK, make_trained_run
 SNAKE = ["create", "--game", "retro.examples.snake", "--output"]
 
 
-def test_the_summary_says_what_will_be_trained_and_what_to_type(
+def test_the_summary_describes_the_run_and_names_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -99,7 +99,9 @@ def test_games_that_are_none(game: str, message: str, tmp_path: Path, capsys: py
     assert message in shown
 
 
-def test_a_module_without_a_game_is_told_what_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_for_a_module_without_a_game_the_error_names_the_function_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "game.py").write_text("def main():\n    print('hello')\n")
     (tmp_path / "pyproject.toml").write_text(DESCRIPTION)
 

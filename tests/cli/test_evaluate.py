@@ -29,7 +29,7 @@ FIGURES = Evaluation(
 
 
 class StandInPool:
-    """Stands in for the processes that play."""
+    """Replaces the processes that play."""
 
     def __init__(self, **changes: Any) -> None:
         self.figures = Evaluation(**{**vars(FIGURES), **changes})
@@ -115,7 +115,7 @@ def test_programs_get_json_and_nothing_else(
     assert "the latest, ep_0200" in output.err
 
 
-def test_a_checkpoint_that_is_left_out_is_told(
+def test_a_skipped_checkpoint_is_reported(
     run_dir: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluator.torn = ["ep_0200"]
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Pat
     assert evaluator.calls[0]["checkpoints"] == ["abandoned-1/final"]
 
 
-def test_faults_are_told_with_an_example() -> None:
+def test_failed_games_are_reported_with_an_example() -> None:
     broken = Evaluation(**{**vars(FIGURES), "faults": 2, "first_fault": "game.py:3: boom"})
     lines = list(format_evaluations({"random": FIGURES, "final": broken}))
     assert lines[-2:] == [
@@ -168,7 +168,7 @@ def test_wrong_usage_plays_nothing(
     assert evaluator.calls == []
 
 
-def test_a_run_without_checkpoints_says_how_to_train_it(
+def test_for_a_run_without_checkpoints_the_command_to_train_is_shown(
     tmp_path: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = make_run(tmp_path)

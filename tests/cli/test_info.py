@@ -93,7 +93,7 @@ def test_final_means_finished(run_dir: Path, capsys: Captured) -> None:
     assert report["checkpoints"][1]["episode"] is None
 
 
-def test_a_run_that_its_time_has_ended_says_so(run_dir: Path, capsys: Captured) -> None:
+def test_a_run_stopped_by_its_time_limit_is_described_as_such(run_dir: Path, capsys: Captured) -> None:
     _write_log(run_dir, 30)
     save(run_dir, "final")
     assert run(["info", str(run_dir)]) == 0
@@ -138,7 +138,7 @@ def test_what_lies_in_files_cannot_reach_the_terminal_raw(run_dir: Path, capsys:
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_a_broken_configuration_is_told_whole(run_dir: Path, capsys: Captured) -> None:
+def test_all_problems_of_a_configuration_are_reported(run_dir: Path, capsys: Captured) -> None:
     config = run_dir / "config.toml"
     config.write_text(config.read_text().replace("gamma = 0.9", "gama = 0.9").replace("n_step = 1", "n_step = 0"))
 

@@ -10,7 +10,7 @@ import pytest
 from retro_gamer.cli import run
 from retro_gamer.cli.commands.play import describe_games
 from retro_gamer.cli.display.play_screen import WatchedGame
-from tests.cli.shows import show
+from tests.cli.terminals import show
 from tests.trained_runs import DESCRIPTION, LEFT, NOTHING, WALK, make_trained_run
 
 GAME_OVER = "Game over: 6 after 6 turns"
@@ -73,7 +73,7 @@ def test_a_signal_gives_the_terminal_back(tmp_path: Path, number: signal.Signals
         assert shown.modes == shown.modes_before
 
 
-def test_a_game_that_fails_gives_the_terminal_back_and_says_where(tmp_path: Path) -> None:
+def test_a_game_that_fails_restores_the_terminal_and_names_the_line(tmp_path: Path) -> None:
     failing = WALK.replace("game.end()", "1 / 0")
     run_dir = make_trained_run(tmp_path, game=failing)
 
@@ -86,7 +86,7 @@ def test_a_game_that_fails_gives_the_terminal_back_and_says_where(tmp_path: Path
         assert shown.modes == shown.modes_before
 
 
-def test_games_that_were_watched_before_one_that_fails_are_told(tmp_path: Path) -> None:
+def test_games_watched_before_one_that_fails_are_reported(tmp_path: Path) -> None:
     failing = WALK.replace("def create_game():", "played = []\n\ndef create_game():\n    played.append(1)")
     failing = failing.replace(
         '        game.state["score"]', '        assert len(played) < 2\n        game.state["score"]'
@@ -113,7 +113,7 @@ def test_what_a_game_prints_stays_off_the_board(tmp_path: Path) -> None:
         assert shown.wait() == 0
 
 
-def test_a_terminal_too_small_is_told_the_size_needed(tmp_path: Path) -> None:
+def test_for_a_small_terminal_the_size_needed_is_shown(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path)
 
     with show("play", str(run_dir), folder=tmp_path, size=(60, 8)) as shown:
@@ -207,7 +207,7 @@ def test_many_games_are_not_all_listed() -> None:
     assert "49 turns" in lines[-2]
 
 
-def test_left_is_the_other_way(tmp_path: Path) -> None:
+def test_a_network_that_prefers_left_plays_left(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path, ["ep_0100"], always=LEFT)
 
     with show("play", str(run_dir), "--checkpoint", "ep_0100", "--framerate", "30", folder=tmp_path) as shown:

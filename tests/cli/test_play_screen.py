@@ -17,7 +17,7 @@ from tests.cli.emulator import Emulator
 
 
 class SizedTerminal(PrintingTerminal):
-    """Writes to a string, and is as large as it is told to be."""
+    """A terminal of a given size that writes to a string."""
 
     columns, rows = 80, 24
 
@@ -160,7 +160,7 @@ def test_only_the_part_in_view_is_needed() -> None:
 
 
 @pytest.mark.parametrize("too_small", [(31, 24), (34, 23), (5, 5)])
-def test_a_terminal_too_small_is_told_the_size_needed(too_small: tuple[int, int]) -> None:
+def test_for_a_small_terminal_the_size_needed_is_shown(too_small: tuple[int, int]) -> None:
     watched = Watched(snake.create_game(), size=too_small)
     with pytest.raises(TerminalError, match="34 columns and 24 rows") as error:
         watched.turn()
@@ -176,7 +176,7 @@ def test_a_game_in_debug_mode_needs_room_for_its_log() -> None:
     assert "hello from the game" in watched.emulator.text
 
 
-def test_the_log_of_a_game_that_shows_its_state_stands_in_a_straight_frame() -> None:
+def test_the_log_of_a_game_that_shows_its_state_has_a_straight_frame() -> None:
     game = Game([agent_at(0, 0)], {"points": 0, "lives": 3}, board_size=(10, 2), debug=True)
     watched = Watched(game)
     game.log("hello from the game")

@@ -63,7 +63,7 @@ def test_parts_of_a_cluster_cannot_be_reserved_without_one(
     assert {"--gpus": asked["cluster"].gpus, "--learner-cpus": asked["cluster"].learner_cpus}[option] == 1
 
 
-def test_a_finished_training_says_what_to_type(asked: dict[str, Any], capsys: Captured) -> None:
+def test_a_finished_training_names_the_next_commands(asked: dict[str, Any], capsys: Captured) -> None:
     assert run(["train", "my run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "Architecture",
@@ -74,7 +74,9 @@ def test_a_finished_training_says_what_to_type(asked: dict[str, Any], capsys: Ca
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_says_how_to_go_on(number: signal.Signals, asked: dict[str, Any], capsys: Captured) -> None:
+def test_after_a_signal_the_command_to_continue_is_shown(
+    number: signal.Signals, asked: dict[str, Any], capsys: Captured
+) -> None:
     asked["outcome"] = {"episodes": 57, "complete": False, "signal_number": int(number), "checkpoint": "ep_0057"}
 
     assert run(["train", "runs/a"]) == 128 + number
@@ -84,7 +86,7 @@ def test_a_signal_says_how_to_go_on(number: signal.Signals, asked: dict[str, Any
     assert "retro-gamer train runs/a --resume ep_0057" in shown
 
 
-def test_a_time_limit_says_how_to_go_on(asked: dict[str, Any], capsys: Captured) -> None:
+def test_after_the_time_limit_the_command_to_continue_is_shown(asked: dict[str, Any], capsys: Captured) -> None:
     asked["outcome"] = {"episodes": 57}
     assert run(["train", "runs/a", "--minutes", "1"]) == 0
     shown = capsys.readouterr().out
@@ -144,7 +146,7 @@ def test_a_game_that_crashes_in_this_process_leaves_its_line(tmp_path: Path) -> 
     assert not (run_dir / "training.log").exists()
 
 
-def test_training_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+def test_training_continues_when_nobody_reads_its_output(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, training_episodes=30, learning_starts=5, batch_size=4)
     process = subprocess.Popen(
         [sys.executable, "-m", "retro_gamer", "train", str(run_dir), "--actors", "0"],

@@ -261,7 +261,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def wait_until(what: str, is_so: Callable[[], bool], seconds: float = START_SECONDS, every: float = 0.2) -> None:
-    """Look until it is so; nothing is told of how long it took."""
+    """Wait until the condition holds. How long that takes is not part of any test."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not is_so():

@@ -45,7 +45,9 @@ def test_a_wrong_address(cluster: Cluster, tmp_path: Path, command: str, scheme:
     assert "nothing answers at" in done.stderr
 
 
-def test_a_cluster_without_room_says_what_was_wanted_and_what_there_is(cluster: Cluster, tmp_path: Path) -> None:
+def test_for_a_full_cluster_the_error_names_what_was_requested_and_what_exists(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     run = make_corridor_run(tmp_path)
     wants = ("--learner-cpus", "500", "--wait-seconds", "1")
     done = cluster.run("submit", str(run.path), "--address", cluster.dashboard, *wants)

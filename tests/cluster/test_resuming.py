@@ -10,7 +10,7 @@ from tests.trained_runs import save
 from tests.training.corridors import make_corridor_run
 
 
-def test_a_job_goes_on_from_the_end_of_another_run(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_job_continues_from_the_end_of_another_run(cluster: Cluster, tmp_path: Path) -> None:
     cluster.wait_for_nodes(3)
     other = make_corridor_run(tmp_path, run_name="other", training_episodes=100)
     run = make_corridor_run(tmp_path, training_episodes=120)

@@ -84,7 +84,7 @@ class Breaking:
             raise KeyError("lost")
 
 
-def test_games_that_fail_end_and_the_others_go_on() -> None:
+def test_games_that_fail_end_and_the_others_continue() -> None:
     def make() -> GameSession:
         return GameSession(lambda: Game([Breaking()], {"score": 0}, board_size=(4, 1)), METADATA)
 
@@ -167,7 +167,7 @@ def test_games_that_would_share_what_they_should_not_are_played_one_at_a_time() 
     assert (Shared.most, Shared.playing) == (1, 0)
 
 
-def test_a_game_that_cannot_be_looked_at_any_more_is_over_and_the_others_go_on() -> None:
+def test_a_game_that_cannot_be_observed_ends_and_the_others_continue() -> None:
     def look(games: Sequence[SeededGame]) -> list[int]:
         if any(game.turns == 2 and game.seed == 5 for game in games):
             raise GameFailedError("no character")

@@ -33,7 +33,7 @@ def test_games_are_dealt_to_all_processes(episodes: int, n_processes: int, sizes
     assert not set(together) & {seed for seeds in divide_seeds(4, episodes, 1) for seed in seeds}
 
 
-def test_a_share_is_played_greedily_by_its_checkpoint(tmp_path: Path) -> None:
+def test_a_share_is_played_without_exploration_by_its_checkpoint(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path, always=RIGHT)
     share = Share(run_dir=str(run_dir), checkpoint="final", seeds=(1, 2, 3), max_turns=100)
     for result in play_share(share):
@@ -49,7 +49,7 @@ def test_random_play_needs_no_checkpoint(tmp_path: Path) -> None:
     assert {result.total_reward for result in results} == {6, -5}, "it ends at one edge or the other"
 
 
-def test_a_game_that_hangs_is_left(tmp_path: Path) -> None:
+def test_a_game_that_hangs_is_abandoned(tmp_path: Path) -> None:
     hanging = WALK.replace(
         'game.state["score"] += position', "while True: pass\n        game.state['score'] += position"
     )
@@ -75,21 +75,21 @@ def test_every_player_plays_the_same_games_in_processes_of_their_own(tmp_path: P
     assert multiprocessing.active_children() == []
 
 
-def test_a_game_that_ends_its_process_is_said_so(tmp_path: Path) -> None:
+def test_a_game_that_ends_its_process_is_an_error(tmp_path: Path) -> None:
     ending = WALK.replace("game.end()", "__import__('os')._exit(3)")
     run_dir = make_trained_run(tmp_path, game=ending)
     with pytest.raises(GameFailedError, match="ended it"):
         evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
 
 
-def test_a_damaged_checkpoint_is_said_so(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path)
     (run_dir / "checkpoints" / "final.pt").write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="damaged"):
         evaluate_checkpoints(str(run_dir), ["final"], episodes=2, seed=1, max_turns=100, n_processes=1)
 
 
-def test_of_several_checkpoints_those_that_are_gone_or_damaged_are_left_out(tmp_path: Path) -> None:
+def test_of_several_checkpoints_those_missing_or_damaged_are_skipped(tmp_path: Path) -> None:
     run_dir = make_trained_run(tmp_path, names=("ep_0100", "final"))
     (run_dir / "checkpoints" / "ep_0100.pt").write_bytes(b"torn")
     told: list[str] = []

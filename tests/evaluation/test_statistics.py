@@ -44,7 +44,7 @@ def test_the_figures_of_some_games() -> None:
     assert (figures.faults, figures.first_fault) == (0, None)
 
 
-def test_games_that_failed_are_counted_and_those_never_started_left_out() -> None:
+def test_failed_games_are_counted_and_those_never_started_excluded() -> None:
     games = [game(1, 0, turns=0, failure="not built"), game(2, 4), game(3, 6, turns=2, failure="broke at turn 3")]
     figures = compute_statistics(games, [])
     assert (figures.episodes, figures.mean) == (2, 5)

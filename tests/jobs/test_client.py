@@ -78,14 +78,14 @@ def test_the_token_is_found_where_ray_keeps_it(own_home: Path, monkeypatch: pyte
     assert find_token() == "from the environment"
 
 
-def test_a_token_file_that_is_not_there_is_said(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_token_file_is_reported(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(own_home / "nothing"))
     with pytest.raises(UsageError, match="nothing, which does not exist"):
         find_token()
 
 
 @pytest.mark.parametrize("address", ["ftp://host", "http://", "http://user:secret@host:1", "http://host/?secret=1"])
-def test_an_address_that_is_none_is_refused_without_its_secrets(address: str) -> None:
+def test_a_wrong_address_is_refused_without_its_secrets(address: str) -> None:
     with pytest.raises(UsageError, match="--address") as raised:
         JobServer(address)
     assert "secret" not in str(raised.value)
@@ -132,7 +132,7 @@ def test_another_version_and_another_program(answers: tuple[Answers, str], answe
         JobServer(address).version()
 
 
-def test_a_version_that_will_do(answers: tuple[Answers, str]) -> None:
+def test_a_version_that_is_new_enough(answers: tuple[Answers, str]) -> None:
     kept, address = answers
     kept.by_path["/api/version"] = (200, {"ray_version": "2.60.0"})
     assert JobServer(address).version() == "2.60.0"
@@ -172,7 +172,7 @@ def test_a_server_that_fails_may_be_back_and_a_refusal_is_final(
     assert not isinstance(refused.value, UnreachableError)
 
 
-def test_what_is_said_of_a_job(answers: tuple[Answers, str]) -> None:
+def test_the_state_of_a_job(answers: tuple[Answers, str]) -> None:
     kept, address = answers
     server = JobServer(address)
     with pytest.raises(ClusterError, match="does not know the job"):
@@ -206,7 +206,7 @@ def test_files_come_as_they_are(answers: tuple[Answers, str], answer: tuple[int,
         ((500, "an older Ray"), None),
     ],
 )
-def test_the_python_of_a_cluster_that_tells_it(
+def test_the_python_of_a_cluster_that_reports_it(
     answers: tuple[Answers, str], answer: tuple[int, Any], version: str | None
 ) -> None:
     kept, address = answers

@@ -72,7 +72,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pair) -> None:
+def test_the_status_of_an_earlier_job_in_the_storage_is_ignored(pair: Pair) -> None:
     StatusPublisher(pair.away, "the job before").handle(OUTCOME)
     assert pair.follower.update(whole=True) is None
     pair.status.write("running")
@@ -81,7 +81,7 @@ def test_what_an_earlier_job_left_in_the_storage_is_no_word_of_this_one(pair: Pa
     assert status.state == "running"
 
 
-def test_there_is_nothing_before_the_first_state(pair: Pair) -> None:
+def test_before_the_first_status_there_is_nothing(pair: Pair) -> None:
     assert pair.follower.update() is None
 
 
@@ -106,7 +106,7 @@ def test_what_is_written_there_appears_here_and_is_shown_once(pair: Pair) -> Non
     assert pair.home.resolve_checkpoint("latest").path.read_bytes() == b"weights"
 
 
-def test_a_log_that_has_grown_since_is_taken_up_to_what_the_state_says(pair: Pair) -> None:
+def test_a_log_that_has_grown_is_fetched_up_to_the_size_in_the_status(pair: Pair) -> None:
     pair.away.log_path.write_text("one\n")
     pair.status.handle(Starting("text"))
     pair.away.log_path.write_text("one\ntwo\n")
@@ -117,7 +117,7 @@ def test_a_log_that_has_grown_since_is_taken_up_to_what_the_state_says(pair: Pai
     assert pair.home.log_path.read_text() == "one\n"
 
 
-def test_the_memory_is_fetched_at_the_end_only(pair: Pair) -> None:
+def test_snapshots_are_fetched_at_the_end_only(pair: Pair) -> None:
     name = "replay/ep_0100-0123abcd.npz"
     (pair.away.path / "replay").mkdir()
     (pair.away.path / name).write_bytes(b"memory")
@@ -128,7 +128,7 @@ def test_the_memory_is_fetched_at_the_end_only(pair: Pair) -> None:
     assert (pair.home.path / name).read_bytes() == b"memory"
 
 
-def test_what_came_after_the_checkpoint_it_goes_on_from_moves_aside_here_too(pair: Pair) -> None:
+def test_what_came_after_the_resumed_checkpoint_is_moved_aside_here_too(pair: Pair) -> None:
     for episode in (100, 200):
         pair.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     pair.away.write_checkpoint("ep_0100", b"old")
@@ -181,7 +181,7 @@ def test_what_the_job_moved_aside_takes_the_place_of_nothing_that_was_moved_asid
     assert not (pair.home.checkpoints_dir / "abandoned-3").exists()
 
 
-def test_a_state_that_tells_nothing_new_moves_nothing(pair: Pair) -> None:
+def test_a_status_without_news_moves_nothing(pair: Pair) -> None:
     for run in (pair.home, pair.away):
         run.write_checkpoint("final", b"own")
     pair.status.handle(Starting("text"))
@@ -219,7 +219,7 @@ def test_a_run_without_checkpoints_gets_the_one_from_elsewhere(pair: Pair) -> No
     assert contents(pair.home.checkpoints_dir) == {"ep_0200.pt": b"from elsewhere"}
 
 
-def test_the_final_checkpoint_it_goes_on_from_stays_under_its_episode(pair: Pair) -> None:
+def test_the_final_checkpoint_that_is_resumed_is_kept_under_its_episode(pair: Pair) -> None:
     pair.home.write_checkpoint("final", b"own")
     pair.away.write_checkpoint("ep_0250", b"own")
     note = dataclasses.replace(NOTE, resumed_from="final", episodes=250)
@@ -232,7 +232,7 @@ def test_the_final_checkpoint_it_goes_on_from_stays_under_its_episode(pair: Pair
 
 
 class Server:
-    """Stands in for the job server: says what it is told to, in order, the last for ever."""
+    """A fake job server: reports the given statuses in order, and the last one for ever."""
 
     def __init__(self, *statuses: str) -> None:
         self.statuses = list(statuses)
@@ -269,7 +269,7 @@ def test_a_job_is_followed_to_its_end_through_a_lost_connection(pair: Pair, monk
     assert back == "The connection is back."
 
 
-def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_stop_is_forwarded_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, server = StopRequest(), Server("RUNNING", "RUNNING", "RUNNING", "STOPPED")
     stop.make(2)
     pair.status.handle(dataclasses.replace(OUTCOME, complete=False, signal_number=15))
@@ -278,7 +278,7 @@ def test_a_request_to_stop_is_passed_on_once(pair: Pair, monkeypatch: pytest.Mon
     assert end.explain_failure() is None
 
 
-def test_failures_are_told_in_the_words_of_where_they_happened(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_are_reported_with_their_own_message(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     end = attach(pair, Server("FAILED"), monkeypatch)
     assert end.explain_failure() == "the job ended without a result.\nno module there"
     pair.status.write("failed", error="no node had room")
@@ -310,7 +310,7 @@ def attach_stored(pair: Pair, server: Any, monkeypatch: pytest.MonkeyPatch, stop
 
 
 @pytest.mark.parametrize("error", [UnreachableError("no answer"), ClusterError("no such job")])
-def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_for_ever(
+def test_a_job_without_news_in_its_storage_is_not_followed_for_ever(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, error: ClusterError
 ) -> None:
     name = "replay/ep_0100-0123abcd.npz"
@@ -328,9 +328,7 @@ def test_a_job_of_which_nothing_more_comes_into_its_storage_is_not_waited_for_fo
     assert (pair.home.path / name).read_bytes() == b"memory"
 
 
-def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_is_followed_to_its_end_by_its_storage_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     server, polls = GoneServer(UnreachableError("no answer")), [0]
 
     def go_on() -> None:
@@ -349,7 +347,7 @@ def test_a_job_that_only_its_storage_tells_of_is_followed_to_its_end(
     assert pair.home.resolve_checkpoint("final").path.read_bytes() == b"weights"
 
 
-def test_a_request_to_stop_that_nobody_takes_ends_the_following(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_stop_that_cannot_be_sent_ends_the_following(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
     stop.make(2)
     pair.status.handle(Starting("text"))
@@ -357,7 +355,9 @@ def test_a_request_to_stop_that_nobody_takes_ends_the_following(pair: Pair, monk
         attach_stored(pair, GoneServer(UnreachableError("no answer")), monkeypatch, stop)
 
 
-def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_a_cluster_that_stays_away_the_command_to_return_is_shown(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     pair.files.silent = 10**6
     follower = JobFollower(
@@ -373,7 +373,7 @@ def test_a_cluster_that_stays_away_is_given_up_with_the_way_back(pair: Pair, mon
         follower.follow()
 
 
-def test_a_run_that_was_not_submitted_says_so(tmp_path: Path) -> None:
+def test_a_run_that_was_not_submitted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="retro-gamer submit"):
         load_job_note(tmp_path)
     (tmp_path / ".job.json").write_text("{")

@@ -119,7 +119,7 @@ def test_home_keeps_what_the_run_keeps_however_long_it_is_followed(far: Far) -> 
     assert kept(far.home.path) == kept(far.away.path) == kept(far.copy) == of(ended)
 
 
-def test_a_follower_late_by_several_states_goes_on_with_the_next(far: Far) -> None:
+def test_a_follower_late_by_several_statuses_continues_with_the_next(far: Far) -> None:
     far.train(10, 20)
     follower = far.follower()
     follower.update()
@@ -134,7 +134,7 @@ def test_a_follower_late_by_several_states_goes_on_with_the_next(far: Far) -> No
     assert [file.episode for file in far.home.checkpoints()] == [50, 60]
 
 
-def test_who_comes_back_after_a_long_time_keeps_two_as_well(far: Far) -> None:
+def test_a_follower_that_returns_after_a_long_time_keeps_two_as_well(far: Far) -> None:
     far.train(10, 20, 100)
     far.follower().update(whole=True)
     far.train(130, 140, 150)
@@ -143,7 +143,7 @@ def test_who_comes_back_after_a_long_time_keeps_two_as_well(far: Far) -> None:
     assert kept(far.home.path) == kept(far.away.path)
 
 
-def test_every_file_a_state_in_the_storage_names_is_there(far: Far) -> None:
+def test_every_file_that_a_status_in_the_storage_names_exists(far: Far) -> None:
     follower = far.follower()
     for episode in (10, 20, 30, 100, 110):
         far.train(episode)
@@ -152,7 +152,7 @@ def test_every_file_a_state_in_the_storage_names_is_there(far: Far) -> None:
         assert far.files.missed == []
 
 
-def test_a_checkpoint_the_state_names_is_not_fetched_again_and_again(far: Far) -> None:
+def test_a_checkpoint_that_the_status_names_is_fetched_once(far: Far) -> None:
     for episode in (980, 990):  # of another run in the same directory, and newer by their names
         far.home.write_checkpoint(f"ep_{episode:04d}", b"old")
     follower = far.follower()
@@ -162,7 +162,7 @@ def test_a_checkpoint_the_state_names_is_not_fetched_again_and_again(far: Far) -
     assert [file.episode for file in far.home.checkpoints()] == [20, 30, 980, 990]
 
 
-def test_nothing_goes_here_before_the_job_has_begun(tmp_path: Path) -> None:
+def test_nothing_is_deleted_here_before_the_job_has_begun(tmp_path: Path) -> None:
     far = Far(tmp_path)
     for episode in (130, 149, 157):
         far.home.write_checkpoint(f"ep_{episode:04d}", b"old")

@@ -49,7 +49,7 @@ def test_a_project_is_packed_whatever_git_ignores_and_without_what_is_not_its_ow
     assert (package.source and package.source.search_path, package.source and package.source.module) == ("game", "game")
 
 
-def test_large_files_stay_and_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_left_out_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retro_gamer.jobs.package.LARGE_FILE_BYTES", 2000)
     run = make_corridor_run(tmp_path)
     write(tmp_path / "project" / "film.bin", "x" * 2001)
@@ -104,7 +104,7 @@ def test_an_installed_game_is_packed_as_the_module_it_is(tmp_path: Path, monkeyp
     assert package.source == GameSource(module="corridor_installed", search_path="game")
 
 
-def test_a_run_that_goes_on_takes_its_checkpoint_log_and_memory_along(tmp_path: Path) -> None:
+def test_the_package_of_a_resumed_run_has_its_checkpoint_log_and_snapshot(tmp_path: Path) -> None:
     run = make_corridor_run(tmp_path)
     for name in ("ep_0100", "ep_0200"):
         run.write_checkpoint(name, b"x")

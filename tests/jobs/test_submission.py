@@ -1,4 +1,4 @@
-"""A job as it is planned: which checkpoint it goes on from, and what of it is sent, told and remembered."""
+"""A planned job: which checkpoint it continues from, what is sent, and what the job note remembers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> RunDirectory:
     return run
 
 
-def test_of_the_latest_a_damaged_one_is_passed_over_as_it_is_in_training(run: RunDirectory) -> None:
+def test_a_damaged_latest_checkpoint_is_skipped_as_in_training(run: RunDirectory) -> None:
     damaged = run.checkpoints_dir / "final.pt"
     damaged.write_bytes(damaged.read_bytes()[:1000])
     made = plan(run, "latest")
@@ -59,7 +59,7 @@ def test_options_that_the_job_would_refuse_are_refused_here(
 
 
 class Server:
-    """Stands in for the job server and takes what comes."""
+    """A fake job server that accepts everything."""
 
     address = "http://h:1"
 
@@ -96,7 +96,7 @@ def test_a_checkpoint_from_elsewhere_is_sent_as_that_of_its_episode(run: RunDire
     assert (note.resumed_from, note.episodes) == (str(elsewhere), 200)
 
 
-def test_where_the_nodes_share_the_files_it_is_named_by_its_whole_path(
+def test_where_the_nodes_share_the_files_it_is_named_by_its_absolute_path(
     run: RunDirectory, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(elsewhere.parent)

@@ -1,4 +1,4 @@
-"""Commands run in a pseudo-terminal, with an emulator to see what a person would see."""
+"""Runs commands in a pseudo-terminal, with an emulator of what a person would see."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.cli.emulator import Emulator
 TIMEOUT_SECONDS = 30.0
 
 
-class ShowProcess:
-    """``retro-gamer`` in a terminal of its own. Everything waited for has a deadline."""
+class TerminalProcess:
+    """``retro-gamer`` in its own terminal. Every wait has a deadline."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ShowProcess:
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of the screen."""
         with self._changed:
-            assert self._changed.wait_for(holds, TIMEOUT_SECONDS), f"waited in vain; the screen:\n{self.emulator.text}"
+            assert self._changed.wait_for(holds, TIMEOUT_SECONDS), f"timed out; the screen:\n{self.emulator.text}"
 
     def wait_for(self, text: str) -> None:
         """Wait until `text` is on the screen."""
@@ -124,13 +124,13 @@ def show(
     size: tuple[int, int] = (80, 24),
     answers: bool = True,
     **environment: str,
-) -> Iterator[ShowProcess]:
+) -> Iterator[TerminalProcess]:
     """Run ``retro-gamer`` with `arguments` in a terminal of `size` columns and rows.
 
-    With `answers` the terminal tells where its cursor is when it is asked, as real ones do. `environment` is added to
-    that of this process.
+    With `answers` the terminal reports its cursor position when asked, as real ones do. `environment` is added to that
+    of this process.
     """
-    process = ShowProcess(arguments, size=size, folder=folder, environment=environment, answers=answers)
+    process = TerminalProcess(arguments, size=size, folder=folder, environment=environment, answers=answers)
     try:
         yield process
     finally:
