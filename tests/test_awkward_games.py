@@ -18,7 +18,6 @@ from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.description import complete_description
-from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.probe import workers
 from retro_gamer.games.probe.findings import ProbeFindings
@@ -123,7 +122,7 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
 
     policy = TrainedPolicy(run_dir)
     source = policy.config.require_source()
-    session = GameSession(load_factory(source), policy.metadata, source)
+    session = GameSession.load(source, policy.metadata)
     session.seed(3)
     session.start()
     while not session.is_over and session.turns < 20:

@@ -187,7 +187,7 @@ def test_a_game_whose_board_has_changed_since_is_refused_with_both_sizes(run_dir
 
     def make_session() -> GameSession:
         source = load_config(run_dir).require_source()
-        return GameSession(load_factory(source), policy.metadata, source)
+        return GameSession.load(source, policy.metadata)
 
     drawn = set()
     for _ in range(3):

@@ -13,7 +13,6 @@ import pytest
 
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
-from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
 from retro_gamer.run.config import update_config
@@ -76,7 +75,7 @@ def test_a_run_of_every_kind(
     assert all(1 <= line.steps <= 60 for line in episodes)
     policy = TrainedPolicy(run_dir)
     source = policy.config.require_source()
-    session = GameSession(load_factory(source), policy.metadata, source)
+    session = GameSession.load(source, policy.metadata)
     session.start()
     for _ in range(5):
         action = policy.choose_actions([session.game])[0]

@@ -13,7 +13,6 @@ from retro_gamer.evaluation.pool import SEED_STRIDE
 from retro_gamer.evaluation.statistics import Evaluation, compute_statistics
 from retro_gamer.games.description import GameMetadata, find_description
 from retro_gamer.games.loading.find import find_source
-from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 
 MAX_TURNS = 2000
@@ -54,7 +53,7 @@ def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
     )
 
     def make_session() -> GameSession:
-        return GameSession(load_factory(source), metadata, source)
+        return GameSession.load(source, metadata)
 
     def choose_expertly(playing: Sequence[SeededGame]) -> list[int]:
         choose, actions = EXPERTS[task.game], metadata.actions

@@ -17,7 +17,9 @@ from benchmarks.child import print_result
 from benchmarks.performance.arguments import parse_settings
 from benchmarks.performance.run_specs import SNAKE, make_learner, temporary_run_spec
 from retro_gamer.acting.actor import Grant
+from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.keys import make_keystroke
+from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.learning import set_threads
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
@@ -90,7 +92,7 @@ def main() -> None:
     for name, (epsilon, prioritized) in VARIANTS.items():
         with temporary_run_spec(SNAKE, **{**settings, "prioritize_experiences": prioritized}) as run_spec:
             values[name] = measure_actor(run_spec, epsilon, given.seconds)
-            create_game, actions = run_spec.load_factory(), run_spec.metadata.actions
+            create_game, actions = load_factory(find_source(SNAKE)), run_spec.metadata.actions
     values["bare_turns_per_second"] = measure_bare_game(create_game, actions, given.seconds / 2)
     print_result(values)
 

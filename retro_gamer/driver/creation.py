@@ -1,4 +1,4 @@
-"""Making a new run: the game found, described, built once and checked, then written to config.toml."""
+"""Creating a run: find the game and its description, build it once to check them, write config.toml."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SETTINGS_PLACE = "the hyperparameters"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CreatedRun:
-    """A run that was just written.
+    """A run that was just created.
 
     origin: where the description was found
-    builtin: whether it is one of ours, because the game has none
+    builtin: whether the description is a built-in one, because the game has none
     """
 
     directory: RunDirectory
@@ -41,13 +41,13 @@ class CreatedRun:
 
 
 def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, force: bool = False) -> CreatedRun:
-    """Write the config.toml of a new run in `output` for the game that `game` names, and return it.
+    """Create a run in `output` for the game that `game` names, and return it.
 
-    The game is built once, for its board size and to check the description against it. `values` are
-    hyperparameters over the defaults. With `force` a run that is there is moved aside (see `RunDirectory.create`).
+    The game is built once, to read its board size and to check the description. `values` are the hyperparameters that
+    differ from the defaults. `force` moves an existing run aside (see `RunDirectory.create`).
 
     Raises:
-        ConfigurationError: with all that is wrong with the description and with `values` together.
+        ConfigurationError: with all problems of the description and of `values` together.
         GameNotFoundError, DescriptionNotFoundError, GameFailedError, RunExistsError
         OSError: if the directory cannot be written.
     """
@@ -63,11 +63,11 @@ def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, forc
         known = {problem.field for problem in wrong_fields}
         wrong_fields += [problem for problem in opened.problems if problem.field not in known]
     except RetroGamerError:
-        # What is already known to be wrong may well be why the game cannot be built.
+        # A problem that is already known may be the reason.
         if not wrong_fields and not wrong_settings:
             raise
     _refuse(wrong_fields, wrong_settings, found.origin)
-    # How the game is started is kept with the game, in one place only.
+    # `source` holds how the game is started, so the description does not repeat it.
     metadata = dataclasses.replace(
         GameMetadata.from_mapping(found.values, found.origin), board_size=board_size, factory=None, answers=None
     )
@@ -75,16 +75,11 @@ def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, forc
 
 
 def create_run_for(
-    create_game: Callable[[], Game],
-    metadata: GameMetadata,
-    output: str | Path,
-    values: Mapping[str, Any],
-    *,
-    force: bool = False,
+    create_game: Callable[[], Game], metadata: GameMetadata, output: str | Path, values: Mapping[str, Any]
 ) -> CreatedRun:
-    """Write the config.toml of a new run for a game given as a function, and return it.
+    """Create a run for a game given as a function, and return it.
 
-    The run names the function's module if other processes can import it (see `source_of_factory`).
+    config.toml names the function's module if other processes can import it (see `source_of_factory`).
 
     Raises:
         ConfigurationError, GameFailedError, RunExistsError
@@ -96,13 +91,13 @@ def create_run_for(
     if source is not None:
         source = dataclasses.replace(source, answers=metadata.answers or ())
     metadata = dataclasses.replace(opened.metadata, factory=None, answers=None)
-    return _write(source, metadata, values, output, found, force)
+    return _write(source, metadata, values, output, found)
 
 
 def source_of_factory(create_game: Callable[[], Game]) -> GameSource | None:
-    """Return where another process finds the function `create_game`, or None if it cannot.
+    """Return where another process can import the function `create_game`, None if it cannot.
 
-    A lambda, a function inside another one, and what was typed in a notebook or at the prompt cannot be found.
+    Lambdas, nested functions and functions typed in a notebook cannot be imported.
     """
     name = getattr(create_game, "__qualname__", "")
     module = sys.modules.get(getattr(create_game, "__module__", None) or "")
@@ -113,7 +108,7 @@ def source_of_factory(create_game: Callable[[], Game]) -> GameSource | None:
     if module is None or found is not create_game or not file:
         return None
     installed = not _is_own(Path(file)) and module.__name__ != "__main__"
-    with contextlib.suppress(RetroGamerError):  # found in no place that could be written down
+    with contextlib.suppress(RetroGamerError):  # config.toml could not name its place
         source = find_source(module.__name__ if installed else file)
         factory = None if name == FACTORY_NAME else f"{source.module}:{name}"
         return dataclasses.replace(source, factory=factory)
@@ -121,7 +116,7 @@ def source_of_factory(create_game: Callable[[], Game]) -> GameSource | None:
 
 
 def _is_own(file: Path) -> bool:
-    """Return whether a file lies in nobody's folder of installed packages, and so is found by its path only."""
+    """Return whether a file is outside every folder of installed packages, so that only its path finds it."""
     last = list(folders_above(file.parent))[-1:]
     return bool(last) and last[0].parent == last[0]
 
@@ -145,11 +140,11 @@ def _write(
     values: Mapping[str, Any],
     output: str | Path,
     found: FoundDescription,
-    force: bool,
+    force: bool = False,
 ) -> CreatedRun:
     config = RunConfig(source=source, metadata=metadata, hyperparameters=Hyperparameters.from_mapping(values))
     path = Path(output)
-    # A run must not be moved from under its trainer.
+    # A run that is being trained must not be moved.
     with RunLock(path) if force and path.is_dir() else contextlib.nullcontext():
         directory = RunDirectory.create(path, force=force)
         write_config(path, config, origin=found.origin)

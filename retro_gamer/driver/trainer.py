@@ -1,4 +1,4 @@
-"""DQNTrainer: training from Python, the same run as the command makes."""
+"""DQNTrainer: training from Python. It makes the same runs as the command line."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ class ReporterSink:
 class DQNTrainer:
     """Trains an agent for the games that `create_game` builds, in the run directory `run_dir`.
 
-    The directory is made if it is missing. If it holds a run, its config.toml is what is trained, with the
-    hyperparameters given here in it: `train` writes them there once nothing speaks against the training. Its
-    checkpoints are not trained over without `resume`.
+    A missing directory is created. If the directory holds a run, that run is trained; `train` writes the
+    hyperparameters given here into its config.toml, after every check has passed. If it has checkpoints, `resume` is
+    needed.
 
     Arguments:
-        create_game: builds a fresh game at each call. If other processes cannot import it (it was typed in a
-            notebook, say), it trains all the same, and `retro-gamer play` will ask for an importable one.
+        create_game: builds a new game at each call. If other processes cannot import it (it was typed in a notebook,
+            for example), training works all the same, but `retro-gamer play` needs an importable one.
         metadata: the description of the game.
-        run_dir: where the run is kept.
-        actors: actor processes; None for as many as this machine and game can use, 0 for this process.
-        resume: a checkpoint to go on from: a path, a name such as ``ep_0300``, or ``latest``.
-        minutes: stop after so many minutes, if the episodes are not over before.
+        run_dir: the run directory.
+        actors: the number of actor processes; None for as many as are useful here, 0 for this process.
+        resume: the checkpoint to resume from: a path, a name such as ``ep_0300``, or ``latest``.
+        minutes: the time limit.
         reporter: takes the events of the run: an `EventSink` (``handle``, see `retro_gamer.run.events`) or a `Reporter`
             (``begin``, ``progress``, ``note``, ``close``); by default the ``retro_gamer`` logger. What has a ``close``
             is closed after each training.
         hyperparameters: any of `retro_gamer.hyperparameters.Hyperparameters`, by name.
 
     Raises:
-        ConfigurationError: if a hyperparameter or the description is wrong, naming all problems together.
+        ConfigurationError: if a hyperparameter or the description is wrong, with all problems together.
         GameFailedError: if the game cannot be built.
     """
 
@@ -130,7 +130,7 @@ def _make_display(reporter: EventSink | Reporter | None) -> EventSink:
 
 
 def _check_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str, Any]) -> None:
-    """Refuse another game than that of the run that is there, and hyperparameters that do not suit its others."""
+    """Refuse a game other than that of the existing run, and hyperparameters that contradict its other ones."""
     config = load_config(run_dir)
     config.hyperparameters.changed(hyperparameters, f"the hyperparameters, with those of {run_dir / 'config.toml'}")
     there, here = config.metadata.to_mapping(), metadata.to_mapping()
@@ -140,10 +140,10 @@ def _check_run(run_dir: Path, metadata: GameMetadata, hyperparameters: dict[str,
             field=name,
             value=here.get(name),
             rule=f"differs from {quoted(there.get(name))} in {run_dir / 'config.toml'}",
-            remedy="name another run directory, or change one of the two",
+            remedy="choose another run directory, or make the two equal",
         )
         for name in names
         if there.get(name) != here.get(name)
     ]
     if problems:
-        raise ConfigurationError(problems, "the metadata given for a run that exists")
+        raise ConfigurationError(problems, "the metadata given for an existing run")

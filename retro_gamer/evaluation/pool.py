@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import multiprocessing
 import signal
@@ -13,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.statistics import Evaluation, GameResult, compute_statistics, find_varying_keys
-from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.loading.watchdog import Watchdog, discard_output
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning import set_threads
@@ -136,10 +136,7 @@ def play_share(share: Share) -> list[GameResult]:
     set_threads(1)
     config = load_config(share.run_dir)
     source = config.require_source()
-
-    def make_session() -> GameSession:
-        return GameSession(load_factory(source), config.metadata, source)
-
+    make_session = functools.partial(GameSession.load, source, config.metadata)
     policy = TrainedPolicy(share.run_dir, share.checkpoint) if share.checkpoint is not None else None
     with Watchdog(config.hyperparameters.hang_seconds):
         if policy is not None and share.checks_board:

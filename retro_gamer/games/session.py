@@ -18,7 +18,7 @@ from retro_gamer.games.loading.capture import LeavingGameError, capture
 from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.keys import make_keystroke
-from retro_gamer.games.loading.launcher import as_factory
+from retro_gamer.games.loading.launcher import as_factory, load_factory
 from retro_gamer.games.loading.watchdog import HungGameError
 from retro_gamer.games.observation import finite_number
 from retro_gamer.games.rewards import make_signal
@@ -108,6 +108,11 @@ class GameSession:
         self._input = ActionInput(metadata)
         self._raw_value: Any = None
         self._value = 0.0
+
+    @classmethod
+    def load(cls, source: GameSource, metadata: GameMetadata) -> GameSession:
+        """Return a session of the game at `source`, with its own copy of the game's modules."""
+        return cls(load_factory(source), metadata, source)
 
     def name_actions(self, keys: tuple[str, ...]) -> None:
         """Let the actions be these keys from now on, in the game being played too."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from retro.game import Game
 
 from retro_gamer.acting.actor import Grant
 from retro_gamer.errors import GameNotFoundError
@@ -72,17 +73,27 @@ def rows_of_steps(count: int) -> Block:
 
 def test_every_game_of_an_actor_has_modules_of_its_own(tmp_path: Path) -> None:
     run_spec = make_run_spec(tmp_path)
-    first, second = run_spec.load_factory(), run_spec.load_factory()
+    first, second = run_spec.make_session(), run_spec.make_session()
     assert first is not second
-    assert type(first().agents[0]) is not type(second().agents[0])
+    for session in (first, second):
+        session.start()
+    assert type(first.game.agents[0]) is not type(second.game.agents[0])
 
 
 def test_a_function_handed_over_is_used_as_it_is(tmp_path: Path) -> None:
     run_spec = make_run_spec(tmp_path)
+    games: list[Game] = []
+
+    def make_game() -> Game:
+        games.append(Game([], {"score": 0}, board_size=(7, 1)))
+        return games[-1]
+
     given = RunSpec(
-        source=None, factory=dict, metadata=run_spec.metadata, settings=run_spec.settings, network=run_spec.network
+        source=None, factory=make_game, metadata=run_spec.metadata, settings=run_spec.settings, network=run_spec.network
     )
-    assert given.load_factory() is dict
+    session = given.make_session()
+    session.start()
+    assert session.game is games[0]
 
 
 def test_a_source_that_is_gone_is_said_so(tmp_path: Path) -> None:

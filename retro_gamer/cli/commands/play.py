@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import signal
@@ -36,18 +37,13 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
 
     terminal = open_terminal()  # before torch is imported, which takes seconds
     from retro_gamer.cli.display.play_screen import Viewer
-    from retro_gamer.games.loading.launcher import load_factory
     from retro_gamer.games.session import GameSession
     from retro_gamer.learning import set_threads
     from retro_gamer.policy import TrainedPolicy
     from retro_gamer.run.config import load_config
 
     policy = TrainedPolicy(run_dir, checkpoint)
-    source = load_config(run_dir).require_source()
-
-    def make_session() -> GameSession:
-        return GameSession(load_factory(source), policy.metadata, source)
-
+    make_session = functools.partial(GameSession.load, load_config(run_dir).require_source(), policy.metadata)
     policy.check_game(make_session)
     session = make_session()
     set_threads(1)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
-from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.session import GameSession
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.replay.buffer import LEAST_SPARE_ROWS, ReplayBuffer
@@ -42,19 +41,19 @@ class RunSpec:
         """Return this spec with the game's relative paths resolved in `folder`."""
         return self if self.source is None else dataclasses.replace(self, source=self.source.located(folder))
 
-    def load_factory(self) -> Callable[[], Any]:
-        """Return the function that builds a game. Each call loads the game's modules again."""
+    def make_session(self) -> GameSession:
+        """Return a session of the game, with its own copy of the game's modules."""
         if self.factory is not None:
-            return self.factory
+            return GameSession(self.factory, self.metadata)
         assert self.source is not None
-        return load_factory(self.source)
+        return GameSession.load(self.source, self.metadata)
 
     def make_actor(self, *, n_games: int, block_turns: int, seed: int) -> Actor:
         """Return an actor that plays `n_games` games at once, each with its own copy of the game's modules."""
         from retro_gamer.acting.actor import Actor  # the replay process must not import torch
 
         return Actor(
-            make_session=lambda: GameSession(self.load_factory(), self.metadata, self.source),
+            make_session=self.make_session,
             metadata=self.metadata,
             spec=self.network,
             settings=self.settings,
