@@ -89,7 +89,7 @@ def probe_here(monkeypatch: pytest.MonkeyPatch) -> None:
         with Watchdog(plan.hang_seconds):
             return Probe(plan, report).run()
 
-    monkeypatch.setattr(workers, "play_everywhere", probe)
+    monkeypatch.setattr(workers, "probe_in_processes", probe)
     monkeypatch.setattr(measurements, "estimate_cost", lambda metadata, source, findings: None)
 
 

@@ -66,9 +66,9 @@ class ActionInput(ProgrammaticInput):
     def __init__(self, metadata: GameMetadata) -> None:
         super().__init__()
         self._action_index: int | None = None
-        self.name_actions(metadata)
+        self.set_actions(metadata)
 
-    def name_actions(self, metadata: GameMetadata) -> None:
+    def set_actions(self, metadata: GameMetadata) -> None:
         """Let an action press the key that `metadata` names."""
         self._keystrokes = tuple(make_keystroke(key) for key in metadata.actions)
 
@@ -114,10 +114,10 @@ class GameSession:
         """Return a session of the game at `source`, with its own copy of the game's modules."""
         return cls(load_factory(source), metadata, source)
 
-    def name_actions(self, keys: tuple[str, ...]) -> None:
+    def set_actions(self, keys: tuple[str, ...]) -> None:
         """Let the actions be these keys from now on, in the game being played too."""
         self.metadata = dataclasses.replace(self.metadata, actions=keys)
-        self._input.name_actions(self.metadata)
+        self._input.set_actions(self.metadata)
 
     def seed(self, seed: int) -> None:
         """Let the next `start` begin by seeding Python's and numpy's global generators, which games draw on."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from retro_gamer.errors import Problem, printable
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT, is_blank, is_invisible, is_one_character
-from retro_gamer.games.loading.keys import LARGEST_ACTION_COUNT, is_known_key, suggest_key
+from retro_gamer.games.loading.keys import LARGEST_ACTION_COUNT, is_known_key, nearest_key
 from retro_gamer.toml import to_toml
 
 FIELDS = (
@@ -102,7 +102,7 @@ def _check_actions(value: Any) -> list[Problem]:
         return problems
     if not value:
         return [Problem(field="actions", value=[], rule="must name at least one key", remedy=_ARROWS)]
-    mended = [key if is_known_key(key) else suggest_key(key) for key in value]
+    mended = [key if is_known_key(key) else nearest_key(key) for key in value]
     remedy = assignment("actions", list(dict.fromkeys(key for key in mended if key))) if any(mended) else _ARROWS
     rule = "is neither a single character nor a key the framework knows"
     wrong = [Problem(field="actions", value=key, rule=rule, remedy=remedy) for key in value if not is_known_key(key)]

@@ -8,7 +8,7 @@ from retro_gamer.errors import quoted
 from retro_gamer.features.extractor import ADJACENT_RADIUS, CHARACTER_STATISTICS, LOCATION_FEATURES, STATISTICS_RADIUS
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.keys import say_keys
+from retro_gamer.games.loading.keys import format_keys
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.networks.base import ConvolutionalNetwork, QNetwork
 from retro_gamer.learning.networks.board import BoardCNN
@@ -23,7 +23,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
     lines = [
         "Architecture",
         f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
-        f"  Actions: {say_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
+        f"  Actions: {format_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
         *(_describe_trunk(network) if isinstance(network, ConvolutionalNetwork) else _describe_list(spec)),
         _describe_state(metadata),
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",

@@ -16,9 +16,9 @@ from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.probe import workers
-from retro_gamer.games.probe.findings import KeyTrials, ProbeFindings, StateKey
+from retro_gamer.games.probe.findings import KeyEffects, ProbeFindings, StateKey
 from retro_gamer.games.probe.game_probe import ProbePlan
-from retro_gamer.games.probe.workers import play_everywhere
+from retro_gamer.games.probe.workers import probe_in_processes
 
 GAMES = Path(__file__).parents[1] / "games"
 QUICK = ["--turns", "200", "--seconds", "0.5"]
@@ -109,7 +109,7 @@ def test_a_game_that_hangs_is_abandoned(tmp_path: Path) -> None:
     (tmp_path / "game.py").write_text("while True:\n    pass\n")
     plan = ProbePlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
     with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not come back"):
-        play_everywhere(plan, 1, lambda turns: None)
+        probe_in_processes(plan, 1, lambda turns: None)
 
 
 def test_create_points_to_check(game: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,8 +132,8 @@ def make_check(described: dict[str, Any] | None = None, **values: Any) -> CheckR
     )
 
 
-def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
-    return KeyTrials(trials=9, changed=changed, ended=ended, outcomes=dict(enumerate(outcomes)))  # type: ignore[arg-type]
+def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyEffects:
+    return KeyEffects(trials=9, changed=changed, ended=ended, outcomes=dict(enumerate(outcomes)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyTrials:
         ),
         (make_check(ignores_seed=True), "does not seem to use chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
-        (make_check(keys={"q": trials(4, *"abcd", ended=4)}, listened=("q",)), "q only ended the game"),
+        (make_check(keys={"q": trials(4, *"abcd", ended=4)}, keys_in_code=("q",)), "q only ended the game"),
     ],
 )
 def test_remarks(check: CheckReport, remark: str) -> None:

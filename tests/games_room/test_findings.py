@@ -10,21 +10,21 @@ import pytest
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.probe.findings import (
     Failure,
-    KeyTrials,
+    KeyEffects,
     ProbeFindings,
     StateKey,
-    add_up,
+    combine,
     judge_keys,
+    propose_actions,
+    propose_description,
     rank_rewards,
-    suggest_actions,
-    suggest_description,
 )
 
 
 def met(*values: Any) -> StateKey:
     key = StateKey()
     for before, value in zip(values[:1] + values, values, strict=False):
-        key.meet(value, before)
+        key.add_value(value, before)
     return key
 
 
@@ -51,7 +51,7 @@ def test_two_halves_make_the_whole() -> None:
     values = (0, 1, 2, 2, 7, 3)
     first, second = met(*values[:3]), StateKey()
     for before, value in itertools.pairwise(values[2:]):
-        second.meet(value, before)
+        second.add_value(value, before)
     first.add(second)
     whole = met(*values)
     assert (first.low, first.high, first.changes, first.steady_steps) == (
@@ -68,14 +68,14 @@ def test_findings_add_up() -> None:
             episode_turns=[10],
             characters=Counter("ab"),
             state={"score": met(0, 1)},
-            keys={"a": KeyTrials(trials=2, changed=1, outcomes={"0/1": "x"})},
+            keys={"a": KeyEffects(trials=2, changed=1, outcomes={"0/1": "x"})},
             failures=[Failure(seed=1, turn=2, text="boom")],
             n_failures=1,
             repeats=repeats,
         )
         for repeats in (True, None, False)
     ]
-    whole = add_up(parts)
+    whole = combine(parts)
     assert (whole.how, whole.turns, whole.turns_per_second) == ("main()", 30, 5.0)
     assert (whole.episodes, whole.n_failures, len(whole.failures)) == (3, 3, 3)
     assert whole.characters == {"a": 3, "b": 3}
@@ -95,9 +95,9 @@ def text(*values: str) -> StateKey:
     return StateKey(types={"str"}, values=list(values), changes=1)
 
 
-def tried(changed: int = 5, ended: int = 0, same_as: str = "") -> KeyTrials:
+def tried(changed: int = 5, ended: int = 0, same_as: str = "") -> KeyEffects:
     outcomes = {f"0/{i}": f"{same_as}{i}" for i in range(changed)}
-    return KeyTrials(trials=10, changed=changed, ended=ended, outcomes=outcomes)
+    return KeyEffects(trials=10, changed=changed, ended=ended, outcomes=outcomes)
 
 
 def findings(**values: Any) -> ProbeFindings:
@@ -128,7 +128,7 @@ def test_what_grows_with_losing_is_the_last_that_is_recommended() -> None:
 
 def test_keys_are_judged() -> None:
     found = findings(
-        listened=("KEY_LEFT", "a", "q", "h", "@"),
+        keys_in_code=("KEY_LEFT", "a", "q", "h", "@"),
         characters=Counter("@"),
         keys={
             "KEY_LEFT": tried(same_as="left"),
@@ -144,24 +144,24 @@ def test_keys_are_judged() -> None:
     assert verdict.idle == ("h",)
     assert verdict.same == (("KEY_LEFT", "a"),)
     assert verdict.quitting == ("q",)
-    assert suggest_actions(found) == ["KEY_LEFT", " "]
+    assert propose_actions(found) == ["KEY_LEFT", " "]
 
 
 def test_keys_that_could_not_be_tried_are_taken_from_the_code() -> None:
-    verdict = judge_keys(findings(listened=("w", "KEY_UP")))
+    verdict = judge_keys(findings(keys_in_code=("w", "KEY_UP")))
     assert (verdict.tried, verdict.effective) == (False, ("w", "KEY_UP"))
-    assert suggest_actions(findings(listened=("w",))) == ["w"]
-    assert suggest_actions(findings()) == ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
+    assert propose_actions(findings(keys_in_code=("w",))) == ["w"]
+    assert propose_actions(findings()) == ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
 
 
 def test_a_suggested_description_is_a_valid_one() -> None:
     found = findings(
-        listened=("KEY_UP",),
+        keys_in_code=("KEY_UP",),
         characters=Counter("@#"),
         state={"score": key(3, 1, 2), "lives": key(2, -1)},
         movers=["ship"],
     )
-    suggested = suggest_description(found, {})
+    suggested = propose_description(found, {})
     assert suggested == {
         "actions": ["KEY_UP"],
         "reward": "score",
@@ -177,6 +177,6 @@ def test_only_what_is_missing_is_suggested_and_the_window_where_it_pays() -> Non
     found = findings(characters=Counter("@"), state={"lives": key(2, -1)})
     found.board_size = (40, 8)
     described = {"actions": ["a"], "reward": "lives", "spatial": False}
-    assert suggest_description(found, described) == {"character_set": ["@"], "observe": "view"}
+    assert propose_description(found, described) == {"character_set": ["@"], "observe": "view"}
     found.board_size = (39, 8)
-    assert "observe" not in suggest_description(found, described)
+    assert "observe" not in propose_description(found, described)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from retro_gamer.games.loading.keys import is_known_key, make_keystroke, suggest_key
+from retro_gamer.games.loading.keys import is_known_key, make_keystroke, nearest_key
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_others_are_not(key: str) -> None:
     ],
 )
 def test_a_misspelt_key_is_recognised(key: str, meant: str | None) -> None:
-    assert suggest_key(key) == meant
+    assert nearest_key(key) == meant
     assert meant is None or is_known_key(meant)
 
 

@@ -91,9 +91,9 @@ def check_game(
         GameFailedError: if the game cannot be started.
     """
     from retro_gamer.cli.display.check_text import CheckReport
-    from retro_gamer.games.probe.findings import suggest_description
+    from retro_gamer.games.probe.findings import propose_description
     from retro_gamer.games.probe.game_probe import ProbePlan
-    from retro_gamer.games.probe.workers import find_game, play_everywhere
+    from retro_gamer.games.probe.workers import find_game, probe_in_processes
     from retro_gamer.training.planning.measurements import estimate_cost
 
     started = time.monotonic()
@@ -109,8 +109,8 @@ def check_game(
         play_seconds=seconds,
         key_seconds=seconds,
     )
-    findings = play_everywhere(plan, n_processes, report)
-    proposed = suggest_description(findings, described)
+    findings = probe_in_processes(plan, n_processes, report)
+    proposed = propose_description(findings, described)
     problems = _find_problems(described, proposed, findings)
     metadata = None if problems else _complete(described, proposed, findings)
     return CheckReport(

@@ -78,7 +78,7 @@ def _describe_game(config: RunConfig) -> str:
 
 
 def _facts(created: CreatedRun) -> list[tuple[str, str]]:
-    from retro_gamer.games.loading.keys import say_keys
+    from retro_gamer.games.loading.keys import format_keys
     from retro_gamer.games.rewards import describe_reward
 
     config, metadata = created.config, created.config.metadata
@@ -88,7 +88,7 @@ def _facts(created: CreatedRun) -> list[tuple[str, str]]:
         ("game", _describe_game(config)),
         ("description", created.origin),
         ("board", f"{width} x {height} cells, read by {'a CNN' if metadata.spatial else 'an MLP'}"),
-        ("actions", f"{say_keys(metadata.actions)}, or none"),
+        ("actions", f"{format_keys(metadata.actions)}, or none"),
         ("reward", describe_reward(metadata.reward)),
         ("characters", " ".join(metadata.character_set) if metadata.character_set else discovered),
     ]

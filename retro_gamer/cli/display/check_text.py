@@ -10,7 +10,7 @@ from typing import Any
 
 from retro_gamer.cli.display.numbers import count, number
 from retro_gamer.errors import Problem, quoted
-from retro_gamer.games.loading.keys import say_keys
+from retro_gamer.games.loading.keys import format_keys
 from retro_gamer.games.probe.findings import KeyVerdict, ProbeFindings, StateKey, judge_keys, rank_rewards, view_pays
 from retro_gamer.games.rewards import compared_key
 from retro_gamer.games.validation import SIGNALS
@@ -51,7 +51,7 @@ def to_json(check: CheckReport) -> dict[str, Any]:
         "player": findings.player,
         "state": {name: _key_json(key, findings.turns) for name, key in findings.state.items()},
         "rewards": rank_rewards(findings),
-        "keys": {"listened": findings.listened, **dataclasses.asdict(verdict)},
+        "keys": {"listened": findings.keys_in_code, **dataclasses.asdict(verdict)},
         "episodes": findings.episodes,
         "turns": findings.turns,
         "episode_turns": {
@@ -104,12 +104,12 @@ def find_remarks(check: CheckReport) -> Iterator[str]:
     if verdict.tried:
         idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
         if idle:
-            yield f"actions: {say_keys(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
+            yield f"actions: {format_keys(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
         for group in verdict.same:
             if not described or sum(key in actions for key in group) > 1:
-                yield f"The keys {say_keys(group)} always did the same; one of them is enough."
+                yield f"The keys {format_keys(group)} always did the same; one of them is enough."
         if verdict.quitting:
-            yield f"{say_keys(verdict.quitting)} only ended the game."
+            yield f"{format_keys(verdict.quitting)} only ended the game."
     reward = described.get("reward")
     steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
     if steady and findings.turns >= ENOUGH_TURNS:
@@ -202,9 +202,9 @@ def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
 
 def _describe_keys(verdict: KeyVerdict) -> str:
     if not verdict.tried:
-        return f"{say_keys(verdict.effective) or 'none'} named in the code (not tried)"
-    idle = f"; {say_keys(verdict.idle)} never did" if verdict.idle else ""
-    return f"{say_keys(verdict.effective) or 'none'} changed something{idle}"
+        return f"{format_keys(verdict.effective) or 'none'} named in the code (not tried)"
+    idle = f"; {format_keys(verdict.idle)} never did" if verdict.idle else ""
+    return f"{format_keys(verdict.effective) or 'none'} changed something{idle}"
 
 
 def _describe_key(key: StateKey, turns: int) -> str:

@@ -31,7 +31,7 @@ _SPOKEN: Mapping[str, str] = {
 }
 
 
-def say_keys(keys: Iterable[str]) -> str:
+def format_keys(keys: Iterable[str]) -> str:
     """Return the keys as a list to be read, in which the space bar can be seen."""
     return ", ".join("space" if key == " " else key for key in keys)
 
@@ -70,7 +70,7 @@ def is_known_key(key: str) -> bool:
     return False
 
 
-def suggest_key(key: str) -> str | None:
+def nearest_key(key: str) -> str | None:
     """Return the known key that `key` most likely stands for, or None."""
     spoken = key.upper() if len(key) > 1 else key
     if spoken in _SPOKEN:

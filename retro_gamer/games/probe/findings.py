@@ -34,7 +34,7 @@ class StateKey:
         """Whether every value was a finite number."""
         return self.low is not None and not self.values
 
-    def meet(self, value: Any, before: Any) -> None:
+    def add_value(self, value: Any, before: Any) -> None:
         """Take in the value after a turn and the one before it."""
         self.types.add(type(value).__name__)
         number = finite_number(value)
@@ -73,7 +73,7 @@ class Failure:
 
 
 @dataclasses.dataclass(kw_only=True)
-class KeyTrials:
+class KeyEffects:
     """What a key did in trials against doing nothing from the same turn of the same game."""
 
     trials: int = 0
@@ -82,7 +82,7 @@ class KeyTrials:
     outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
     """By trial, a fingerprint of what followed."""
 
-    def add(self, other: KeyTrials) -> None:
+    def add(self, other: KeyEffects) -> None:
         """Take in what another process tried."""
         self.trials += other.trials
         self.changed += other.changed
@@ -98,7 +98,7 @@ class ProbeFindings:
     board_size: tuple[int, int] = (0, 0)
     view_size: tuple[int, int] = (0, 0)
     sharing: str | None = None
-    listened: tuple[str, ...] = ()
+    keys_in_code: tuple[str, ...] = ()
     turns: int = 0
     seconds: float = 0.0
     start_seconds: float = 0.0
@@ -119,7 +119,7 @@ class ProbeFindings:
     """Whether the same seed gives the same game twice; None if that was not tried."""
     ignores_seed: bool = False
     """Whether several seeds all gave the same game."""
-    keys: dict[str, KeyTrials] = dataclasses.field(default_factory=dict)
+    keys: dict[str, KeyEffects] = dataclasses.field(default_factory=dict)
 
     @property
     def episodes(self) -> int:
@@ -151,10 +151,10 @@ class ProbeFindings:
         for name, state in other.state.items():
             self.state.setdefault(name, StateKey()).add(state)
         for key, trials in other.keys.items():
-            self.keys.setdefault(key, KeyTrials()).add(trials)
+            self.keys.setdefault(key, KeyEffects()).add(trials)
 
 
-def add_up(parts: Iterable[ProbeFindings]) -> ProbeFindings:
+def combine(parts: Iterable[ProbeFindings]) -> ProbeFindings:
     """Return what all processes found together; the first says how the game starts."""
     whole, *rest = parts
     for part in rest:
@@ -196,10 +196,10 @@ class KeyVerdict:
 def judge_keys(findings: ProbeFindings) -> KeyVerdict:
     """Return what is to be thought of each key."""
     shown = set(findings.characters)
-    listened = [key for key in findings.listened if len(key) > 1 or key not in shown or _did_something(findings, key)]
+    named = [key for key in findings.keys_in_code if len(key) > 1 or key not in shown or _did_something(findings, key)]
     if not findings.keys:
-        return KeyVerdict(effective=tuple(listened), idle=(), same=(), quitting=(), tried=False)
-    order = list(dict.fromkeys((*listened, *findings.keys)))
+        return KeyVerdict(effective=tuple(named), idle=(), same=(), quitting=(), tried=False)
+    order = list(dict.fromkeys((*named, *findings.keys)))
     effective = tuple(key for key in order if _did_something(findings, key))
     quitting = tuple(
         key
@@ -208,19 +208,19 @@ def judge_keys(findings: ProbeFindings) -> KeyVerdict:
     )
     return KeyVerdict(
         effective=effective,
-        idle=tuple(key for key in listened if key in findings.keys and not _did_something(findings, key)),
+        idle=tuple(key for key in named if key in findings.keys and not _did_something(findings, key)),
         same=_find_same(findings, effective),
         quitting=quitting,
         tried=True,
     )
 
 
-def suggest_actions(findings: ProbeFindings) -> list[str]:
+def propose_actions(findings: ProbeFindings) -> list[str]:
     """Return the keys worth pressing: one of each that do the same, none that only ends the game."""
     verdict = judge_keys(findings)
     doubles = {key for group in verdict.same for key in group[1:]}
     keys = [key for key in verdict.effective if key not in doubles and key not in verdict.quitting]
-    return keys or list(findings.listened) or list(ARROWS)
+    return keys or list(findings.keys_in_code) or list(ARROWS)
 
 
 def rank_rewards(findings: ProbeFindings) -> list[str]:
@@ -242,7 +242,7 @@ def rank_rewards(findings: ProbeFindings) -> list[str]:
     return [*scores, *named, *others, *signals, *losses]
 
 
-def suggest_description(findings: ProbeFindings, described: Mapping[str, Any]) -> dict[str, Any]:
+def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a description that `described` lacks and the game needs or gains from."""
     reward = described.get("reward")
     known = findings.state.get(reward) if isinstance(reward, str) else None
@@ -254,7 +254,7 @@ def suggest_description(findings: ProbeFindings, described: Mapping[str, Any]) -
         if key.is_number and key.changes and name != reward and not _is_clock(findings, name)
     ]
     suggested: dict[str, Any] = {
-        "actions": suggest_actions(findings),
+        "actions": propose_actions(findings),
         "reward": reward,
         "character_set": sorted(c for c, _ in findings.characters.most_common(LARGEST_CHARACTER_COUNT)),
         "spatial": True,

@@ -14,7 +14,7 @@ from retro_gamer.games.game_rules import read_board_size
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.observation import names_of_all
-from retro_gamer.games.probe.findings import Failure, KeyTrials, ProbeFindings, StateKey
+from retro_gamer.games.probe.findings import Failure, KeyEffects, ProbeFindings, StateKey
 from retro_gamer.games.probe.key_scan import ARROWS, find_keys
 from retro_gamer.games.random_play import RandomPlayer
 from retro_gamer.games.session import GameSession, make_player_generator
@@ -69,9 +69,9 @@ class Probe:
         self.findings.board_size = read_board_size(game)
         self.findings.agents = names_of_all(game.agents)
         self.findings.view_size = read_board_size(game, view=True)
-        self.findings.listened = find_keys(self._launcher.modules, game.agents)
-        self._keys = tuple(dict.fromkeys((*self.findings.listened, *_EXTRA_KEYS, *plan.actions))) or ARROWS
-        self._session.name_actions(plan.actions or self.findings.listened or ARROWS)
+        self.findings.keys_in_code = find_keys(self._launcher.modules, game.agents)
+        self._keys = tuple(dict.fromkeys((*self.findings.keys_in_code, *_EXTRA_KEYS, *plan.actions))) or ARROWS
+        self._session.set_actions(plan.actions or self.findings.keys_in_code or ARROWS)
         self._player = RandomPlayer(self._session, plan.seed, plan.player)
 
     def run(self) -> ProbeFindings:
@@ -127,7 +127,7 @@ class Probe:
     def _read_state(self, game: Any, before: dict[str, Any]) -> dict[str, Any]:
         now = {str(key): value for key, value in game.state.items()}
         for name, value in now.items():
-            self.findings.state.setdefault(name, StateKey()).meet(value, before.get(name, value))
+            self.findings.state.setdefault(name, StateKey()).add_value(value, before.get(name, value))
         return now
 
     def _read_messages(self, game: Any) -> None:
@@ -190,7 +190,7 @@ class Probe:
                     self._add_trial(key, f"{seed}/{number}", outcome, nothing)
 
     def _add_trial(self, key: str, trial: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
-        trials = self.findings.keys.setdefault(key, KeyTrials())
+        trials = self.findings.keys.setdefault(key, KeyEffects())
         trials.trials += 1
         if outcome[0] != nothing[0]:
             trials.changed += 1

@@ -15,7 +15,7 @@ from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
 from retro_gamer.games.loading.sandbox import enter_temporary_folder
 from retro_gamer.games.loading.watchdog import Watchdog, discard_output, starved_seconds
-from retro_gamer.games.probe.findings import ProbeFindings, add_up
+from retro_gamer.games.probe.findings import ProbeFindings, combine
 from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 
 SEEDS_APART = 1_000_003
@@ -43,7 +43,7 @@ def find_game(game: str) -> tuple[GameSource, FoundDescription | None]:
     return describe_source(source, found.values), found
 
 
-def play_everywhere(plan: ProbePlan, n_processes: int, report: Report) -> ProbeFindings:
+def probe_in_processes(plan: ProbePlan, n_processes: int, report: Report) -> ProbeFindings:
     """Return what that many processes found, each from seeds of its own.
 
     Raises:
@@ -59,7 +59,7 @@ def play_everywhere(plan: ProbePlan, n_processes: int, report: Report) -> ProbeF
         theirs.close()
         workers[ours] = process
     try:
-        return add_up(_collect(workers, report, plan.hang_seconds + SILENCE_SECONDS))
+        return combine(_collect(workers, report, plan.hang_seconds + SILENCE_SECONDS))
     finally:
         for process in workers.values():
             process.kill()
