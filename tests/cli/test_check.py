@@ -108,7 +108,7 @@ def test_a_game_that_ends_its_process_is_reported(
 def test_a_game_that_hangs_is_abandoned(tmp_path: Path) -> None:
     (tmp_path / "game.py").write_text("while True:\n    pass\n")
     plan = ProbePlan(source=find_source(str(tmp_path / "game.py")), hang_seconds=0.5)
-    with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not come back"):
+    with pytest.raises(GameFailedError, match=r"game.py:\d: HungGameError: did not return"):
         probe_in_processes(plan, 1, lambda turns: None)
 
 
