@@ -51,7 +51,7 @@ def test_games_that_hang_are_left_and_their_line_is_named(tmp_path: Path, in_bui
     assert train_here(run, n_actors=1).complete
     assert len(episodes_of(run)) == 60
     assert len(set(flag.read_text().split())) == 1  # the process lives on
-    notes = notes_of(run.log_path, "did not come back")
+    notes = notes_of(run.log_path, "did not return")
     for code, note in zip(faults, notes, strict=True):
         assert f"game.py:{line_of(game, code)}: HungGameError" in note
         assert ("cut short at its last good turn" in note) is not in_build
