@@ -57,7 +57,7 @@ def measure_update(run_spec: RunSpec, *, n_updates: int, n_threads: int, turns: 
         "floor_seconds": flops / (gflops * 1e9),
         "threads": n_threads,
         "batch_size": size,
-        "parameters": learner.n_parameters,
+        "parameters": learner.network.n_parameters,
         "n_updates": n_updates,
     }
 

@@ -1,8 +1,8 @@
 """One gradient step on a GPU: recorded once as a CUDA graph, launched as a whole from then on.
 
-An update of a network for a terminal game is some hundred operations of two microseconds each: launched one by one they
-take many times as long, and no library records a whole update with its optimizer. `EagerStep` does the same and is what
-tests compare with.
+An update of a network for a terminal game is some hundred operations of two microseconds each. Launched one by one they
+take 2.0 ms, as a graph 0.38 ms (docs/performance.md). torch records graphs; staging the batch, the second stream and
+reading the result once are ours. `EagerStep` does the same operation by operation, and tests compare the two.
 """
 
 from __future__ import annotations

@@ -64,11 +64,6 @@ class Learner:
         return CudaGraphStep(context) if is_recorded else EagerStep(context)
 
     @property
-    def n_parameters(self) -> int:
-        """Weights in the network."""
-        return self._online.vector.numel()
-
-    @property
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""
         return bool(torch.isfinite(self._online.vector).all())

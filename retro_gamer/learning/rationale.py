@@ -19,7 +19,6 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
     """Return the description of a network built for a game, one idea a line."""
     spec = network.spec
     characters = " ".join(quoted(c) for c in metadata.character_set or ())
-    n_weights = sum(parameter.numel() for parameter in network.parameters())
     lines = [
         "Architecture",
         f"  Board: {spec.width} x {spec.height} cells; {spec.n_characters} characters: {characters}",
@@ -27,7 +26,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
         *(_describe_trunk(network) if isinstance(network, ConvolutionalNetwork) else _describe_list(spec)),
         _describe_state(metadata),
         f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",
-        f"  {n_weights:,} weights in all.",
+        f"  {network.n_parameters:,} weights in all.",
         "Learning",
         "  Double DQN: one network selects the best next action, and an older copy of it, the target network, "
         "estimates that action's value. This limits overestimation.",

@@ -136,7 +136,7 @@ class Batch(SampledTransitions):
     state: States
     next_codes: Codes
     next_player: Players
-    next_state: npt.NDArray[np.float32]
+    next_state: States
 
 
 def write_ring(ring: npt.NDArray[Any], start: int, values: npt.NDArray[Any]) -> None:

@@ -31,7 +31,7 @@ def test_update_is_measured_with_all_its_parts(run_spec: RunSpec, monkeypatch: p
     assert found["floor_seconds"] == pytest.approx(found["flops"] / found["gflops"] / 1e9)
     for part in ("sample_seconds", "update_seconds", "priorities_seconds"):
         assert found[part] > 0
-    assert found["parameters"] == make_learner(run_spec).n_parameters
+    assert found["parameters"] == make_learner(run_spec).network.n_parameters
     assert found["batch_size"] == 16
 
 
@@ -60,13 +60,15 @@ STRIDED = """
 from benchmarks.performance import strided
 from benchmarks.performance.flops import count_forward_flops
 from benchmarks.performance.run_specs import SNAKE, make_learner, make_random_batch, temporary_run_spec, play_blocks
+from retro_gamer.backends import replay_service
 
 with temporary_run_spec(SNAKE) as work:
     learner = make_learner(work)
-    assert learner.n_parameters == strided.N_PARAMETERS, learner.n_parameters
+    assert learner.network.n_parameters == strided.N_PARAMETERS, learner.network.n_parameters
+    assert replay_service.make_extractor is strided.StridedExtractor
     batch = make_random_batch(work.network, 2)
     learner.update(batch)
-    blocks = play_blocks(work, 64, epsilon=0.0)  # the actor takes its weights over, so it has the same network
+    blocks = play_blocks(work, 64, epsilon=0.0)  # the actor loads its weights, so it has the same network
     assert sum(block.turns for block in blocks) >= 64
     # By hand: 2 operations for each weight of a layer at each of its places.
     convolutions = 6 * 32 * 9 * (8 * 16) + 32 * 64 * 9 * (4 * 8)

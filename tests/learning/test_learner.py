@@ -205,7 +205,7 @@ def test_published_weights_are_a_copy_in_the_order_of_parameters() -> None:
     expected = np.concatenate([p.detach().numpy().ravel() for p in learner.network.parameters()])
     np.testing.assert_array_equal(weights.values, expected)
     assert weights.values.dtype == np.float32
-    assert len(weights.values) == learner.n_parameters
+    assert len(weights.values) == learner.network.n_parameters
     learner.update(make_batch(learner.spec, seed=1))
     np.testing.assert_array_equal(weights.values, expected)
 

@@ -80,6 +80,11 @@ class QNetwork(nn.Module, abc.ABC):
         self.spec = spec
         self.extractor = make_extractor(spec)
 
+    @property
+    def n_parameters(self) -> int:
+        """Weights in the network."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def forward(self, features: Tensors) -> torch.Tensor:
         """Return Q-values [B, A] from the features of B boards on the network's device."""
         return self._q_values(*self._inputs(*features))

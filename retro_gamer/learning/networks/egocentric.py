@@ -40,7 +40,7 @@ class EgocentricCNN(ConvolutionalNetwork):
     The first layer has windows of 3 x 3 cells, two apart; the second takes them in blocks of 2 x 2, without overlap.
     The extractor gathers the cells of the windows block by block: then the first layer adds up rows of a table, one
     per code and place of a window, and the second is a plain product of matrices. On crops this small both together
-    cost half of torch's convolutions, with which a test compares them. The cells adjacent to the player, where a
+    take half the time of torch's convolutions, with which a test compares them. The adjacent cells, where a
     move decides, also reach the head one by one, each as ADJACENT_CHANNELS features of its code.
     """
 
