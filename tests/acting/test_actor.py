@@ -21,7 +21,7 @@ from tests.acting.tiny_games import METADATA, Walker, ends_after, never_ends, ra
 from tests.learning.samples import make_settings, q_values
 
 
-class Stage:
+class Harness:
     """An actor, the learner it follows, and all that it pushed and reported."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Stage:
         return self.actor.play(grant, self.learner.publish(), self.push)
 
     def prefer(self, action: int) -> None:
-        """Let the policy take that action whatever it sees."""
+        """Let the policy take that action whatever the board."""
         head: Any = self.learner.network.head
         last = head[-1]
         with torch.no_grad():
@@ -82,7 +82,7 @@ def tickets_of(report: Report) -> list[int]:
 
 @pytest.mark.parametrize("n_games", [1, 3, 8])
 def test_every_ticket_comes_back_once_as_an_episode_or_unused(n_games: int) -> None:
-    stage = Stage(walks(ends_after(7)), n_games=n_games)
+    harness = Harness(walks(ends_after(7)), n_games=n_games)
     waiting = list(range(1, 31))
     completed: list[int] = []
     held: set[int] = set()
@@ -90,7 +90,7 @@ def test_every_ticket_comes_back_once_as_an_episode_or_unused(n_games: int) -> N
         granted = tuple(waiting[:9])
         del waiting[:9]
         held |= set(granted)
-        report = stage.play(granted, turns=11)
+        report = harness.play(granted, turns=11)
         for ticket in (*tickets_of(report), *report.unused_tickets):
             held.remove(ticket)
         completed += tickets_of(report)
@@ -99,24 +99,24 @@ def test_every_ticket_comes_back_once_as_an_episode_or_unused(n_games: int) -> N
     assert sorted(completed) == list(range(1, 31))
     assert not held
     assert not waiting
-    assert stage.pushed_turns == 30 * 7
+    assert harness.pushed_turns == 30 * 7
 
 
 def test_a_report_tells_what_was_played() -> None:
-    stage = Stage(walks(ends_after(4)), n_games=2)
-    report = stage.play((7, 8, 9))
+    harness = Harness(walks(ends_after(4)), n_games=2)
+    report = harness.play((7, 8, 9))
     assert sorted(tickets_of(report)) == [7, 8, 9]
     assert all(e.turns == 4 and not e.truncated and e.fault is None for e in report.episodes)
     assert (report.turns, report.replay_turns, report.unused_tickets, report.faults) == (12, 12, (), ())
     assert report.version == 0
     assert report.seconds > 0
-    assert sum(e.total_reward for e in report.episodes) == pytest.approx(rewards_earned(stage))
+    assert sum(e.total_reward for e in report.episodes) == pytest.approx(rewards_earned(harness))
 
 
-def rewards_earned(stage: Stage) -> float:
+def rewards_earned(harness: Harness) -> float:
     """Return the sum of rewards by what each transition's first reward must have been, from the player's moves."""
     total = 0.0
-    for block in stage.blocks:
+    for block in harness.blocks:
         for row, action in zip(block.first, block.action, strict=True):
             x = int(block.player[row, 0])
             total += {0: 1 if x < 5 else 0, 1: -1 if x > 0 else 0}.get(int(action), 0)
@@ -124,49 +124,49 @@ def rewards_earned(stage: Stage) -> float:
 
 
 def test_a_grant_is_bounded_by_turns_and_games_go_on_with_the_next() -> None:
-    stage = Stage(walks(ends_after(100)), n_games=4)
-    report = stage.play(tuple(range(20)), turns=50)
+    harness = Harness(walks(ends_after(100)), n_games=4)
+    report = harness.play(tuple(range(20)), turns=50)
     assert 50 <= report.turns < 54
     assert report.episodes == ()
     assert sorted(report.unused_tickets) == list(range(4, 20))
-    report = stage.play((), turns=10_000)
+    report = harness.play((), turns=10_000)
     assert sorted(tickets_of(report)) == [0, 1, 2, 3]
     assert [e.turns for e in report.episodes] == [100] * 4
-    assert stage.pushed_turns == 400
+    assert harness.pushed_turns == 400
 
 
 def test_a_grant_is_bounded_by_seconds() -> None:
-    report = Stage(walks(never_ends)).play((1, 2), seconds=0.0)
+    report = Harness(walks(never_ends)).play((1, 2), seconds=0.0)
     assert (report.turns, report.unused_tickets, report.replay_turns) == (0, (1, 2), 0)
-    report = Stage(walks(never_ends), max_turns_per_episode=1_000_000).play((1,), turns=10**9, seconds=0.05)
+    report = Harness(walks(never_ends), max_turns_per_episode=1_000_000).play((1,), turns=10**9, seconds=0.05)
     assert report.turns > 0
 
 
 def test_without_tickets_or_games_nothing_is_played() -> None:
-    report = Stage(walks(never_ends)).play(())
+    report = Harness(walks(never_ends)).play(())
     assert (report.turns, report.episodes, report.unused_tickets) == (0, (), ())
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_the_turn_limit_truncates_and_is_bootstrapped_through(prioritized: bool) -> None:
-    stage = Stage(walks(never_ends), max_turns_per_episode=6, n_step=3, prioritize_experiences=prioritized)
-    (episode,) = stage.play((1,)).episodes
+    harness = Harness(walks(never_ends), max_turns_per_episode=6, n_step=3, prioritize_experiences=prioritized)
+    (episode,) = harness.play((1,)).episodes
     assert (episode.turns, episode.truncated, episode.fault) == (6, True, None)
-    assert sorted(stage.ends("first")) == [0, 1, 2, 3, 4, 5]
-    assert sorted(stage.ends("next")) == [3, 4, 5, 6, 6, 6]
-    np.testing.assert_allclose(sorted(stage.column("discounts")), [0.99**3] * 4 + [0.99**2, 0.99], rtol=1e-6)
+    assert sorted(harness.ends("first")) == [0, 1, 2, 3, 4, 5]
+    assert sorted(harness.ends("next")) == [3, 4, 5, 6, 6, 6]
+    np.testing.assert_allclose(sorted(harness.column("discounts")), [0.99**3] * 4 + [0.99**2, 0.99], rtol=1e-6)
 
 
 def test_a_game_that_ends_is_terminated() -> None:
-    stage = Stage(walks(ends_after(5)), n_step=3)
-    (episode,) = stage.play((1,)).episodes
+    harness = Harness(walks(ends_after(5)), n_step=3)
+    (episode,) = harness.play((1,)).episodes
     assert (episode.turns, episode.truncated) == (5, False)
-    by_start = dict(zip(stage.ends("first"), stage.column("discounts"), strict=True))
+    by_start = dict(zip(harness.ends("first"), harness.column("discounts"), strict=True))
     assert by_start == pytest.approx({0: 0.99**3, 1: 0.99**3, 2: 0, 3: 0, 4: 0})
 
 
 def test_an_end_at_the_turn_limit_is_an_end() -> None:
-    (episode,) = Stage(walks(ends_after(5)), max_turns_per_episode=5).play((1,)).episodes
+    (episode,) = Harness(walks(ends_after(5)), max_turns_per_episode=5).play((1,)).episodes
     assert (episode.turns, episode.truncated) == (5, False)
 
 
@@ -176,26 +176,26 @@ def test_an_illegal_move_terminates_with_the_reward_of_its_turn() -> None:
             game.state["score"] += 100
             walker.position = (-1, 0)
 
-    stage = Stage(walks(script), n_step=1)
-    (episode,) = stage.play((1,)).episodes
+    harness = Harness(walks(script), n_step=1)
+    (episode,) = harness.play((1,)).episodes
     assert (episode.turns, episode.truncated, episode.fault) == (3, False, None)
-    assert stage.column("discounts")[-1] == 0
-    assert stage.column("returns")[-1] >= 99
+    assert harness.column("discounts")[-1] == 0
+    assert harness.column("returns")[-1] >= 99
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), SystemExit(3)])
 def test_a_game_that_raises_is_truncated_at_its_last_good_turn(prioritized: bool, error: BaseException) -> None:
-    stage = Stage(walks(raises_at(4, error)), n_step=2, prioritize_experiences=prioritized)
-    report = stage.play((1,))
+    harness = Harness(walks(raises_at(4, error)), n_step=2, prioritize_experiences=prioritized)
+    report = harness.play((1,))
     (episode,) = report.episodes
     assert (episode.turns, episode.truncated) == (3, True)
     assert episode.fault is not None
     assert type(error).__name__ in episode.fault
     assert (report.turns, report.faults, report.unused_tickets) == (3, (), ())
-    assert sorted(zip(stage.ends("first"), stage.ends("next"), strict=True)) == [(0, 2), (1, 3), (2, 3)]
-    assert (stage.column("discounts") > 0).all()
-    assert episode.total_reward == rewards_earned(stage)
+    assert sorted(zip(harness.ends("first"), harness.ends("next"), strict=True)) == [(0, 2), (1, 3), (2, 3)]
+    assert (harness.column("discounts") > 0).all()
+    assert episode.total_reward == rewards_earned(harness)
 
 
 def test_a_game_whose_board_cannot_be_seen_any_more_is_truncated_at_its_last_good_turn() -> None:
@@ -217,23 +217,23 @@ def test_a_game_whose_board_cannot_be_seen_any_more_is_truncated_at_its_last_goo
     def create_game() -> Game:
         return Game([Breaks()], {"score": 0, "turns": 0}, board_size=METADATA.board_size)
 
-    stage = Stage(create_game)
-    (episode,) = stage.play((1,)).episodes
+    harness = Harness(create_game)
+    (episode,) = harness.play((1,)).episodes
     assert (episode.turns, episode.truncated) == (2, True)
     assert "the light is out" in str(episode.fault)
-    assert stage.pushed_turns == 2
+    assert harness.pushed_turns == 2
 
 
 @pytest.mark.parametrize("n_games", [1, 2])
 def test_a_game_that_raises_before_its_first_turn_gives_the_ticket_back(n_games: int) -> None:
-    stage = Stage(walks(raises_at(1, ZeroDivisionError("no"))), n_games=n_games)
+    harness = Harness(walks(raises_at(1, ZeroDivisionError("no"))), n_games=n_games)
     for _ in range(40):
-        report = stage.play((1, 2, 3))
+        report = harness.play((1, 2, 3))
         assert sorted(report.unused_tickets) == [1, 2, 3]
         assert (report.episodes, report.turns) == ((), 0)
         assert len(report.faults) == 3
         assert "ZeroDivisionError" in report.faults[0]
-    assert stage.blocks == []
+    assert harness.blocks == []
 
 
 def test_a_game_that_cannot_be_built_gives_the_ticket_back_and_the_others_play_on() -> None:
@@ -244,7 +244,7 @@ def test_a_game_that_cannot_be_built_gives_the_ticket_back_and_the_others_play_o
             raise OSError("no such level")
         return walks(ends_after(3))()
 
-    report = Stage(create_game).play((1, 2, 3, 4, 5))
+    report = Harness(create_game).play((1, 2, 3, 4, 5))
     # One game at a time: a grant ends when no game could be started.
     assert set(tickets_of(report)) | set(report.unused_tickets) == {1, 2, 3, 4, 5}
     assert 1 in tickets_of(report)
@@ -258,8 +258,8 @@ def test_a_board_that_cannot_be_seen_at_the_start_gives_the_ticket_back() -> Non
         def character(self) -> str:  # type: ignore[override]
             raise RuntimeError("invisible ink")
 
-    stage = Stage(lambda: Game([Unseen(never_ends)], {"score": 0, "turns": 0}, board_size=METADATA.board_size))
-    report = stage.play((4,))
+    harness = Harness(lambda: Game([Unseen(never_ends)], {"score": 0, "turns": 0}, board_size=METADATA.board_size))
+    report = harness.play((4,))
     assert report.unused_tickets == (4,)
     assert "invisible ink" in report.faults[0]
 
@@ -272,9 +272,9 @@ def test_a_reward_that_cannot_be_read_is_a_fault_and_the_game_goes_on() -> None:
             game.state["score"] = 5
             game.end()
 
-    stage = Stage(walks(script))
-    stage.prefer(len(METADATA.actions))  # standing still, for a step would be added to the score
-    report = stage.play((1,), epsilon=0.0)
+    harness = Harness(walks(script))
+    harness.prefer(len(METADATA.actions))  # standing still, for a step would be added to the score
+    report = harness.play((1,), epsilon=0.0)
     (episode,) = report.episodes
     assert (episode.turns, episode.truncated) == (3, False)
     assert episode.total_reward == 5
@@ -290,11 +290,11 @@ def test_games_that_take_long_to_build_are_built_over_several_grants(monkeypatch
         return walks(never_ends)()
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    stage = Stage(build, n_games=3)
+    harness = Harness(build, n_games=3)
     waiting: tuple[int, ...] = (1, 2, 3)
     turns = []
     for _ in range(4):
-        report = stage.play(waiting, turns=30, seconds=4)
+        report = harness.play(waiting, turns=30, seconds=4)
         waiting = report.unused_tickets
         turns.append((report.turns, len(waiting)))
     assert turns == [(1, 2), (2, 1), (3, 0), (30, 0)]
@@ -303,19 +303,19 @@ def test_games_that_take_long_to_build_are_built_over_several_grants(monkeypatch
 @pytest.mark.parametrize("prioritized", [False, True])
 @pytest.mark.parametrize("n_games", [1, 4])
 def test_without_exploration_the_best_action_is_taken(prioritized: bool, n_games: int) -> None:
-    stage = Stage(walks(ends_after(30)), n_games=n_games, prioritize_experiences=prioritized)
-    stage.play(tuple(range(8)), epsilon=0.0)
-    for block in stage.blocks:
-        np.testing.assert_array_equal(block.action, stage.q_values(block, block.first).argmax(axis=1))
-    assert len(stage.column("action")) == 240
+    harness = Harness(walks(ends_after(30)), n_games=n_games, prioritize_experiences=prioritized)
+    harness.play(tuple(range(8)), epsilon=0.0)
+    for block in harness.blocks:
+        np.testing.assert_array_equal(block.action, harness.q_values(block, block.first).argmax(axis=1))
+    assert len(harness.column("action")) == 240
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 0.4])
 def test_exploration_takes_every_action_equally_often(epsilon: float) -> None:
-    stage = Stage(walks(never_ends), n_games=4, max_turns_per_episode=2000, n_step=1)
-    stage.play((1, 2, 3, 4), epsilon=epsilon)
-    best = np.concatenate([stage.q_values(block, block.first).argmax(axis=1) for block in stage.blocks])
-    taken = stage.column("action")
+    harness = Harness(walks(never_ends), n_games=4, max_turns_per_episode=2000, n_step=1)
+    harness.play((1, 2, 3, 4), epsilon=epsilon)
+    best = np.concatenate([harness.q_values(block, block.first).argmax(axis=1) for block in harness.blocks])
+    taken = harness.column("action")
     assert len(taken) == 8000
     # The best action is also drawn at random, once in four times.
     assert np.mean(taken == best) == pytest.approx(1 - epsilon * 3 / 4, abs=0.02)
@@ -326,13 +326,13 @@ def test_exploration_takes_every_action_equally_often(epsilon: float) -> None:
 
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_once_the_network_has_learned_it_chooses_between_two_random_actions(prioritized: bool) -> None:
-    stage = Stage(
+    harness = Harness(
         walks(never_ends), n_games=4, max_turns_per_episode=2000, n_step=1, prioritize_experiences=prioritized
     )
-    stage.learner.total_updates = 1
-    report = stage.play((1, 2, 3, 4), epsilon=1.0)
-    ranks = [(-stage.q_values(block, block.first)).argsort(axis=1).argsort(axis=1) for block in stage.blocks]
-    taken = np.concatenate(ranks)[np.arange(8000), stage.column("action")]
+    harness.learner.total_updates = 1
+    report = harness.play((1, 2, 3, 4), epsilon=1.0)
+    ranks = [(-harness.q_values(block, block.first)).argsort(axis=1).argsort(axis=1) for block in harness.blocks]
+    taken = np.concatenate(ranks)[np.arange(8000), harness.column("action")]
     np.testing.assert_allclose(np.bincount(taken) / 8000, [7 / 16, 5 / 16, 3 / 16, 1 / 16], atol=0.02)
     assert not report.greedy_choices
 
@@ -343,17 +343,17 @@ def test_once_the_network_has_learned_it_chooses_between_two_random_actions(prio
 def test_on_a_ladder_the_games_of_an_actor_explore_less_from_one_to_the_next(
     n_games: int, epsilon: float, expected: float
 ) -> None:
-    stage = Stage(walks(never_ends), n_games=n_games, max_turns_per_episode=2000, n_step=1, epsilon_ladder=2.0)
-    stage.play((1, 2, 3, 4), epsilon=epsilon)
-    best = np.concatenate([stage.q_values(block, block.first).argmax(axis=1) for block in stage.blocks])
-    assert np.mean(stage.column("action") == best) == pytest.approx(1 - expected * 3 / 4, abs=0.02)
+    harness = Harness(walks(never_ends), n_games=n_games, max_turns_per_episode=2000, n_step=1, epsilon_ladder=2.0)
+    harness.play((1, 2, 3, 4), epsilon=epsilon)
+    best = np.concatenate([harness.q_values(block, block.first).argmax(axis=1) for block in harness.blocks])
+    assert np.mean(harness.column("action") == best) == pytest.approx(1 - expected * 3 / 4, abs=0.02)
 
 
 def test_priorities_are_the_td_errors_of_the_actors_own_network() -> None:
-    stage = Stage(walks(ends_after(9)), n_games=3, prioritize_experiences=True, n_step=2)
-    stage.play(tuple(range(9)), epsilon=0.5)
-    for block in stage.blocks:
-        q, q_next = stage.q_values(block, block.first), stage.q_values(block, block.next).max(axis=1)
+    harness = Harness(walks(ends_after(9)), n_games=3, prioritize_experiences=True, n_step=2)
+    harness.play(tuple(range(9)), epsilon=0.5)
+    for block in harness.blocks:
+        q, q_next = harness.q_values(block, block.first), harness.q_values(block, block.next).max(axis=1)
         bootstrap = unsquash(q_next) * block.discounts
         target = squash(block.returns + bootstrap)
         taken = q[np.arange(len(block)), block.action]
@@ -369,7 +369,7 @@ def plays_dice(walker: Walker, game: Game) -> None:
 
 def test_with_one_game_an_episode_depends_on_seed_and_ticket_only() -> None:
     def play(tickets: tuple[int, ...], seed: int = 5) -> dict[int, Episode]:
-        return {episode.ticket: episode for episode in Stage(walks(plays_dice), seed=seed).play(tickets).episodes}
+        return {episode.ticket: episode for episode in Harness(walks(plays_dice), seed=seed).play(tickets).episodes}
 
     all_of_them, last = play((1, 2, 3)), play((3,))
     assert all_of_them[3] == last[3]
@@ -384,7 +384,7 @@ def test_an_episode_that_fails_by_a_chance_of_the_games_own_is_another_when_it_i
             raise ValueError("no such level")
         return walks(ends_after(3))()
 
-    def play_until_done(stage: Stage) -> tuple[list[Episode], list[int]]:
+    def play_until_done(harness: Harness) -> tuple[list[Episode], list[int]]:
         played: list[Episode] = []
         tries = []
         for ticket in range(1, 21):
@@ -392,10 +392,10 @@ def test_an_episode_that_fails_by_a_chance_of_the_games_own_is_another_when_it_i
             while len(played) < ticket:
                 tries[-1] += 1
                 assert tries[-1] < 20, "it fails the same way each time"
-                played += stage.play((ticket,)).episodes
+                played += harness.play((ticket,)).episodes
         return played, tries
 
-    first, second = (play_until_done(Stage(sometimes, max_turns_per_episode=9)) for _ in range(2))
+    first, second = (play_until_done(Harness(sometimes, max_turns_per_episode=9)) for _ in range(2))
     assert first == second, "and it is repeatable all the same"
     assert max(first[1]) > 1
     assert [episode.ticket for episode in first[0]] == list(range(1, 21))
@@ -403,7 +403,7 @@ def test_an_episode_that_fails_by_a_chance_of_the_games_own_is_another_when_it_i
 
 def test_games_in_lock_step_are_repeatable_and_differ_by_seed() -> None:
     def play(seed: int) -> tuple[Episode, ...]:
-        return Stage(walks(plays_dice), n_games=3, seed=seed).play(tuple(range(10))).episodes
+        return Harness(walks(plays_dice), n_games=3, seed=seed).play(tuple(range(10))).episodes
 
     assert play(1) == play(1)
     assert play(1) != play(2)
@@ -419,37 +419,37 @@ def shows(character: str) -> Callable[[], Game]:
 
 
 def test_unknown_characters_are_counted_once_and_shown_as_empty() -> None:
-    stage = Stage(shows("?"))
-    assert stage.play((1,)).unknown_characters == {"?": 2}
-    assert stage.play(()).unknown_characters == {}
-    assert {int(c) for block in stage.blocks for c in np.unique(block.codes)} == {0, 1}
+    harness = Harness(shows("?"))
+    assert harness.play((1,)).unknown_characters == {"?": 2}
+    assert harness.play(()).unknown_characters == {}
+    assert {int(c) for block in harness.blocks for c in np.unique(block.codes)} == {0, 1}
 
 
 def test_a_grown_character_set_is_followed_even_without_an_update_between() -> None:
-    stage = Stage(shows("?"))
-    stage.play((1,))
-    stage.learner.extend(("@", "#", "?"))
-    stage.blocks.clear()
-    assert stage.play((2,)).unknown_characters == {}
-    assert {int(c) for block in stage.blocks for c in np.unique(block.codes)} == {0, 1, 3}
+    harness = Harness(shows("?"))
+    harness.play((1,))
+    harness.learner.extend(("@", "#", "?"))
+    harness.blocks.clear()
+    assert harness.play((2,)).unknown_characters == {}
+    assert {int(c) for block in harness.blocks for c in np.unique(block.codes)} == {0, 1, 3}
 
 
 def test_new_weights_are_followed_and_reported() -> None:
-    stage = Stage(walks(ends_after(5)))
-    stage.play((1,))
-    stage.prefer(2)
-    stage.learner.total_updates = 7
-    stage.blocks.clear()
-    assert stage.play((2,), epsilon=0.0).version == 7
-    assert set(stage.column("action").tolist()) == {2}
+    harness = Harness(walks(ends_after(5)))
+    harness.play((1,))
+    harness.prefer(2)
+    harness.learner.total_updates = 7
+    harness.blocks.clear()
+    assert harness.play((2,), epsilon=0.0).version == 7
+    assert set(harness.column("action").tolist()) == {2}
 
 
 def test_blocks_are_pushed_while_a_long_grant_is_played() -> None:
-    stage = Stage(walks(ends_after(50)), n_games=2, block_turns=10)
-    report = stage.play(tuple(range(10)))
-    assert len(stage.blocks) > 10
-    assert report.replay_turns == stage.pushed_turns == report.turns == 500
-    assert len(stage.column("first")) == 500
+    harness = Harness(walks(ends_after(50)), n_games=2, block_turns=10)
+    report = harness.play(tuple(range(10)))
+    assert len(harness.blocks) > 10
+    assert report.replay_turns == harness.pushed_turns == report.turns == 500
+    assert len(harness.column("first")) == 500
 
 
 def test_greedy_choices_and_the_largest_reward_are_those_of_the_grant() -> None:
@@ -459,24 +459,24 @@ def test_greedy_choices_and_the_largest_reward_are_those_of_the_grant() -> None:
         if game.state["turns"] == 5:
             game.end()
 
-    stage = Stage(walks(script))
-    report = stage.play((1, 2), epsilon=0.0)
-    taken = stage.column("action").tolist()
+    harness = Harness(walks(script))
+    report = harness.play((1, 2), epsilon=0.0)
+    taken = harness.column("action").tolist()
     assert report.greedy_choices == {action: taken.count(action) for action in set(taken)}
     assert 49 <= report.largest_reward <= 51
-    stage.blocks.clear()
-    report = stage.play((3,), turns=2, epsilon=1.0)
+    harness.blocks.clear()
+    report = harness.play((3,), turns=2, epsilon=1.0)
     assert report.greedy_choices == {}
     assert report.largest_reward <= 1
-    assert stage.play((), turns=0).largest_reward == 0
+    assert harness.play((), turns=0).largest_reward == 0
 
 
 def test_games_given_up_give_their_tickets_back_and_later_ones_are_whole() -> None:
-    stage = Stage(walks(ends_after(7)), n_games=3, n_step=3)
-    report = stage.play((1, 2, 3, 4), turns=9)
+    harness = Harness(walks(ends_after(7)), n_games=3, n_step=3)
+    report = harness.play((1, 2, 3, 4), turns=9)
     assert report.unused_tickets == (4,)
-    assert stage.actor.abandon_games() == (1, 2, 3)
-    assert stage.actor.abandon_games() == ()
-    stage.blocks.clear()
-    assert sorted(tickets_of(stage.play((1, 2, 3)))) == [1, 2, 3]
-    assert sorted(stage.ends("first")) == sorted([*range(7)] * 3)
+    assert harness.actor.abandon_games() == (1, 2, 3)
+    assert harness.actor.abandon_games() == ()
+    harness.blocks.clear()
+    assert sorted(tickets_of(harness.play((1, 2, 3)))) == [1, 2, 3]
+    assert sorted(harness.ends("first")) == sorted([*range(7)] * 3)

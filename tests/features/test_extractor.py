@@ -47,12 +47,12 @@ def test_cropped_gather_every_cell(height: int, width: int, radius: int) -> None
     codes, player = boards_of(height, width)
     found = crop(codes, player, radius, outside=5)
     assert found.shape == (60, 2 * radius + 1, 2 * radius + 1)
-    for board, (x, y), seen in zip(codes, player.tolist(), found, strict=True):
+    for board, (x, y), gathered in zip(codes, player.tolist(), found, strict=True):
         for row in range(2 * radius + 1):
             for column in range(2 * radius + 1):
                 known = x >= 0 and y >= 0
                 cell = crop_cell(board, x + column - radius, y + row - radius, 5) if known else 5
-                assert seen[row, column] == cell
+                assert gathered[row, column] == cell
 
 
 def test_cropped_take_255_for_the_outside() -> None:

@@ -14,7 +14,7 @@ from retro_gamer.learning.step import EagerStep
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec, q_values
 from tests.learning.test_learner import KINDS, check_that_it_leaves_everything_as_it_was
 
-RECORDED = ("player", "player, not dueling", "whole", "linear whole")
+RECORDED = ("egocentric", "egocentric, not dueling", "board", "linear board")
 """Kinds of network of which a step can be recorded."""
 DEVICES = ("cpu", pytest.param("cuda", marks=pytest.mark.gpu))
 

@@ -10,7 +10,7 @@ from retro_gamer.learning.inference import InferenceNetwork
 from retro_gamer.learning.learner import Learner
 from tests.learning.samples import make_batch, make_boards, make_settings, make_small_spec, q_values
 
-KINDS = {"list": {"spatial": False}, "player": {}, "whole": {"has_player": False}}
+KINDS = {"flat": {"spatial": False}, "egocentric": {}, "board": {"has_player": False}}
 
 
 def make_learner(kind: str, seed: int = 3) -> Learner:
@@ -24,55 +24,55 @@ def learner_values(learner: Learner, boards: tuple[np.ndarray, ...]) -> np.ndarr
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_evaluator_that_follows_agrees_with_the_learner(kind: str) -> None:
+def test_an_inference_network_that_follows_agrees_with_the_learner(kind: str) -> None:
     learner = make_learner(kind)
-    evaluator = InferenceNetwork(learner.spec)
-    assert evaluator.version == -1
+    inference = InferenceNetwork(learner.spec)
+    assert inference.version == -1
     boards = make_boards(learner.spec, 10)
     for i in range(3):
         learner.update(make_batch(learner.spec, seed=i))
-        evaluator.set_weights(pickle.loads(pickle.dumps(learner.publish())))
-        assert evaluator.version == i + 1
-        np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
+        inference.set_weights(pickle.loads(pickle.dumps(learner.publish())))
+        assert inference.version == i + 1
+        np.testing.assert_array_equal(inference.evaluate(*boards), learner_values(learner, boards))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_evaluator_grows_with_the_character_set(kind: str) -> None:
+def test_an_inference_network_grows_with_the_character_set(kind: str) -> None:
     learner = make_learner(kind)
-    evaluator = InferenceNetwork(learner.spec)
-    evaluator.set_weights(learner.publish())
+    inference = InferenceNetwork(learner.spec)
+    inference.set_weights(learner.publish())
     learner.extend(("a", "b", "c", "d", "e"))
     learner.update(make_batch(learner.spec, largest_code=5))
-    evaluator.set_weights(learner.publish())
-    assert evaluator.spec == learner.spec
+    inference.set_weights(learner.publish())
+    assert inference.spec == learner.spec
     boards = make_boards(learner.spec, 10, largest_code=5)
-    np.testing.assert_allclose(evaluator.evaluate(*boards), learner_values(learner, boards), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(inference.evaluate(*boards), learner_values(learner, boards), rtol=1e-5, atol=1e-6)
 
 
-def test_an_evaluator_is_a_copy() -> None:
-    learner = make_learner("player")
-    evaluator = InferenceNetwork(learner.spec)
+def test_an_inference_network_is_a_copy() -> None:
+    learner = make_learner("egocentric")
+    inference = InferenceNetwork(learner.spec)
     weights = learner.publish()
-    evaluator.set_weights(weights)
+    inference.set_weights(weights)
     boards = make_boards(learner.spec, 10)
-    before = evaluator.evaluate(*boards)
+    before = inference.evaluate(*boards)
     learner.update(make_batch(learner.spec))
     weights.values[:] = 0
-    np.testing.assert_array_equal(evaluator.evaluate(*boards), before)
+    np.testing.assert_array_equal(inference.evaluate(*boards), before)
 
 
-def test_making_an_evaluator_draws_nothing_from_the_generator() -> None:
+def test_making_an_inference_network_draws_nothing_from_the_generator() -> None:
     state = torch.get_rng_state()
     InferenceNetwork(make_small_spec())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_loaded_state_dict_gives_the_learners_values() -> None:
-    learner = make_learner("player")
+    learner = make_learner("egocentric")
     learner.update(make_batch(learner.spec))
-    evaluator = InferenceNetwork(learner.spec)
-    evaluator.load(learner.get_state()["model_state_dict"])
+    inference = InferenceNetwork(learner.spec)
+    inference.load(learner.get_state()["model_state_dict"])
     boards = make_boards(learner.spec, 10)
-    np.testing.assert_array_equal(evaluator.evaluate(*boards), learner_values(learner, boards))
+    np.testing.assert_array_equal(inference.evaluate(*boards), learner_values(learner, boards))
     with pytest.raises(RuntimeError):
-        evaluator.load(make_learner("list").get_state()["model_state_dict"])
+        inference.load(make_learner("flat").get_state()["model_state_dict"])

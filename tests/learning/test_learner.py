@@ -17,16 +17,16 @@ from retro_gamer.replay.transitions import Batch
 from tests.learning.samples import features_of, make_batch, make_boards, make_settings, make_small_spec, q_values
 
 KINDS: dict[str, dict[str, Any]] = {
-    "list": {"spatial": False},
-    "linear list": {"spatial": False, "n_layers": 0},
-    "player": {},
-    "player, not dueling": {"dueling": False},
-    "whole": {"has_player": False},
-    "linear whole": {"has_player": False, "n_layers": 0},
+    "flat": {"spatial": False},
+    "linear flat": {"spatial": False, "n_layers": 0},
+    "egocentric": {},
+    "egocentric, not dueling": {"dueling": False},
+    "board": {"has_player": False},
+    "linear board": {"has_player": False, "n_layers": 0},
 }
 
 
-def make_learner(kind: str = "player", n_characters: int = 3, **settings: Any) -> Learner:
+def make_learner(kind: str = "egocentric", n_characters: int = 3, **settings: Any) -> Learner:
     spec = make_small_spec(n_characters=n_characters, **KINDS[kind])
     return Learner(spec, make_settings(**settings), tuple("abcdef"[:n_characters]))
 
@@ -110,7 +110,7 @@ def test_the_target_is_copied_every_target_update_freq_updates_and_not_between()
 
 
 def test_the_largest_q_is_that_of_the_batch_in_units_of_reward() -> None:
-    learner = make_learner("player, not dueling")
+    learner = make_learner("egocentric, not dueling")
     with torch.no_grad():
         head: Any = learner.network.head
         head[-1].bias.copy_(torch.tensor([0.0, -float(squash(np.array(500.0, np.float32))), 2.0]))
@@ -216,7 +216,7 @@ def test_the_seed_decides_the_weights() -> None:
 
 
 def test_moments_never_decay_into_the_slow_range_below_1e_38() -> None:
-    learner = make_learner("list")
+    learner = make_learner("flat")
     batch = make_batch(learner.spec, 4)
     learner.update(batch)
     moments = learner._optimizer.moments

@@ -14,15 +14,15 @@ from retro_gamer.learning.optimizer import FlatParameters
 from tests.learning.samples import features_of, make_batch, make_small_spec
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "player": {},
-    "player, not dueling": {"dueling": False},
-    "player, no hidden layer": {"n_layers": 0},
-    "player, three layers, wide crop": {"n_layers": 3, "crop_radius": 6, "height": 9, "width": 11},
-    "player, no characters, no state": {"n_characters": 0, "n_state": 0},
-    "list": {"spatial": False},
-    "list, no hidden layer": {"spatial": False, "n_layers": 0, "n_state": 0},
-    "list, three layers": {"spatial": False, "n_layers": 3},
-    "whole": {"has_player": False},
+    "egocentric": {},
+    "egocentric, not dueling": {"dueling": False},
+    "egocentric, no hidden layer": {"n_layers": 0},
+    "egocentric, three layers, wide crop": {"n_layers": 3, "crop_radius": 6, "height": 9, "width": 11},
+    "egocentric, no characters, no state": {"n_characters": 0, "n_state": 0},
+    "flat": {"spatial": False},
+    "flat, no hidden layer": {"spatial": False, "n_layers": 0, "n_state": 0},
+    "flat, three layers": {"spatial": False, "n_layers": 3},
+    "board": {"has_player": False},
 }
 
 

@@ -27,9 +27,9 @@ from retro_gamer.learning.networks.flat import FlatMLP
 from tests.learning.samples import features_of, make_boards, make_small_spec, q_values
 
 KINDS = {
-    "list": {"spatial": False, "has_player": True},
-    "player": {"spatial": True, "has_player": True},
-    "whole": {"spatial": True, "has_player": False},
+    "flat": {"spatial": False, "has_player": True},
+    "egocentric": {"spatial": True, "has_player": True},
+    "board": {"spatial": True, "has_player": False},
 }
 
 
@@ -96,7 +96,7 @@ def test_a_dueling_head_adds_to_what_a_board_is_worth_how_far_an_action_is_above
     rest = {name: tensor for name, tensor in state.items() if not name.startswith(last)}
     boards = make_boards(spec, 20)
     outputs = []
-    for i in range(1 + spec.n_actions):  # each output of the last layer, told by a plain head of equal rows
+    for i in range(1 + spec.n_actions):  # read each output of the last layer through a plain head of equal rows
         ends = {f"{last}.weight": state[f"{last}.weight"][[i] * 3], f"{last}.bias": state[f"{last}.bias"][[i] * 3]}
         plain.load_state_dict({**rest, **ends})
         outputs.append(q_values(plain, boards)[:, 0])
@@ -163,9 +163,9 @@ def convolve_by_hand(one_hot: np.ndarray, network: ConvolutionalNetwork) -> torc
     assert isinstance(network, EgocentricCNN)
     kernel = network.kernel.unflatten(0, (KERNEL, KERNEL)).permute(3, 2, 0, 1)
     first = functional.conv2d(board, kernel, network.bias, stride=2).relu()
-    second = network.second.weight.view(-1, BLOCK, BLOCK, FIRST_CHANNELS).permute(0, 3, 1, 2)
-    seen = functional.conv2d(first, second, network.second.bias, stride=BLOCK).relu()
-    return seen.permute(0, 2, 3, 1).flatten(1)
+    kernel = network.second.weight.view(-1, BLOCK, BLOCK, FIRST_CHANNELS).permute(0, 3, 1, 2)
+    second = functional.conv2d(first, kernel, network.second.bias, stride=BLOCK).relu()
+    return second.permute(0, 2, 3, 1).flatten(1)
 
 
 def trunk_features(network: ConvolutionalNetwork, boards: tuple[np.ndarray, ...]) -> torch.Tensor:
@@ -173,11 +173,11 @@ def trunk_features(network: ConvolutionalNetwork, boards: tuple[np.ndarray, ...]
     if isinstance(network, EgocentricCNN):
         with torch.no_grad():
             return network._forward_trunk(*network._inputs(*features_of(network, boards)))[-1][:, : network.n_trunk]
-    seen: list[torch.Tensor] = []
-    handle = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    inputs: list[torch.Tensor] = []
+    handle = network.head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     q_values(network, boards)
     handle.remove()
-    return seen[0][:, : network.n_trunk]
+    return inputs[0][:, : network.n_trunk]
 
 
 @pytest.mark.parametrize(("crop_radius", "radius"), [(1, 2), (2, 2), (3, 4), (6, 6)])
@@ -229,14 +229,14 @@ def test_the_statistics_of_a_board_too_large_are_of_a_region_around_the_player()
     assert not EgocentricCNN(make_small_spec(height=64, width=128)).extractor.is_bounded
     codes, _, state = make_boards(spec, 4)
     player = np.array([[0, 0], [120, 50], [199, 99], [-1, -1]], np.int16)
-    seen = network.extractor.extract(codes, player, state)[2]
+    features = network.extractor.extract(codes, player, state)[2]
     r, side = STATISTICS_RADIUS, 2 * STATISTICS_RADIUS + 1
     region = np.zeros((4, side, side), np.uint8)
     for i, (x, y) in enumerate(player[:3].tolist()):
         padded = np.pad(codes[i], r)
         region[i] = padded[y : y + side, x : x + side]
     expected = character_statistics(region, np.full((4, 2), r), spec.n_characters).reshape(4, -1)
-    np.testing.assert_allclose(seen[:, : expected.shape[1]], expected, atol=1e-6)
+    np.testing.assert_allclose(features[:, : expected.shape[1]], expected, atol=1e-6)
 
 
 def test_the_trunk_gives_the_same_features_wherever_the_player_is() -> None:
@@ -247,8 +247,8 @@ def test_the_trunk_gives_the_same_features_wherever_the_player_is() -> None:
     codes, player = np.zeros((2, 20, 20), np.uint8), np.array([[5, 7], [12, 14]], np.int16)
     for board, (x, y) in zip(codes, player, strict=True):
         board[y - 2 : y + 3, x - 2 : x + 3] = pattern
-    seen = trunk_features(network, (codes, player, np.zeros((2, 2), np.float32)))
-    torch.testing.assert_close(seen[0], seen[1])
+    features = trunk_features(network, (codes, player, np.zeros((2, 2), np.float32)))
+    torch.testing.assert_close(features[0], features[1])
 
 
 @pytest.mark.parametrize("side", [1, 8, 13, 16, 17, 25, 48, 65])
