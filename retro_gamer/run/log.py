@@ -10,7 +10,6 @@ import os
 import re
 import textwrap
 from pathlib import Path
-from types import TracebackType
 
 from retro_gamer.errors import printable
 from retro_gamer.run.files import first_free, write_atomic
@@ -26,9 +25,9 @@ _MOST_DECIMALS = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeLine:
-    """One completed episode: its number from 1, reward, turns, the epsilon in force and the mean loss since the last.
+    """One completed episode: its number from 1, total reward, turns, epsilon, and the mean loss since the last line.
 
-    avg_loss is nan if there was no update since the previous line.
+    avg_loss is nan if there was no update since then.
     """
 
     episode: int
@@ -39,7 +38,7 @@ class EpisodeLine:
 
 
 def format_episode(line: EpisodeLine) -> str:
-    """Return `line` as training.log shows it, without the newline."""
+    """Return the line as it is in training.log, without the newline."""
     return (
         f"[EP {line.episode:04d}] total_reward={plain_decimal(line.total_reward)} steps={line.steps} "
         f"epsilon={plain_decimal(line.epsilon)} avg_loss={plain_decimal(line.avg_loss)}"
@@ -47,7 +46,7 @@ def format_episode(line: EpisodeLine) -> str:
 
 
 def parse_episode(text: str) -> EpisodeLine | None:
-    """Return the episode that a line of training.log tells of, or None if it tells of something else."""
+    """Return the episode of a line of training.log, None if the line is no episode."""
     found = _PATTERN.fullmatch(text.rstrip("\r\n"))
     if not found:
         return None
@@ -77,59 +76,55 @@ HEADER_WIDTH = 100
 
 
 class TrainingLog:
-    """The log of one run, written by one process and read by anyone.
+    """The log of one run, written by one process and read by any.
 
-    Every line reaches the operating system at once, so a killed process loses none. Only the last line
-    can be torn, by a power cut; it is then not read, and removed by whoever next writes.
+    Each line goes to the operating system at once, so a killed process loses none. Only a power cut can tear the last
+    line; it is ignored then, and the next write removes it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: io.RawIOBase | None = None
 
-    def __enter__(self) -> TrainingLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def write_header(self, text: str) -> None:
-        """Start the log afresh with `text`. A log that holds anything is saved as training.log.<n> before."""
+        """Start a new log with `text`. If there is a log already, save it as training.log.<n>."""
         self.close()
         if self._read():
             self._save_whole()
         write_atomic(self.path, _encode(_not_episodes(wrap_lines(printable(text), HEADER_WIDTH))))
 
-    def append(self, line: EpisodeLine) -> None:
-        """Add the line of one episode.
+    def write_episode(self, line: EpisodeLine) -> None:
+        """Append the line of an episode.
 
         Raises:
-            OSError: if there is no room, say; nothing of the line is ever read then.
+            OSError: if the disk is full, for example; a part of the line that was written is never read.
         """
         self._write(format_episode(line) + "\n")
 
-    def note(self, text: str) -> None:
-        """Add `text` as lines that begin with ``#`` and are no episode."""
+    def write_remark(self, text: str) -> None:
+        """Append `text` as lines that begin with ``#``.
+
+        Raises:
+            OSError: as `write_episode`.
+        """
         self._write("".join(f"# {part}\n" for part in printable(text).split("\n")))
 
     def rewind(self, episode: int) -> Path:
-        """Drop the lines of episodes after `episode`, say so in the log, and return where the whole log was saved."""
+        """Drop the lines of episodes after `episode`, note that in the log, and return where the old log was saved."""
         self.close()
         lines = _whole_lines(self._read())
         saved = self._save_whole()
         kept = [line for line in lines if (found := parse_episode(line)) is None or found.episode <= episode]
-        said = f"# Resumed at episode {episode}; the log up to then is saved whole as {saved.name}.\n"
-        write_atomic(self.path, _encode("".join([*kept, said])))
+        remark = f"# Resumed at episode {episode}; the complete earlier log is {saved.name}.\n"
+        write_atomic(self.path, _encode("".join([*kept, remark])))
         return saved
 
     def read_episodes(self) -> list[EpisodeLine]:
-        """Return the episodes in the order of the log; none if there is no log yet. A torn last line is left out."""
+        """Return the episodes in the order of the log, none if there is no log. A torn last line is ignored."""
         return [found for line in _whole_lines(self._read()) if (found := parse_episode(line)) is not None]
 
     def close(self) -> None:
-        """Close the file; the next line opens it again."""
+        """Close the file; the next write opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -144,7 +139,7 @@ class TrainingLog:
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError:
-            self.close()  # whoever writes next removes the piece of a line that was written
+            self.close()  # the next write removes the part of a line that was written
             raise
 
     def _save_whole(self) -> Path:
@@ -160,7 +155,7 @@ class TrainingLog:
 
 
 def wrap_lines(text: str, width: int) -> str:
-    """Return `text` with lines of at most `width` characters; what a line goes on with is indented below it."""
+    """Return `text` with lines of at most `width` characters; continuation lines are indented."""
     wrapped = []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]

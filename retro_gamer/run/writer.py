@@ -131,7 +131,7 @@ class RunWriter:
                 return
         self._log.write_header(text)
         if self._resumed_from is not None:
-            self._log.note(f"Resumed at episode {self._episodes}.")
+            self._log.write_remark(f"Resumed at episode {self._episodes}.")
 
     def _write_if_due(self) -> None:
         if self._trouble is None or self._clock() >= self._next_try:
@@ -153,9 +153,9 @@ class RunWriter:
         while self._lines:
             line = self._lines[0]
             if isinstance(line, Remark):
-                self._log.note(line.text)
+                self._log.write_remark(line.text)
             else:
-                self._log.append(line)
+                self._log.write_episode(line)
             self._lines.popleft()
         try:
             if self._characters is not None:

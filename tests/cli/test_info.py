@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ def _line(episode: int) -> EpisodeLine:
 
 
 def _write_log(run_dir: Path, n_episodes: int) -> None:
-    with TrainingLog(run_dir / "training.log") as log:
+    with contextlib.closing(TrainingLog(run_dir / "training.log")) as log:
         log.write_header("architecture")
         for episode in range(1, n_episodes + 1):
-            log.append(_line(episode))
+            log.write_episode(_line(episode))
 
 
 def _json(run_dir: Path, capsys: Captured, *options: str) -> dict[str, Any]:

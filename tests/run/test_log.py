@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -18,12 +19,12 @@ def _log(tmp_path: Path, episodes: int) -> TrainingLog:
     log = TrainingLog(tmp_path / "training.log")
     log.write_header("A network of two layers.\nBecause the board is small.")
     for number in range(1, episodes + 1):
-        log.append(_episode(number))
+        log.write_episode(_episode(number))
     return log
 
 
 def test_the_header_comes_first_and_then_a_line_for_each_episode(tmp_path: Path) -> None:
-    with _log(tmp_path, 2) as log:
+    with contextlib.closing(_log(tmp_path, 2)) as log:
         assert log.path.read_text().splitlines() == [
             "A network of two layers.",
             "Because the board is small.",
@@ -40,15 +41,15 @@ def test_without_a_file_there_are_no_episodes(tmp_path: Path) -> None:
 def test_a_header_starts_afresh_and_saves_what_was_there(tmp_path: Path) -> None:
     _log(tmp_path, 3).close()
     whole = (tmp_path / "training.log").read_bytes()
-    with _log(tmp_path, 1) as log:
+    with contextlib.closing(_log(tmp_path, 1)) as log:
         assert log.read_episodes() == [_episode(1)]
     assert (tmp_path / "training.log.1").read_bytes() == whole
 
 
 def test_notes_are_no_episodes_whatever_they_say(tmp_path: Path) -> None:
-    with _log(tmp_path, 1) as log:
-        log.note(f"the game said:\n{format_episode(_episode(9))}\n\x1b[2J\rx\u202e")
-        log.append(_episode(2))
+    with contextlib.closing(_log(tmp_path, 1)) as log:
+        log.write_remark(f"the game said:\n{format_episode(_episode(9))}\n\x1b[2J\rx\u202e")
+        log.write_episode(_episode(2))
         assert log.read_episodes() == [_episode(1), _episode(2)]
         lines = log.path.read_text().split("\n")
     assert lines[3:6] == ["# the game said:", f"# {format_episode(_episode(9))}", r"# \x1b[2J\rx\u202e"]
@@ -87,9 +88,9 @@ def test_lines_are_wrapped_between_words(text: str, wrapped: str) -> None:
 
 
 def test_each_line_can_be_read_at_once(tmp_path: Path) -> None:
-    with _log(tmp_path, 0) as log:
+    with contextlib.closing(_log(tmp_path, 0)) as log:
         for number in range(1, 20):
-            log.append(_episode(number))
+            log.write_episode(_episode(number))
             assert TrainingLog(log.path).read_episodes()[-1] == _episode(number)
 
 
@@ -102,8 +103,8 @@ def test_a_torn_last_line_is_not_read_and_gives_way(tmp_path: Path, torn: str) -
     with path.open("a") as file:
         file.write(torn)
     assert TrainingLog(path).read_episodes() == [_episode(1), _episode(2)]
-    with TrainingLog(path) as log:
-        log.append(_episode(3))
+    with contextlib.closing(TrainingLog(path)) as log:
+        log.write_episode(_episode(3))
     assert TrainingLog(path).read_episodes() == [_episode(1), _episode(2), _episode(3)]
     assert torn + "\n" not in path.read_text()
 
@@ -111,15 +112,15 @@ def test_a_torn_last_line_is_not_read_and_gives_way(tmp_path: Path, torn: str) -
 def test_a_log_that_goes_on_is_not_truncated(tmp_path: Path) -> None:
     _log(tmp_path, 2).close()
     before = (tmp_path / "training.log").read_bytes()
-    with TrainingLog(tmp_path / "training.log") as log:
-        log.append(_episode(3))
+    with contextlib.closing(TrainingLog(tmp_path / "training.log")) as log:
+        log.write_episode(_episode(3))
     assert (tmp_path / "training.log").read_bytes().startswith(before)
 
 
 def test_rewinding_drops_later_episodes_saves_the_whole_and_says_so(tmp_path: Path) -> None:
-    with _log(tmp_path, 3) as log:
-        log.note("a remark")
-        log.append(_episode(4))
+    with contextlib.closing(_log(tmp_path, 3)) as log:
+        log.write_remark("a remark")
+        log.write_episode(_episode(4))
         whole = log.path.read_bytes()
         saved = log.rewind(2)
         assert saved == tmp_path / "training.log.1"
@@ -129,7 +130,7 @@ def test_rewinding_drops_later_episodes_saves_the_whole_and_says_so(tmp_path: Pa
         assert lines[4] == "# a remark"
         assert "episode 2" in lines[5]
         assert "training.log.1" in lines[5]
-        log.append(_episode(3))
+        log.write_episode(_episode(3))
         assert log.read_episodes() == [_episode(1), _episode(2), _episode(3)]
 
 
@@ -148,7 +149,7 @@ def test_rewinding_leaves_a_torn_line_behind(tmp_path: Path) -> None:
         file.write("[EP 00")
     log.rewind(2)
     assert "[EP 00\n" not in log.path.read_text()
-    log.append(_episode(3))
+    log.write_episode(_episode(3))
     assert log.read_episodes() == [_episode(1), _episode(2), _episode(3)]
     log.close()
 
@@ -179,7 +180,7 @@ def test_bytes_that_are_no_text_survive(tmp_path: Path) -> None:
     log.close()
     with log.path.open("ab") as file:
         file.write(b"# caf\xe9\r\n")
-    log.append(_episode(3))
+    log.write_episode(_episode(3))
     log.rewind(3)
     assert b"# caf\xe9\r\n" in log.path.read_bytes()
     assert len(log.read_episodes()) == 3
@@ -192,7 +193,7 @@ from retro_gamer.run.log import TrainingLog
 from retro_gamer.run.log import EpisodeLine
 log = TrainingLog(Path(sys.argv[1]))
 for n in range(1, 51):
-    log.append(EpisodeLine(episode=n, total_reward=0.0, steps=1, epsilon=1.0, avg_loss=0.0))
+    log.write_episode(EpisodeLine(episode=n, total_reward=0.0, steps=1, epsilon=1.0, avg_loss=0.0))
 print("written", flush=True)
 sys.stdin.read()
 """

@@ -1,1 +1,1 @@
-"""The training loop and all that it keeps count of."""
+"""The training loop and its parts: reports, checkpointing, schedules, tickets, progress, diagnostics."""

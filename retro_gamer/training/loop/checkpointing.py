@@ -37,7 +37,7 @@ class Counters:
     recent_rewards: tuple[float, ...] = ()
     """Total rewards of the last 100 episodes, for the mean that is shown."""
     largest_reward: float | None = 0.0
-    """The largest |reward| of a turn so far; None if an old checkpoint does not tell."""
+    """The largest |reward| of a turn so far; None if an old checkpoint has no such value."""
 
 
 MEGABYTE = 1000 * 1000

@@ -1,4 +1,4 @@
-"""Tickets: every episode of a run is played once, whoever is lost on the way."""
+"""Tickets: every episode of a run is completed once, whichever actors are lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EpisodeTickets:
 
     @property
     def n_waiting(self) -> int:
-        """Tickets nobody holds."""
+        """Tickets that no actor holds."""
         return self._last - self._fresh + 1 + len(self._returned)
 
     @property
@@ -45,14 +45,14 @@ class EpisodeTickets:
         return tuple(tickets)
 
     def take_back(self, actor: int, tickets: Iterable[int]) -> None:
-        """Take unused tickets back from `actor`, to be handed out again; one it does not hold is somewhere else."""
+        """Take unused tickets back from `actor`, to be handed out again; ignore tickets that it does not hold."""
         held = self._held.get(actor, set())
         for ticket in held.intersection(tickets):
             held.remove(ticket)
             heapq.heappush(self._returned, ticket)
 
     def complete(self, actor: int, ticket: int) -> bool:
-        """Note that the episode of a ticket is over; return False if `actor` does not hold it, so that it is not."""
+        """Complete the episode of a ticket; return False, and do nothing, if `actor` does not hold it."""
         held = self._held.get(actor, set())
         if ticket not in held:
             return False
@@ -60,7 +60,7 @@ class EpisodeTickets:
         return True
 
     def lose(self, actor: int) -> int:
-        """Take back everything a lost actor held; return how many tickets that were."""
+        """Take back the tickets of a lost actor and return how many there were."""
         tickets = self._held.pop(actor, set())
         for ticket in tickets:
             heapq.heappush(self._returned, ticket)
