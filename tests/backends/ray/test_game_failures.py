@@ -31,7 +31,7 @@ def test_games_that_end_their_process_cost_a_grant_and_their_line_is_named(tmp_p
     assert train_here(run, n_actors=1).complete
     assert len(episodes_of(run)) == 60
     left, crashed, hung = notes_of(run.log_path, "Actor 0 was lost")
-    assert "episodes are granted again" in left
+    assert "episodes are played again" in left
     assert f"game.py:{line_of(game, FATAL[1])}: Segmentation fault" in crashed
     # The library call holds the interpreter: no exception can be raised there.
     assert f"game.py:{line_of(game, FATAL[2])}: it did not return in time (hang_seconds)" in hung
