@@ -3,7 +3,7 @@
     python -m benchmarks.learn [--list] [--part GLOB] [--jobs N] [--minutes M] [--updates N] [--games N] [--keep]
 
 Every part leaves a result file in build/benchmarks/learning; a part that has one is left out, so that the command
-goes on where it was stopped. `--keep` copies what is there into benchmarks/results/learning and renews the document.
+continues where it stopped. `--keep` copies what is there into benchmarks/results/learning and renews the document.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _git(*arguments: str) -> str:
 
 
 def measure_quiet(seconds: float = 1.0) -> dict[str, float]:
-    """Return how busy the machine is without us: cores in use by others over so long, and the load average.
+    """Return how busy the machine is without us: cores in use by others over `seconds`, and the load average.
 
     Nothing of ours may run meanwhile.
     """

@@ -64,7 +64,7 @@ def format_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def format_number(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many significant digits, thousands apart, or a dash for None."""
+    """Return a number with `digits` significant digits, thousands apart, or a dash for None."""
     if value is None:
         return "—"
     if value == 0:

@@ -90,13 +90,13 @@ def _choose_roomiest(snake: list[Cell], size: Cell) -> Cell | None:
 
 
 def _count_room(start: Cell, taken: set[Cell], size: Cell) -> int:
-    seen, waiting = {start}, [start]
+    reached, waiting = {start}, [start]
     while waiting:
         for near in _neighbours(waiting.pop(), size):
-            if near not in seen and near not in taken:
-                seen.add(near)
+            if near not in reached and near not in taken:
+                reached.add(near)
                 waiting.append(near)
-    return len(seen)
+    return len(reached)
 
 
 def choose_nav_key(game: Any) -> str | None:
@@ -127,7 +127,7 @@ def _can_be_at(column: int, ship: Cell, asteroids: set[Cell], width: int) -> boo
 
 
 def _reach(columns: set[int], asteroids: set[Cell], row: int, width: int) -> set[int]:
-    """Return the columns that the ship can stand in after its key, with asteroids as they stand."""
+    """Return the columns that the ship can be in after its key, the asteroids being where they are."""
     moved = {column + move for column in columns for move in NAV_MOVES}
     return {c for c in moved if 0 <= c < width and (c in columns or (c, row) not in asteroids)}
 

@@ -1,4 +1,4 @@
-"""Trains a run until it has done so many updates, however long that takes.
+"""Trains a run for a number of updates, however long that takes.
 
 python -m benchmarks.learning.fixed_updates RUN_DIR --updates 20000 [--actors N]
 """
@@ -16,7 +16,7 @@ from retro_gamer.run.events import Progress, Remark, RunEvent, Starting
 
 
 class UntilUpdates:
-    """A display that stops the training, as Ctrl-C would, once there are so many updates."""
+    """A display that stops the training, as Ctrl-C would, after a number of updates."""
 
     def __init__(self, updates: int) -> None:
         self._updates = updates

@@ -33,7 +33,7 @@ def make_fresh_run(folder: Path, task: Task, settings: Mapping[str, Any]) -> Pat
 
 
 def train_by_minutes(run_dir: Path, minutes: float, marks: Sequence[float]) -> dict[float, str | None]:
-    """Train so long and return, for each mark, the name under which the checkpoint of that minute is kept.
+    """Train for `minutes` and return, for each mark, the name under which the checkpoint of that minute is kept.
 
     None where there was no checkpoint yet. The time counts from the beginning of the log, as --minutes does.
     """
@@ -75,7 +75,7 @@ def keep_latest(run_dir: Path, mark: float) -> str | None:
 
 
 def train_by_updates(run_dir: Path, updates: int, actors: int | None, timeout_seconds: float) -> dict[str, Any]:
-    """Train until there are so many updates and return how it ended, with the name of the last checkpoint."""
+    """Train for `updates` updates and return how it ended, with the name of the last checkpoint."""
     options = [] if actors is None else ["--actors", str(actors)]
     return run_module(
         "benchmarks.learning.fixed_updates", str(run_dir), "--updates", str(updates), *options,

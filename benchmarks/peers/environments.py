@@ -66,7 +66,7 @@ def is_made(peer: Peer) -> bool:
 def make_environment(peer: Peer) -> Path:
     """Make the environment of a peer unless it is there, and return its Python.
 
-    With TORCH_INDEX=URL torch is looked up there too, as `make setup` does.
+    With TORCH_INDEX=URL pip searches there for torch too, as `make setup` does.
 
     Raises:
         subprocess.CalledProcessError: if something cannot be installed; its output holds the reason.

@@ -125,7 +125,7 @@ def training(game: PeerGame, options: Sequence[str], folder: Path) -> Iterator[t
 
 
 def measure_training(game: PeerGame, options: Sequence[str], warm_seconds: float, seconds: float) -> dict[str, Any]:
-    """Return turns a second over so long, after a warm-up that begins once it learns, and its memory."""
+    """Return turns a second over a window, after a warm-up that begins once it learns, and its memory."""
     with tempfile.TemporaryDirectory() as name, training(game, options, Path(name)) as (process, counts):
         started = time.monotonic()
         _wait_for_turns(process, counts)
@@ -159,9 +159,9 @@ def _check_alive(process: subprocess.Popen[bytes]) -> None:
 
 
 def train_and_play(game: PeerGame, minutes: float, seeds: Sequence[int], max_turns: int) -> dict[str, Any]:
-    """Return the scores of greedy games, one a seed, after a training of so many minutes with its own defaults.
+    """Return the scores of greedy games, one a seed, after a training of `minutes` with its own defaults.
 
-    It writes a checkpoint every so many episodes; the latest is played. If there is none by then it may go on to its
+    It writes a checkpoint now and then; the latest is played. If there is none by then it may go on to its
     first.
     """
     with tempfile.TemporaryDirectory() as name:

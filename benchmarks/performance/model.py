@@ -42,7 +42,7 @@ class Stations:
         }
 
     def throughput(self, n_actors: int) -> tuple[float, str]:
-        """Return turns a second with so many actors, and what holds them there."""
+        """Return turns a second with `n_actors` actors, and the station that limits them."""
         stations = {"actors": n_actors / self.turn_seconds, **self.limits}
         slowest = min(stations, key=lambda name: stations[name])
         return stations[slowest], slowest

@@ -55,7 +55,7 @@ def make_learner(run_spec: RunSpec) -> Learner:
 
 
 def play_blocks(run_spec: RunSpec, turns: int, *, epsilon: float = 1.0, block_turns: int = 512) -> list[Block]:
-    """Return the blocks of so many real turns of the run's game."""
+    """Return the blocks of `turns` real turns of the run's game."""
     blocks: list[Block] = []
 
     def keep(block: Block) -> int:

@@ -62,7 +62,7 @@ class TrainingProcess:
         raise RuntimeError(f"no episode in {TIMEOUT_SECONDS} s\n{self._read_output()}")
 
     def check_alive(self) -> None:
-        """Return if the training goes on.
+        """Return if the training still runs.
 
         Raises:
             RuntimeError: with the end of what it printed, if it has ended.
@@ -88,7 +88,7 @@ class TrainingProcess:
 
 
 def measure_startup(repetitions: int, settings: dict[str, Any]) -> list[float]:
-    """Return the seconds to the first episode of so many default runs of Snake."""
+    """Return the seconds to the first episode of several default runs of Snake."""
     found = []
     for _ in range(repetitions):
         with tempfile.TemporaryDirectory() as name:

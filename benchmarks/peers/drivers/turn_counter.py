@@ -1,6 +1,6 @@
 """Games that count their own turns, so that any trainer is timed the same way, from the game's side.
 
-Stands alone: it is imported in the environments of the peers, where this project is not installed.
+Imports nothing of this project: it runs in the environments of the peers, where this project is not installed.
 """
 
 import importlib
