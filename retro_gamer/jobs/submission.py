@@ -18,7 +18,7 @@ from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import CheckpointFile, RunDirectory
-from retro_gamer.run.files import write_atomic
+from retro_gamer.run.files import read_record, write_atomic
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.planning.allocation import ClusterOptions, check_options
 from retro_gamer.training.preparation import ResumePoint, prepare
@@ -52,7 +52,7 @@ def load_job_note(run_dir: Path) -> JobNote:
         UsageError: if there is none, or it is damaged.
     """
     try:
-        return JobNote(**json.loads((run_dir / NOTE_NAME).read_bytes()))
+        return read_record(JobNote, json.loads((run_dir / NOTE_NAME).read_bytes()))
     except FileNotFoundError:
         command = f"retro-gamer submit {shlex.quote(str(run_dir))}"
         raise UsageError(printable(f"{run_dir} was not submitted to a cluster. To submit it: {command}")) from None

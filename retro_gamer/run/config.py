@@ -1,4 +1,4 @@
-"""The settings of a run as config.toml keeps them."""
+"""config.toml: reading, checking and writing the configuration of a run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from retro_gamer.toml import edit_toml, parse_toml, read_text, to_toml
 from retro_gamer.version import __version__
 
 
-def name_place(path: str, run_dir: Path) -> str:
-    """Return `path` relative to `run_dir`, or absolute if they share nothing but the root."""
+def to_relative_path(path: str, run_dir: Path) -> str:
+    """Return `path` relative to `run_dir`, or absolute if they have only the root in common."""
     home = os.path.realpath(run_dir)
     path = os.path.abspath(path)
     if os.path.commonpath([home, path]) == os.path.abspath(os.sep):
@@ -40,8 +40,8 @@ def name_place(path: str, run_dir: Path) -> str:
     return os.path.relpath(path, home)
 
 
-def find_place(name: str, run_dir: Path) -> str:
-    """Return the absolute path that `name_place` called `name`, wherever `run_dir` is now."""
+def to_absolute_path(name: str, run_dir: Path) -> str:
+    """Return the absolute path of what `to_relative_path` returned, wherever `run_dir` is now."""
     return os.path.normpath(os.path.join(os.path.realpath(run_dir), name))
 
 
@@ -52,7 +52,7 @@ _FIELDS = {
     "metadata": None,
     "hyperparameters": None,
 }
-"""The tables of config.toml, and what they may hold where it is not declared elsewhere."""
+"""The tables of config.toml and their fields, unless declared elsewhere."""
 
 
 def _now() -> str:
@@ -61,11 +61,11 @@ def _now() -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What a run trains on, and how.
+    """The configuration of a run.
 
-    source: where the game is, None if it was given as a function that no other process can import
-    created: when, in ISO format
-    version: of retro-gamer, when the run was created
+    source: where the game is, None for a function that other processes cannot import
+    created: the time of creation in ISO format
+    version: the version of retro-gamer that created the run
     """
 
     source: GameSource | None
@@ -76,7 +76,7 @@ class RunConfig:
 
     @property
     def game(self) -> str:
-        """What the game is called in messages."""
+        """The name of the game in messages."""
         return self.source.label if self.source else "a function given in Python"
 
     def changed(self, hyperparameters: Mapping[str, Any]) -> RunConfig:
@@ -91,49 +91,51 @@ class RunConfig:
         """Return where the game is.
 
         Raises:
-            GameNotFoundError: if only a function was given, or the file or folder is not there any more.
+            GameNotFoundError: if the game is a function, or its file or folder no longer exists.
         """
         if self.source is None:
             raise GameNotFoundError(
-                "this run was trained from Python with a function that cannot be imported. Move it into a module and "
-                'name that in config.toml under [game]: module = "my_game" (and factory = "my_game:create_game")'
+                "the game of this run is a Python function that cannot be imported. Move it into a module and name "
+                'that in config.toml under [game]: module = "my_game" (and factory = "my_game:create_game")'
             )
         for place in (self.source.path, self.source.search_path):
             if place is not None and not os.path.exists(place):
                 raise GameNotFoundError(
                     printable(
-                        f"the game of this run is not there any more: looked for {place}.\n"
-                        "Move it back, or put its place into config.toml under [game] (path and search_path, "
-                        "absolute or relative to the run directory)."
+                        f"the game of this run no longer exists at {place}.\n"
+                        "Move it back, or correct path and search_path in config.toml under [game] (absolute, or "
+                        "relative to the run directory)."
                     )
                 )
         return self.source
 
 
 def write_config(run_dir: str | Path, config: RunConfig, *, origin: str | None = None) -> Path:
-    """Write the config.toml of a new run and return its path. `origin` says where the description was found.
+    """Write the config.toml of a new run and return its path. `origin` is where the description was found.
 
     Raises:
-        UsageError: for a path of the game that is not Unicode.
-        OSError: if it cannot be written; an older one is then untouched.
+        UsageError: if the path of the game is not Unicode.
+        OSError: if it cannot be written. An older file is unchanged then.
     """
     path = RunDirectory(run_dir).config_path
     text = make_config_text(config, path.parent, origin)
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:
-        raise UsageError("the path of the game is not valid Unicode, so config.toml cannot hold it") from None
+        raise UsageError(
+            "the path of the game is not valid Unicode, so config.toml cannot hold it; rename the file or folder"
+        ) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, data)
     return path
 
 
 def load_config(run_dir: str | Path) -> RunConfig:
-    """Return the settings of the run in `run_dir`. The game itself is not looked for.
+    """Return the configuration of the run in `run_dir`. The game is not looked up.
 
     Raises:
-        RunNotFoundError: if there is no run, or one that another program wrote.
-        ConfigurationError: naming everything that is wrong with config.toml together.
+        RunNotFoundError: if there is no run, or another program wrote it.
+        ConfigurationError: with all problems of config.toml together.
     """
     run = RunDirectory.open(run_dir)
     values = parse_toml(read_text(run.config_path), run.config_path)
@@ -158,7 +160,7 @@ def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -
 
     Raises:
         ConfigurationError: if the file is not TOML.
-        OSError: if it cannot be written; the old file is then untouched.
+        OSError: if it cannot be written. The old file is unchanged then.
     """
     path = RunDirectory.open(run_dir).config_path
     edited = edit_toml(read_text(path), path, dict(changes.items()))
@@ -168,7 +170,7 @@ def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -
 
 
 def find_config_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """Return all that is wrong with the tables of a config.toml, fit to be shown on a terminal."""
+    """Return every problem in the tables of a config.toml, safe to print on a terminal."""
     unknown = [name for name in values if name not in _FIELDS]
     problems = [_unknown("", name, values[name], tuple(_FIELDS)) for name in unknown[:_LARGEST_TABLE]]
     for table in _FIELDS:
@@ -183,7 +185,7 @@ def _find_table_problems(table: str, content: object) -> list[Problem]:
     if not isinstance(content, dict):
         return [Problem(field=table, value=content, rule="must be a table, not one value", remedy=f"[{table}]")]
     if len(content) > _LARGEST_TABLE:
-        rule = "holds far more entries than there are settings"
+        rule = "has far more entries than there are settings"
         return [Problem(field=table, value=len(content), rule=rule, remedy="undo the last edit of the file")]
     if table == "metadata":
         return find_metadata_problems(content)
@@ -217,7 +219,7 @@ def _unknown(table: str, name: str, value: object, known: tuple[str, ...]) -> Pr
         field=f"{table}.{name[:60]}" if table else name[:60],
         value=value,
         rule=f"is not {what}" + (f"; did you mean {near[0]}?" if near else ""),
-        remedy=f"rename it to {near[0]}" if near else f"remove it; there are {', '.join(known)}",
+        remedy=f"rename it to {near[0]}" if near else f"remove it; the names are {', '.join(known)}",
     )
 
 
@@ -228,20 +230,20 @@ def _check_format(values: Mapping[str, Any], run: RunDirectory) -> None:
     if version is None:
         raise RunNotFoundError(
             f"{place} was not written by this program: it has no format_version under [run].\n"
-            "It looks like a run of another package, perhaps of the one named retro-gamer on PyPI, whose runs this "
-            "one does not read.\nMake a new run with: retro-gamer create --game MODULE --output DIR"
+            "It may be a run of another package, such as the one named retro-gamer on PyPI, whose runs this program "
+            "cannot read.\nCreate a new run with: retro-gamer create --game MODULE --output DIR"
         )
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunNotFoundError(
             f"{place} has format_version {quoted(version)}, and this version of retro-gamer ({__version__}) reads "
-            f"{FORMAT_VERSION}. Use the version that made the run, or make a new run."
+            f"{FORMAT_VERSION}. Use the version that created the run, or create a new run."
         )
 
 
 def _read_source(game: Mapping[str, Any], run_dir: Path) -> GameSource | None:
     if not game:
         return None
-    places = {name: find_place(game[name], run_dir) if name in game else None for name in ("path", "search_path")}
+    places = {name: to_absolute_path(game[name], run_dir) if name in game else None for name in ("path", "search_path")}
     return GameSource(
         module=game["module"],
         path=places["path"],
@@ -252,22 +254,22 @@ def _read_source(game: Mapping[str, Any], run_dir: Path) -> GameSource | None:
 
 
 FORMAT_VERSION = 1
-"""Raised when a config.toml written from then on could be misread by an older version."""
+"""Increase this when an older version could misread a new config.toml."""
 
 _METADATA_COMMENTS = {
-    "actions": "Keys the agent may press, one a turn. It may always do nothing instead.",
-    "reward": 'Key of the game\'s state (rewarded is its change in a turn), "@turns" or "@end" (see the reference).',
-    "end": 'What the end of a game is worth, with reward = "@end": the first line that holds counts.',
-    "observe": 'What the agent sees: the whole "board", or the "view", the window that a player sees of it.',
-    "answers": "What is answered to what the game asks before it begins.",
-    "spatial": "Whether the board is seen as a scene (a CNN) or as a flat list of cells (an MLP).",
-    "observe_state": "Keys of the game's state that the agent sees besides the board; their values are numbers.",
-    "factory": 'What builds the game, "module:name", where that is not create_game.',
-    "player": "Name or class of the agent that the keys move, around which the CNN looks.",
-    "board_size": "Width and height in cells of what the agent sees, as read from the game.",
-    "character_set": "Characters that may appear on the board. Others are treated as empty space.",
+    "actions": "Keys the agent may press, one per turn. It may also press none.",
+    "reward": 'Key of the game\'s state whose change in a turn is the reward, "@turns" or "@end" (see the reference).',
+    "end": 'The reward at the end of a game, with reward = "@end": the first line whose condition holds counts.',
+    "observe": 'What the agent sees: the whole "board", or only the "view", the window a human player sees.',
+    "answers": "Answers to the questions that the game asks before it starts.",
+    "spatial": "Whether the network sees the board as an image (a CNN) or as a flat list of cells (an MLP).",
+    "observe_state": "Keys of the game's state that the agent also sees. Their values must be numbers.",
+    "factory": 'The function that builds the game, "module:name", if it is not create_game.',
+    "player": "Name or class of the agent that the keys move. The CNN is centred on it.",
+    "board_size": "Width and height of what the agent sees, in cells, read from the game.",
+    "character_set": "Characters that may appear on the board. Any other counts as an empty cell.",
 }
-_UNKNOWN_CHARACTERS = "If character_set is not given, training discovers it by random turns and writes it here."
+_UNKNOWN_CHARACTERS = "character_set is missing: training finds it by random play and writes it here."
 
 
 def make_config_text(config: RunConfig, run_dir: Path, origin: str | None = None) -> str:
@@ -282,7 +284,7 @@ def make_config_text(config: RunConfig, run_dir: Path, origin: str | None = None
 
 
 def _run_lines(config: RunConfig) -> Iterator[str]:
-    yield "# A training run of retro-gamer. Edit the values below, then start: retro-gamer train DIR"
+    yield "# A training run of retro-gamer. Edit the values below, then train it: retro-gamer train DIR"
     yield ""
     yield "[run]"
     yield f"format_version = {FORMAT_VERSION}"
@@ -295,20 +297,20 @@ def _game_lines(config: RunConfig, run_dir: Path) -> Iterator[str]:
     yield "[game]"
     source = config.source
     if source is None:
-        yield "# The game was given in Python as a function that cannot be imported. To play this run, move that"
-        yield '# function into a module and name it here: module = "my_game"'
+        yield "# The game is a Python function that cannot be imported. To watch the agent play, move the function"
+        yield '# into a module and name that module here: module = "my_game"'
         yield ""
         return
     yield f"module = {to_toml(source.module)}"
     if source.path is not None or source.search_path is not None:
-        yield "# Relative to this directory, so that game and run can be moved together:"
+        yield "# Relative to this directory, so that the game and the run can be moved together:"
     for name, place in (("path", source.path), ("search_path", source.search_path)):
         if place is not None:
-            yield f"{name} = {to_toml(name_place(place, run_dir))}"
+            yield f"{name} = {to_toml(to_relative_path(place, run_dir))}"
     if source.factory is not None:
         yield f"factory = {to_toml(source.factory)}"
     if source.answers:
-        yield "# What is answered, a line each, to what the game asks before it begins:"
+        yield "# Answers to the questions that the game asks before it starts, one line each:"
         yield f"answers = {to_toml(source.answers)}"
     yield ""
 
@@ -318,7 +320,7 @@ def _metadata_lines(config: RunConfig, origin: str | None) -> Iterator[str]:
     if origin:
         yield f"# From {printable(origin).replace(chr(10), ' ')}"
     values: dict[str, Any] = config.metadata.to_mapping()
-    # Last, because that is where training adds it when it is not given.
+    # Last, because training adds it there if it is missing.
     characters = values.pop("character_set", None)
     for name, value in values.items():
         yield f"# {_METADATA_COMMENTS[name]}"

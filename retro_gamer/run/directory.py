@@ -1,4 +1,4 @@
-"""A run directory: where its files are, and which checkpoint is meant."""
+"""A run directory: its files, and the checkpoint that a name means."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATEST = "latest"
 EVERY_EPISODES = 100
 """A checkpoint is kept for good at each multiple of this many episodes."""
 BETWEEN_KEPT = 2
-"""Of the checkpoints between those: one to go on from, and one to fall back on if it is damaged."""
+"""Of the checkpoints in between: the latest, and one before it in case the latest is damaged."""
 _NAME = re.compile(r"ep_(\d{4,})|final", re.ASCII)
 
 
@@ -28,7 +28,7 @@ class CheckpointFile:
     """A checkpoint on disk.
 
     name: such as ``ep_0100`` or ``final``
-    episode: the episode its name tells, None for ``final``
+    episode: the episode in its name, None for ``final``
     """
 
     name: str
@@ -44,12 +44,12 @@ def checkpoint_name(episode: int) -> str:
 
 
 def is_checkpoint_name(name: str) -> bool:
-    """Return whether checkpoints of training may be called `name`."""
+    """Return whether training writes checkpoints with the name `name`."""
     return _NAME.fullmatch(name) is not None
 
 
 def describe_file(path: Path) -> CheckpointFile:
-    """Return the checkpoint at `path`, whatever it is called."""
+    """Return the checkpoint at `path`, whatever its name."""
     name = path.name.removesuffix(SUFFIX)
     found = _NAME.fullmatch(name)
     status = path.stat()
@@ -63,7 +63,7 @@ def describe_file(path: Path) -> CheckpointFile:
 
 
 def list_files(directory: Path) -> list[CheckpointFile]:
-    """Return the checkpoints in `directory` by episode, ``final`` last; none if there is no such directory."""
+    """Return the checkpoints in `directory` by episode, ``final`` last; none if it does not exist."""
     if not directory.is_dir():
         return []
     files = [
@@ -75,12 +75,12 @@ def list_files(directory: Path) -> list[CheckpointFile]:
 
 
 def is_between(episode: int | None) -> bool:
-    """Return whether a checkpoint of `episode` (None: ``final``) lies between those that are kept for good."""
+    """Return whether a checkpoint of `episode` (None: ``final``) is between those that are kept for good."""
     return episode is not None and episode % EVERY_EPISODES != 0
 
 
 def prunable(files: Sequence[CheckpointFile]) -> list[CheckpointFile]:
-    """Return those of `files`, sorted by episode, that may go: the ones between the hundreds but the newest few."""
+    """Return those of `files`, sorted by episode, to delete: the ones between the hundreds but the newest few."""
     between = [file for file in files if is_between(file.episode)]
     return between[:-BETWEEN_KEPT]
 
@@ -111,13 +111,13 @@ def find_inside(directory: Path, text: str) -> Path | None:
 
 
 def check_name(text: str) -> None:
-    """Return if `text` can name a file at all.
+    """Check that `text` can name a file.
 
     Raises:
         UsageError: if it is empty or holds a null character.
     """
     if not text.strip() or "\0" in text:
-        raise UsageError(f"{quoted(text)} is no name of a checkpoint; try ep_0100, final or latest")
+        raise UsageError(f"{quoted(text)} is not the name of a checkpoint; try ep_0100, final or latest")
 
 
 def _is_inside(path: Path, directory: Path) -> bool:
@@ -127,8 +127,8 @@ def _is_inside(path: Path, directory: Path) -> bool:
 def _outside(directory: Path, text: str) -> UsageError:
     return UsageError(
         printable(
-            f"the checkpoint {quoted(text)} lies outside {directory}, and only files within it are opened.\n"
-            "Name one of this run, such as ep_0100, final or latest."
+            f"the checkpoint {quoted(text)} is outside {directory}, and only files in it are opened.\n"
+            "Choose one of this run, such as ep_0100, final or latest."
         )
     )
 
@@ -137,7 +137,7 @@ ABANDONED = "abandoned-"
 
 
 class RunDirectory:
-    """The files of one training run. Nothing is read or made until it is asked for."""
+    """The files of one run. Nothing is read or created before a method is called."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -147,38 +147,38 @@ class RunDirectory:
         """Return the run at `path`.
 
         Raises:
-            RunNotFoundError: if there is no such directory or it holds no config.toml.
+            RunNotFoundError: if it does not exist or contains no config.toml.
         """
         run = cls(path)
         if run.config_path.is_file():
             return run
         place = quoted(str(path), 300)
         if run.path.is_file():
-            rule = f"{place} is a file, and a run is a directory. Try its folder: {quoted(str(run.path.parent), 300)}"
+            rule = f"{place} is a file, but a run is a directory. Try its folder: {quoted(str(run.path.parent), 300)}"
         elif run.path.is_dir():
-            rule = f"{place} holds no config.toml, so it is not a run."
+            rule = f"{place} contains no config.toml, so it is not a run."
         else:
             rule = f"there is no directory {place}."
-        raise RunNotFoundError(f"{rule}\nMake a run with: retro-gamer create --game MODULE --output DIR")
+        raise RunNotFoundError(f"{rule}\nCreate a run with: retro-gamer create --game MODULE --output DIR")
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False) -> RunDirectory:
-        """Return a directory ready for a new run, made if it is missing.
+        """Return a directory ready for a new run. A missing one is created.
 
-        With `force` a run that is there makes room: its checkpoints move to checkpoints/abandoned-<n>, its log
-        becomes training.log.<n>, and its config.toml is copied to config.toml.<n>; nothing is lost.
+        `force` moves an existing run aside: its checkpoints to checkpoints/abandoned-<n>, its log to training.log.<n>,
+        and a copy of its config.toml to config.toml.<n>. Nothing is lost.
 
         Raises:
-            RunExistsError: if there is a run and not `force`, or a file of that name.
+            RunExistsError: if there is a run and `force` is false, or if `path` is a file.
         """
         run = cls(path)
         place = quoted(str(path), 300)
         if run.path.exists() and not run.path.is_dir():
-            raise RunExistsError(f"{place} is a file; name a directory that does not exist yet")
+            raise RunExistsError(f"{place} is a file; choose a directory that does not exist yet")
         if not force and (run.config_path.exists() or run.log_path.exists() or run.has_checkpoints):
             raise RunExistsError(
-                f"{place} already holds a run. Name another directory, or add --force to write a new configuration "
-                "there: its settings, checkpoints and log are then kept aside, not deleted."
+                f"{place} already contains a run. Choose another directory, or add --force: it moves the settings, "
+                "checkpoints and log aside and deletes nothing."
             )
         run.checkpoints_dir.mkdir(parents=True, exist_ok=True)
         if run.config_path.is_file():
@@ -190,22 +190,22 @@ class RunDirectory:
 
     @property
     def config_path(self) -> Path:
-        """Where the game description and the hyperparameters are."""
+        """The path of the configuration."""
         return self.path / "config.toml"
 
     @property
     def log_path(self) -> Path:
-        """Where the episodes are logged."""
+        """The path of the episode log."""
         return self.path / "training.log"
 
     @property
     def checkpoints_dir(self) -> Path:
-        """Where the checkpoints are."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def has_checkpoints(self) -> bool:
-        """Whether any checkpoint is there."""
+        """Whether there is any checkpoint."""
         return bool(self.checkpoints())
 
     def checkpoints(self) -> list[CheckpointFile]:
@@ -213,28 +213,28 @@ class RunDirectory:
         return list_files(self.checkpoints_dir)
 
     def write_checkpoint(self, name: str, data: bytes) -> Path:
-        """Write the checkpoint `name` (``ep_NNNN`` or ``final``) whole or not at all and return its path.
+        """Write the checkpoint `name` (``ep_NNNN`` or ``final``) atomically and return its path.
 
         Raises:
             OSError: if it cannot be written; an older one of that name is then untouched.
         """
         if not is_checkpoint_name(name):
-            raise ValueError(f"a checkpoint is called ep_NNNN or final, not {name!r}")
+            raise ValueError(f"the name of a checkpoint must be ep_NNNN or final, not {name!r}")
         self.checkpoints_dir.mkdir(parents=True, exist_ok=True)
         path = self.checkpoints_dir / f"{name}{SUFFIX}"
         write_atomic(path, data)
         return path
 
-    def clear_leftovers(self) -> None:
-        """Remove what a process that was killed while it wrote has left; nobody else may be writing."""
+    def delete_temporary_files(self) -> None:
+        """Delete temporary files of a killed writer. Call only while holding the run lock."""
         for folder in (self.path, self.checkpoints_dir):
-            for leftover in folder.glob(f"{TEMPORARY}*"):
-                leftover.unlink(missing_ok=True)
+            for temporary in folder.glob(f"{TEMPORARY}*"):
+                temporary.unlink(missing_ok=True)
 
     def prune_checkpoints(self, keep: Collection[str] = ()) -> None:
-        """Remove the checkpoints between the hundreds but for the newest few (`runs.checkpoints.BETWEEN_KEPT`).
+        """Delete the checkpoints between the hundreds except the newest few (`BETWEEN_KEPT`).
 
-        Those of every hundredth episode and ``final`` are never touched, nor those that `keep` names (``ep_0157``).
+        Those of every hundredth episode, ``final`` and those named in `keep` (such as ``ep_0157``) always stay.
         """
         for file in prunable(self.checkpoints()):
             if file.name not in keep:
@@ -245,26 +245,26 @@ class RunDirectory:
 
         Raises:
             UsageError: for a path that leads out of checkpoints/.
-            CheckpointNotFoundError: if there is none, naming those there are.
+            CheckpointNotFoundError: if there is none, listing those that exist.
         """
         return self._resolve(name, lambda: find_inside(self.checkpoints_dir, name))
 
     def resolve_resume(self, text: str) -> CheckpointFile:
         """Return the checkpoint to resume from: ``latest``, a name, or a path.
 
-        A path may be absolute or relative, to the working directory first, then to checkpoints/.
+        A path may be absolute, relative to the working directory, or else relative to checkpoints/.
 
         Raises:
-            CheckpointNotFoundError: if there is none, naming those there are.
+            CheckpointNotFoundError: if there is none, listing those that exist.
         """
         return self._resolve(text, lambda: find_file(Path(text)) or find_file(self.checkpoints_dir / text))
 
     def find_own(self, file: CheckpointFile) -> CheckpointFile | None:
-        """Return which of this run's checkpoints `file` is, by whatever path it was named, or None if it is none."""
+        """Return the checkpoint of this run that is the same file as `file`, None if there is none."""
         return next((own for own in self.checkpoints() if own.path.samefile(file.path)), None)
 
     def default_checkpoint(self) -> tuple[CheckpointFile, str | None]:
-        """Return ``final``, or the latest and a note that says so.
+        """Return ``final``, or else the latest and a note that says so.
 
         Raises:
             CheckpointNotFoundError: if the run has no checkpoint.
@@ -272,13 +272,15 @@ class RunDirectory:
         latest = self._latest()
         if latest.name == FINAL:
             return latest, None
-        return latest, f"training has not finished, so there is no final.pt: this is the latest, {latest.name}"
+        return (
+            latest,
+            f"training has not finished, so there is no final.pt; this is the latest checkpoint, {latest.name}",
+        )
 
     def abandon_after(self, episode: int, resumed_from: CheckpointFile | None = None) -> Path | None:
-        """Move checkpoints after `episode`, and final.pt, out of the way; return where to, or None if there were none.
+        """Move checkpoints after `episode`, and final.pt, to checkpoints/abandoned-<n>; return that, None without any.
 
-        They go to checkpoints/abandoned-<n>. If training resumes from final.pt, that becomes the checkpoint of its
-        episode: it is not lost if the run dies before the next, and no longer called final.
+        If training resumes from final.pt, that is renamed to the checkpoint of its episode, so that it is kept.
         """
         final = self.checkpoints_dir / f"{FINAL}{SUFFIX}"
         if resumed_from and final.is_file() and final.samefile(resumed_from.path):
@@ -287,7 +289,7 @@ class RunDirectory:
         return self._move_aside([f for f in self.checkpoints() if f.episode is None or f.episode > episode])
 
     def keep_abandoned(self, folder: Path) -> None:
-        """Give `folder` another number if checkpoints were moved aside to it: others are to come there."""
+        """Rename `folder` to the next number if it is an abandoned one of this run: others will take its place."""
         if folder.parent == self.checkpoints_dir:
             os.rename(folder, first_free(self.checkpoints_dir, ABANDONED))
 
@@ -308,19 +310,19 @@ class RunDirectory:
             return self._latest()
         found = find()
         if found is None:
-            raise CheckpointNotFoundError(f"there is no checkpoint {quoted(text)}.\n{self._those_there()}")
+            raise CheckpointNotFoundError(f"there is no checkpoint {quoted(text)}.\n{self._list_checkpoints()}")
         return describe_file(found)
 
     def _latest(self) -> CheckpointFile:
         files = self.checkpoints()
         if not files:
-            raise CheckpointNotFoundError(self._those_there())
+            raise CheckpointNotFoundError(self._list_checkpoints())
         return files[-1]
 
-    def _those_there(self) -> str:
+    def _list_checkpoints(self) -> str:
         names = [file.name for file in self.checkpoints()]
         if not names:
             place = shlex.quote(str(self.path))
-            return printable(f"{self.path} has no checkpoint yet. Train it with: retro-gamer train {place}")
+            return printable(f"{self.path} has no checkpoint yet. Train the run with: retro-gamer train {place}")
         first = names if len(names) <= 8 else [*names[:3], "…", *names[-4:]]
         return printable(f"{self.path} has: {', '.join(first)}")

@@ -1,8 +1,9 @@
-"""One trainer for each run directory."""
+"""Files of a run: the lock that allows one trainer at a time, atomic writes, and checked records."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import errno
 import fcntl
@@ -10,8 +11,12 @@ import json
 import os
 import secrets
 import socket
+import types
+import typing
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from retro_gamer.errors import RunExistsError, printable
 
@@ -19,12 +24,12 @@ _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class RunLock:
-    """Holds a run directory from `with` to its end.
+    """Locks a run directory for one trainer until the end of the block.
 
-    The lock is the operating system's, on the file ``.lock``: it goes with its owner however that dies, so
-    a lock left behind never needs to be removed. What the file says (process, machine, since when) is for the
-    message. On a file system without locks what it says must do: it is then believed as long as
-    that process lives, or always if it is on another machine.
+    The operating system locks the file ``.lock`` and releases it when the process ends, however it ends. The file names
+    the holder (process, machine, time) for error messages. On a file system without locks the file itself is the lock:
+    it counts while its process lives, or always if that is on another machine. It stays our own code, because
+    filelock knows neither the holder nor such file systems.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -32,10 +37,10 @@ class RunLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> RunLock:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            RunExistsError: naming the holder, if another trainer holds it.
+            RunExistsError: naming the holder, if another trainer has the lock.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -52,7 +57,7 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._descriptor is not None:
-            # The file itself stays: removing it could take it from under a trainer that just opened it.
+            # The file stays: another trainer may have just opened it.
             os.truncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
@@ -76,7 +81,7 @@ class RunLock:
         return RunExistsError(
             printable(
                 f"{self.path.parent} is being trained by {who}.\n"
-                f"Wait for it, stop it, or train another run directory. (If it is surely gone, delete {self.path}.)"
+                f"Wait for it, stop it, or choose another run directory. (If it no longer runs, delete {self.path}.)"
             )
         )
 
@@ -103,22 +108,22 @@ def _may_live(holder: dict[str, object]) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # there is such a process, of another user
+        return True  # the process belongs to another user
     return True
 
 
 TEMPORARY = ".tmp-"
-"""How the names of files begin that are being written."""
+"""Prefix of the names of files that are being written."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Replace the file at `path` by `data`, durably: after return a power cut does not undo it.
+    """Replace the file at `path` by `data`, durably: a power cut after the return does not undo it.
 
-    The data goes first to a neighbour whose name no pattern for checkpoints, logs or settings matches,
-    so that what a crash leaves behind is never taken for the real thing.
+    The data is first written to a temporary file beside it, whose name is never that of a checkpoint, log or
+    configuration.
 
     Raises:
-        OSError: if it cannot be written (disk full, read-only); the old file is then untouched.
+        OSError: if it cannot be written (disk full, read-only). The old file is unchanged then.
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -144,8 +149,43 @@ def sync_directory(directory: Path) -> None:
 
 
 def first_free(directory: Path, stem: str) -> Path:
-    """Return the path `directory`/`stem`<n> with the smallest n from 1 on that does not exist."""
+    """Return the path `directory`/`stem`<n> with the smallest n >= 1 that does not exist."""
     n = 1
     while os.path.lexists(directory / f"{stem}{n}"):
         n += 1
     return directory / f"{stem}{n}"
+
+
+Record = TypeVar("Record")
+
+
+def read_record(kind: type[Record], values: object) -> Record:
+    """Return the dataclass `kind` made from parsed JSON, after checking the names and types of all fields.
+
+    It stays our own code: pydantic takes 0.3 seconds to load, and would have to be installed on every node.
+
+    Raises:
+        ValueError: for a field of another type.
+        TypeError: for a field that is unknown or missing.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__} is not an object")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _read_value(hints.get(name, Any), value, name) for name, value in values.items()})
+
+
+def _read_value(hint: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin is types.UnionType:
+        return None if value is None else _read_value(arguments[0], value, name)
+    if dataclasses.is_dataclass(hint):
+        return read_record(typing.cast("type[Any]", hint), value)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_read_value(arguments[0], entry, name) for entry in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _read_value(arguments[1], entry, f"{name}.{key}") for key, entry in value.items()}
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ValueError(f"{name} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Keeping a copy of a run in a storage as it grows. A storage that fails for a while loses nothing."""
+"""Copying a run to a storage while it is trained. A storage that fails for a while loses nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 from retro_gamer.errors import ClusterError, UsageError, printable
 from retro_gamer.run.events import EventSink, Progress, Remark, RunEvent
 from retro_gamer.run.files import TEMPORARY
-from retro_gamer.run.status import STATUS_NAME, FileIndex, FileMark, is_passing, parse_status
+from retro_gamer.run.status import STATUS_NAME, FileIndex, FileMark, is_prunable, parse_status
 
 EXTRA_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
 
 class Storage:
-    """A folder of a file system. Writing replaces a file whole: a reader sees the old or the new one."""
+    """A folder on a file system that fsspec knows. Writes are atomic: a reader sees the old file or the new one."""
 
     def __init__(self, uri: str) -> None:
-        """Find the file system of `uri` (``s3://bucket/runs/snake``, ``file:///mnt/runs``, ``/mnt/runs``).
+        """Open the file system of `uri` (``s3://bucket/runs/snake``, ``file:///mnt/runs``, ``/mnt/runs``).
 
         Raises:
-            UsageError: if no such kind of storage is known or installed.
+            UsageError: if the kind of storage is unknown, or its package is not installed.
         """
         import fsspec
 
@@ -63,10 +63,10 @@ class Storage:
             raise self._explain(error) from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Keep `data` as the file `name`.
+        """Write the file `name`.
 
         Raises:
-            ClusterError: if it could not be kept.
+            ClusterError: if the storage fails.
         """
         path = f"{self._root}/{name}"
         try:
@@ -86,10 +86,10 @@ class Storage:
             raise self._explain(error) from error
 
     def remove(self, name: str) -> None:
-        """Remove the file `name`, if it is there.
+        """Delete the file `name`, if it exists.
 
         Raises:
-            ClusterError: if it is, and stays.
+            ClusterError: if the storage fails.
         """
         try:
             self._files.rm_file(f"{self._root}/{name}")
@@ -103,14 +103,14 @@ class Storage:
         reason = printable(str(text).splitlines()[0][:300] if str(text) else type(error).__name__)
         if isinstance(error, PermissionError):
             return ClusterError(
-                f"the storage {self.label} denies access ({reason}). The machine that trains needs the right to read, "
-                "write and delete there: for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role of the node."
+                f"the storage {self.label} denies access ({reason}). The machine that trains needs permission to read, "
+                "write and delete there: for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of the node."
             )
         return ClusterError(f"the storage {self.label} fails: {type(error).__name__}: {reason}")
 
 
 def hide_secrets(uri: str) -> str:
-    """Return `uri` fit to be shown: without a user, a password or a query."""
+    """Return `uri` without user, password and query."""
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
     return printable(parts._replace(netloc=host, query="", fragment="").geturl())
@@ -122,11 +122,10 @@ CLOSING_SECONDS = 120.0
 
 
 class Mirror:
-    """Copies what is new in a run directory to a storage, in a thread of its own, so that training never waits for it.
+    """Copies new files of a run directory to a storage, in a thread of its own. Training never waits for it.
 
-    What is to be copied is found by looking at the directory, not remembered: after any failure the next look finds
-    all of it. The state of the run is written last, so that every file it names is there. After it goes what the run
-    has removed since: a checkpoint between the hundreds, a copy of the memory.
+    Each scan of the directory finds everything that is missing in the storage, also after a failure. The status is
+    written last, when every file it lists is there. Then files that the run has replaced are deleted.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class Mirror:
         self._index = FileIndex(directory)
         self._copied: dict[str, FileMark] = {}
         self._copied_status: bytes | None = None
-        self._passing: set[str] = set()
+        self._prunable: set[str] = set()
         self._has_failed_to_remove = False
         self._closing = threading.Event()
         self._remarks: list[str] = []
@@ -147,12 +146,12 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Mirror:
-        """Write once, to find out at once whether the storage can be written, and start.
+        """Copy once, which shows whether the storage is writable, and start the thread.
 
         Raises:
             ClusterError: if it cannot.
         """
-        self._take_over()
+        self._adopt_earlier_files()
         self.copy_new()
         self._thread.start()
         return self
@@ -160,10 +159,10 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Copy what is left, trying for two minutes.
+        """Copy the rest, for two minutes at most.
 
         Raises:
-            ClusterError: if the storage fails to the end and nothing else has gone wrong.
+            ClusterError: if the storage still fails then and the block raised nothing.
         """
         self._closing.set()
         self._thread.join(timeout=CLOSING_SECONDS)
@@ -183,19 +182,19 @@ class Mirror:
             pause = min(2 * pause, 10.0)
 
     def copy_new(self) -> None:
-        """Copy all that is new since the last time, and remove what newer files have replaced.
+        """Copy what is new, and delete what the run has replaced.
 
         Raises:
-            ClusterError: if the storage fails; what was copied until then is not copied again.
+            ClusterError: if the storage fails. Files that were copied are not copied again.
         """
         status = _read(self._directory / STATUS_NAME)
-        here = self._index.look()
+        here = self._index.scan()
         for name, mark in here.items():
             if self._copied.get(name) != mark:
                 data = _read(self._directory / name)
                 if data is not None:
-                    if is_passing(name):  # before it is written: a write that fails may leave it there all the same
-                        self._passing.add(name)
+                    if is_prunable(name):  # first, because a write that fails may leave a file
+                        self._prunable.add(name)
                     self._storage.write(name, data)
                     self._copied[name] = mark
         if status is not None and status != self._copied_status:
@@ -209,41 +208,41 @@ class Mirror:
             self.show_remarks()
 
     def show_remarks(self) -> None:
-        """Show what the copying thread has to remark; called in the thread of the run."""
+        """Show the remarks of the copying thread. Call this in the thread of the run."""
         while self._remarks:
             self._display.handle(Remark(self._remarks.pop(0)))
 
-    def _take_over(self) -> None:
-        """Take passing files that an earlier sitting of this run left in the storage for our own, to go in their time.
+    def _adopt_earlier_files(self) -> None:
+        """Adopt prunable files uploaded by an earlier session of this run, so that they are deleted once superseded.
 
-        That it was this run is told by a checkpoint which is here, too. Of any other run nothing is ever removed.
+        A checkpoint that is in both places shows that it was this run. Files of another run are never deleted.
         """
         try:
             data = self._storage.read(STATUS_NAME)
             left = parse_status(data).files if data is not None else {}
-        except ClusterError:  # whether the storage is of use will be seen when it is written
+        except ClusterError:  # `copy_new` will report a storage that fails
             return
-        here = self._index.look()
+        here = self._index.scan()
         if any(left.get(name) == mark for name, mark in here.items() if name.startswith("checkpoints/")):
-            self._passing.update(filter(is_passing, left))
+            self._prunable.update(filter(is_prunable, left))
 
     def _remove_replaced(self, here: Collection[str]) -> None:
-        """Remove passing files that are neither `here`, in the run directory, nor named by the state in the storage.
+        """Delete prunable files that are neither `here`, in the run directory, nor listed by the status in the storage.
 
-        The copy is whole without that, so a failure is only said, once, and each later look tries again.
+        The copy is complete without this, so a failure is reported once, and the next scan tries again.
         """
-        gone = self._passing.difference(here)
+        gone = self._prunable.difference(here)
         if not gone or self._copied_status is None:
             return
         try:
             for name in sorted(gone.difference(parse_status(self._copied_status).files)):
                 self._storage.remove(name)
-                self._passing.discard(name)
-                self._copied.pop(name, None)  # should the name come again, it is new
+                self._prunable.discard(name)
+                self._copied.pop(name, None)
         except ClusterError as error:
             if not self._has_failed_to_remove:
                 self._has_failed_to_remove = True
-                self._remarks.append(f"{error}\nTraining goes on; checkpoints and memory it has replaced stay there.")
+                self._remarks.append(f"{error}\nTraining continues. Files that it has replaced stay in the storage.")
 
     def _run(self) -> None:
         pause = self._every_seconds
@@ -253,7 +252,7 @@ class Mirror:
             except ClusterError as error:
                 if self._failed_since is None:
                     self._failed_since = time.monotonic()
-                    self._remarks.append(f"{error}\nTraining goes on; what is missing there is copied when it is back.")
+                    self._remarks.append(f"{error}\nTraining continues. New files are copied when the storage is back.")
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             if self._failed_since is not None:

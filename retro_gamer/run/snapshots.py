@@ -1,4 +1,4 @@
-"""Copies of the replay memory in the run directory: written piece by piece, named by checkpoints, old ones removed."""
+"""Replay snapshots in the run directory: written piece by piece, named by checkpoints, pruned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 from retro_gamer.run.files import TEMPORARY, sync_directory
 
 KEPT = 2
-"""Snapshots kept: the newest checkpoint names the last of them, and the one to fall back on it or the one before."""
+"""The newest checkpoint names the newest snapshot; the checkpoint before it names that or the one before."""
 SUFFIX = ".npz"
 _NAME = re.compile(r"ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
 
@@ -23,30 +23,30 @@ def snapshot_name(episode: int) -> str:
 
 
 class SnapshotFolder:
-    """The folder ``replay`` of a run directory. A snapshot's name never comes twice, so none is taken for another."""
+    """The folder ``replay`` of a run directory. No two snapshots ever have the same name."""
 
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / "replay"
 
     def begin(self, name: str) -> SnapshotFile:
-        """Return a new snapshot to write to, which will be called `name` (see `snapshot_name`).
+        """Return a new snapshot to write, with the name `name` (see `snapshot_name`).
 
         Raises:
-            OSError: if it cannot be made.
+            OSError: if it cannot be created.
         """
         if not _NAME.fullmatch(name):
-            raise ValueError(f"no snapshot may be called {name!r}")
+            raise ValueError(f"{name!r} is not the name of a snapshot")
         self.path.mkdir(exist_ok=True)
         return SnapshotFile(self.path, name)
 
     def find(self, name: str) -> Path | None:
-        """Return the file of the snapshot that a checkpoint calls `name`, None if it is not here any more."""
-        # The name comes out of a file that may be anybody's: it must be one of ours, and no path.
+        """Return the path of the snapshot `name`, None if it no longer exists."""
+        # The name comes from a checkpoint, which a stranger may have made: accept no other path.
         path = self.path / name if _NAME.fullmatch(name) else None
         return path if path is not None and path.is_file() else None
 
     def read(self, name: str) -> bytes | None:
-        """Return the snapshot that a checkpoint calls `name`, None if it is not here any more.
+        """Return the content of the snapshot `name`, None if it no longer exists.
 
         Raises:
             OSError: if it cannot be read.
@@ -55,9 +55,9 @@ class SnapshotFolder:
         return path.read_bytes() if path is not None else None
 
     def prune(self, *keep: str) -> None:
-        """Remove all but the newest, and what interrupted writing left; `keep` stay and count as the newest."""
-        for leftover in self.path.glob(f"{TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+        """Delete all snapshots but the newest, and temporary files. Those in `keep` stay and count as the newest."""
+        for temporary in self.path.glob(f"{TEMPORARY}*"):
+            temporary.unlink(missing_ok=True)
         found = [path for path in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name)]
         found.sort(key=lambda path: (path.name in keep, path.stat().st_mtime_ns), reverse=True)
         for path in found[KEPT:]:
@@ -66,7 +66,7 @@ class SnapshotFolder:
 
 
 class SnapshotFile:
-    """A snapshot being written; it has its name only once it is whole and on the disk."""
+    """A snapshot being written. It gets its name when it is complete and on disk."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -78,12 +78,12 @@ class SnapshotFile:
         """Add a piece.
 
         Raises:
-            OSError: if there is no room, say.
+            OSError: if there is no room, for example.
         """
         self._file.write(piece)
 
     def commit(self) -> None:
-        """Give the snapshot its name: from now on it is there, whole, whatever happens."""
+        """Give the snapshot its name, durably."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -91,8 +91,8 @@ class SnapshotFile:
         sync_directory(self._path.parent)
 
     def discard(self) -> None:
-        """Give up writing and leave nothing behind."""
-        with contextlib.suppress(OSError):  # closing writes what is buffered, for which there may be no room
+        """Stop writing and delete the file."""
+        with contextlib.suppress(OSError):  # it flushes the buffer, for which there may be no room
             self._file.close()
-        with contextlib.suppress(OSError):  # nothing may be removed either; `SnapshotFolder.prune` tries again
+        with contextlib.suppress(OSError):  # `SnapshotFolder.prune` tries again
             self._temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The state of a run in one small file, by which another machine brings the run home: figures, remarks and files."""
+"""status.json: the progress, remarks and files of a run, from which another machine follows it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import ClusterError
+from retro_gamer.errors import ClusterError, quoted
 from retro_gamer.run.directory import RunDirectory, is_between
 from retro_gamer.run.events import Failed, Progress, Remark, RunEvent, Starting, TrainingOutcome
-from retro_gamer.run.files import write_atomic
+from retro_gamer.run.files import read_record, write_atomic
 
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1
@@ -30,12 +30,12 @@ _FILES = (
     _SNAPSHOT,
 )
 _FILE = re.compile("|".join(f"(?:{pattern})" for pattern in _FILES), re.ASCII)
-_PASSING = re.compile(rf"checkpoints/ep_(?P<episode>\d{{4,}})\.pt|{_SNAPSHOT}", re.ASCII)
+_PRUNABLE = re.compile(rf"checkpoints/ep_(?P<episode>\d{{4,}})\.pt|{_SNAPSHOT}", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileMark:
-    """What a file held when the state was written: its first `size_bytes` bytes have this SHA-256."""
+    """The version of a file: its first `size_bytes` bytes have this SHA-256."""
 
     size_bytes: int
     sha256: str
@@ -43,18 +43,18 @@ class FileMark:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunStatus:
-    """Where a run stands that is trained somewhere else."""
+    """The status of a run that is trained on another machine."""
 
     state: str
     """``running``, ``ended`` or ``failed``."""
     job: str | None = None
-    """The job that wrote this, None if it was no job. A storage may still hold what an earlier one left."""
+    """The job that wrote this, if it was one. A storage may still hold the status of an earlier job."""
     text: str
-    """The description of network and work, empty before training begins."""
+    """The description of network and allocation, empty before training starts."""
     notes: tuple[str, ...]
     """The latest remarks."""
     first_note: int
-    """Remarks before those, which are left out."""
+    """The number of earlier remarks, which are left out."""
     progress: Mapping[str, Any] | None
     outcome: Mapping[str, Any] | None
     error: str | None
@@ -66,48 +66,46 @@ class RunStatus:
 
 
 def is_run_file(name: str) -> bool:
-    """Return whether `name` is that of a file of a run, below its directory. Nothing else is ever brought home."""
+    """Return whether `name` is the path of a file of a run, relative to its directory. No other file is downloaded."""
     return _FILE.fullmatch(name) is not None
 
 
-def is_passing(name: str) -> bool:
-    """Return whether a run keeps the file `name` only until newer ones have taken its place.
-
-    That is so for checkpoints between the hundreds and for copies of the memory.
-    """
-    found = _PASSING.fullmatch(name)
+def is_prunable(name: str) -> bool:
+    """Return whether newer files replace the file `name`: a checkpoint between the hundreds, or a replay snapshot."""
+    found = _PRUNABLE.fullmatch(name)
     return found is not None and (found["episode"] is None or is_between(int(found["episode"])))
 
 
 def parse_status(data: bytes) -> RunStatus:
-    """Return the state that `RunStatus.to_bytes` wrote.
+    """Return the status that `RunStatus.to_bytes` wrote.
 
     Raises:
-        ClusterError: if it is something else, or names a file outside a run.
+        ClusterError: if it is anything else, or names a file that is no file of a run.
     """
     try:
         values = _decode(json.loads(data))
         if values.pop("format_version") != FORMAT_VERSION:
             raise ValueError("another format")
-        files = {name: FileMark(**mark) for name, mark in values.pop("files").items()}
-        status = RunStatus(**{**values, "notes": tuple(values["notes"])}, files=files)
+        status = read_record(RunStatus, values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ClusterError(f"what the cluster keeps as {STATUS_NAME} is no state of a run ({error})") from error
-    strange = [name for name in files if not is_run_file(name)]
+        raise ClusterError(f"the {STATUS_NAME} of the cluster is not the status of a run ({error})") from error
+    strange = [name for name in status.files if not is_run_file(name)]
     if strange:
-        raise ClusterError(f"the cluster names {strange[0]!r} as a file of the run, which it cannot be")
+        raise ClusterError(
+            f"the {STATUS_NAME} of the cluster lists {quoted(strange[0])}, which cannot be a file of a run"
+        )
     return status
 
 
 class FileIndex:
-    """The files of a run directory with their marks; what has not changed is not read again."""
+    """The files of a run directory and their versions. A file is read again only after a change."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._known: dict[str, tuple[tuple[int, int], FileMark]] = {}
 
-    def look(self) -> dict[str, FileMark]:
-        """Return the files there are now."""
+    def scan(self) -> dict[str, FileMark]:
+        """Return the version of each file."""
         marks: dict[str, FileMark] = {}
         for path in sorted(self._directory.rglob("*")):
             name = path.relative_to(self._directory).as_posix()
@@ -133,7 +131,7 @@ class FileIndex:
 
 
 def matches(data: bytes, mark: FileMark) -> bool:
-    """Return whether `data` begins with what the mark was made of. A log that has grown since then does."""
+    """Return whether `data` starts with the marked version, as a log does that has grown since."""
     return hashlib.sha256(data[: mark.size_bytes]).hexdigest() == mark.sha256
 
 
@@ -178,7 +176,7 @@ class StatusPublisher:
             progress=dataclasses.asdict(self._progress) if self._progress else None,
             outcome=dataclasses.asdict(outcome) if outcome else None,
             error=error,
-            files=self._index.look(),
+            files=self._index.scan(),
         )
         # Without room on the disk the run itself waits and says so; this is only a view of it.
         with contextlib.suppress(OSError):
@@ -186,7 +184,7 @@ class StatusPublisher:
 
 
 def _encode(value: Any) -> Any:
-    """Spell numbers that JSON cannot."""
+    """Encode numbers that JSON lacks: infinity and NaN."""
     if isinstance(value, Mapping):
         return {key: _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -123,7 +123,7 @@ class RunWriter:
 
     def _start(self, text: str) -> None:
         """Begin or rewind training.log. A run resumed from another run's checkpoint has no log to rewind."""
-        self._directory.clear_leftovers()
+        self._directory.delete_temporary_files()
         if self._resumed_from is not None:
             self._directory.abandon_after(self._episodes, self._resumed_from)
             if self._directory.log_path.exists():

@@ -116,7 +116,7 @@ def test_a_game_that_is_gone_is_said_to_be_where_it_was_looked_for(tmp_path: Pat
     write_config(tmp_path / "run", make_config(source=source))
     config = load_config(tmp_path / "run")
     assert config.game == str(tmp_path / "game.py"), "info still names it"
-    with pytest.raises(GameNotFoundError, match="looked for") as caught:
+    with pytest.raises(GameNotFoundError, match="no longer exists at") as caught:
         config.require_source()
     assert str(tmp_path / "game.py") in str(caught.value)
 

@@ -50,7 +50,7 @@ def test_every_field_of_the_description_is_explained(tmp_path: Path) -> None:
 def test_a_missing_character_set_is_announced_where_it_will_stand(tmp_path: Path) -> None:
     text = make_config_text(make_config(metadata=METADATA), tmp_path)
     assert "character_set = " not in text
-    assert text.index("# If character_set is not given") < text.index("[hyperparameters]")
+    assert text.index("# character_set is missing") < text.index("[hyperparameters]")
 
 
 def test_the_origin_is_one_harmless_line(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_failure_and_its_end_are_said_once_each(tmp_path: Path) -> None:
         (run / "training.log").write_text("more\n")
         while len(display.remarks) < 2:
             mirror.show_remarks()
-    assert "Training goes on" in display.remarks[0]
+    assert "Training continues" in display.remarks[0]
     assert "is back after" in display.remarks[1]
     assert len(display.remarks) == 2
 

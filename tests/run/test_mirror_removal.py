@@ -30,7 +30,7 @@ def keep(run: Path, *episodes: int) -> None:
 def write_state(run: Path, state: str = "running") -> None:
     status = RunStatus(
         state=state, text="", notes=(), first_note=0, progress=None, outcome=None, error=None,
-        files=FileIndex(run).look(),
+        files=FileIndex(run).scan(),
     )  # fmt: skip
     (run / STATUS_NAME).write_bytes(status.to_bytes())
 
@@ -169,7 +169,7 @@ def test_a_storage_that_keeps_what_should_go_is_said_once_and_tried_again(tmp_pa
     assert names_in(copy) == names_in(run)
     assert len(display.remarks) == 1
     assert "denies access" in display.remarks[0]
-    assert "Training goes on" in display.remarks[0]
+    assert "Training continues" in display.remarks[0]
 
 
 def test_a_storage_that_never_lets_go_is_no_failure_of_the_run(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retro_gamer.errors import ClusterError
-from retro_gamer.run.status import FileIndex, FileMark, RunStatus, is_passing, is_run_file, matches, parse_status
+from retro_gamer.run.status import FileIndex, FileMark, RunStatus, is_prunable, is_run_file, matches, parse_status
 
 
 def make_status(**changed: object) -> RunStatus:
@@ -65,7 +65,7 @@ def test_only_files_of_a_run_are_ever_brought_home(name: str) -> None:
     ],
 )
 def test_what_newer_files_replace_and_what_stays_for_good(name: str, is_so: bool) -> None:
-    assert is_passing(name) == is_so
+    assert is_prunable(name) == is_so
 
 
 def test_the_index_has_the_files_of_a_run_and_sees_each_change(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_the_index_has_the_files_of_a_run_and_sees_each_change(tmp_path: Path) -
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     index = FileIndex(tmp_path)
-    first = index.look()
+    first = index.scan()
     assert sorted(first) == sorted(kept)
     assert first["training.log"].sha256 == hashlib.sha256(b"training.log").hexdigest()
     (tmp_path / "training.log").write_text("training.log and more")
     (tmp_path / "checkpoints" / "final.pt").unlink()
-    second = index.look()
+    second = index.scan()
     assert second["training.log"].size_bytes == 21
     assert "checkpoints/final.pt" not in second
     assert second["config.toml"] == first["config.toml"]
