@@ -1,4 +1,4 @@
-"""Drawing a game's board as codes, one byte a cell, without going through the game's own view."""
+"""Encode a game's board as one byte a cell, without drawing the game's own view."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 LARGEST_CHARACTER_COUNT = 254
-"""Codes are one byte: 0 is empty, and one value is kept for marking cells while they are drawn."""
+"""Codes are one byte: 0 is an empty cell, and 255 marks unknown characters during encoding."""
 
 _JOINER = "\u200d"
 _FIRST_SKIN_TONE, _LAST_SKIN_TONE = "\U0001f3fb", "\U0001f3ff"
@@ -22,7 +22,7 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\(.)")
 
 
 def is_one_character(text: str) -> bool:
-    """Return whether a reader sees `text` as one character: a letter with its accents, an emoji, a flag."""
+    """Return whether `text` reads as one character: a letter with its accents, an emoji, a flag."""
     if len(text) <= 1:
         return bool(text)
     if len(text) == 2 and all(_FIRST_FLAG_LETTER <= c <= _LAST_FLAG_LETTER for c in text):
@@ -47,10 +47,10 @@ def is_invisible(text: str) -> bool:
 
 
 def cell_character(shown: object) -> str:
-    """Return the character that stands for what an agent shows in one cell ('' for nothing).
+    """Return the character that an agent shows in one cell, '' for none.
 
-    More than one letter in a cell stands for its first one, which is what a terminal shows there. Colours
-    that a game puts into the character itself are dropped.
+    Of several letters only the first one counts, which is what a terminal shows. Colours that a game puts into the
+    character itself are dropped.
     """
     if not isinstance(shown, str):
         return ""
@@ -66,14 +66,14 @@ _LARGEST_CACHE = 2000
 
 
 class BoardEncoder:
-    """Draws boards as the framework's own view draws a fresh one, as codes: 0 empty, i + 1 for character i.
+    """Encodes boards as the framework's own view draws them: 0 for an empty cell, i + 1 for character i.
 
-    Hidden agents stay hidden; at each cell the agent with the highest z shows, the first of equals.
-    An agent that shows nothing, or a character outside the set, still covers those below it. What lies
-    off the board is left out. With `view`, the game's visible window is drawn, and `board_size` is its size.
+    Hidden agents are not drawn. Each cell shows the agent with the highest z, the first of equals. An agent that shows
+    nothing, or a character outside the set, still covers those below it. Agents off the board are ignored. With `view`,
+    the game's visible window is encoded, and `board_size` is its size.
 
-    `unknown` counts the cells shown as empty because their character is not in the set. The framework's
-    ``get_agents_by_position`` is not used: it answers from a cache that games leave stale.
+    `unknown` counts the cells encoded as empty because their character is not in the set. The framework's
+    ``get_agents_by_position`` is not used, because its cache can be stale.
     """
 
     def __init__(self, character_set: Sequence[str], board_size: tuple[int, int], *, view: bool = False) -> None:
@@ -105,12 +105,12 @@ class BoardEncoder:
         self._code_of = {"": 0, " ": 0, **{c: code for code, c in enumerate(self._characters, start=1)}}
 
     def encode(self, game: Any, codes: np.ndarray) -> None:
-        """Draw the board of `game` into `codes`, [H, W] uint8, contiguous."""
+        """Write the board of `game` into `codes`, [H, W] uint8, contiguous."""
         cells = bytearray(self._blank)
-        strange: dict[int, str] = {}
+        unknown_at: dict[int, str] = {}
         width, height, code_of = self.width, self.height, self._code_of
         if self._view:
-            self._paint_window(game, cells, strange)
+            self._paint_window(game, cells, unknown_at)
             codes.data.cast("B")[:] = cells
             return
         for agent in _bottom_up(game.agents):
@@ -123,33 +123,35 @@ class BoardEncoder:
                     if 0 <= x < width and 0 <= y < height:
                         cells[y * width + x] = code
                         if code == _UNKNOWN:
-                            strange[y * width + x] = agent.character
+                            unknown_at[y * width + x] = agent.character
                     continue
             except (KeyError, TypeError, ValueError, AttributeError):
-                pass  # a character not met before, or something no view could draw: looked at closely below
-            self._paint(agent, cells, strange)
-        if strange:
-            self._count_unknown(cells, strange)
+                pass  # a new character, or one that a view could not draw: `_paint` handles both
+            self._paint(agent, cells, unknown_at)
+        if unknown_at:
+            self._count_unknown(cells, unknown_at)
         codes.data.cast("B")[:] = cells
 
-    def _paint_window(self, game: Any, cells: bytearray, strange: dict[int, str]) -> None:
+    def _paint_window(self, game: Any, cells: bytearray, unknown_at: dict[int, str]) -> None:
         origin = view_origin(game)
         width, height = self.width, self.height
-        seen = []
+        visible = []
         for agent in game.agents:
             if getattr(agent, "size", None) is None:
                 corner = _whole_pair(getattr(agent, "position", None))
                 if corner is None or not (0 <= corner[0] - origin[0] < width and 0 <= corner[1] - origin[1] < height):
                     continue
             if getattr(agent, "display", True):
-                seen.append(agent)
-        for agent in _bottom_up(seen):
-            self._paint(agent, cells, strange, origin)
-        if strange:
-            self._count_unknown(cells, strange)
+                visible.append(agent)
+        for agent in _bottom_up(visible):
+            self._paint(agent, cells, unknown_at, origin)
+        if unknown_at:
+            self._count_unknown(cells, unknown_at)
 
-    def _paint(self, agent: Any, cells: bytearray, strange: dict[int, str], origin: tuple[int, int] = (0, 0)) -> None:
-        """Draw one agent the slow way: of several cells, or with a character not met before, or in a window."""
+    def _paint(
+        self, agent: Any, cells: bytearray, unknown_at: dict[int, str], origin: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Draw one agent of several cells, with a new character or in a window. Slower than the loop in `encode`."""
         corner = _whole_pair(getattr(agent, "position", None))
         if corner is None:
             return
@@ -161,7 +163,7 @@ class BoardEncoder:
                 shown = _shown_at(agent, x, y)
                 cells[index] = self._find_code(shown)
                 if cells[index] == _UNKNOWN:
-                    strange[index] = shown
+                    unknown_at[index] = shown
 
     def _find_code(self, shown: Any) -> int:
         if not isinstance(shown, str):
@@ -173,8 +175,8 @@ class BoardEncoder:
                 self._code_of[shown] = code
         return code
 
-    def _count_unknown(self, cells: bytearray, strange: dict[int, str]) -> None:
-        for index, shown in strange.items():
+    def _count_unknown(self, cells: bytearray, unknown_at: dict[int, str]) -> None:
+        for index, shown in unknown_at.items():
             if cells[index] != _UNKNOWN:
                 continue  # covered by an agent above
             cells[index] = 0
@@ -184,12 +186,12 @@ class BoardEncoder:
 
 
 def view_origin(game: Any) -> tuple[int, int]:
-    """Return the cell of the board that is at the top left of the game's visible window."""
+    """Return the cell of the board at the top left of the game's visible window."""
     return _whole_pair(getattr(game, "view_position", None)) or (0, 0)
 
 
 def _bottom_up(agents: Sequence[Any]) -> list[Any]:
-    """Return the agents in the order of painting: the last first, so that the first of equals ends on top."""
+    """Return the agents in painting order: the last first, so that the first of equals ends up on top."""
     ordered = list(agents)
     ordered.reverse()
     for agent in ordered:

@@ -1,4 +1,4 @@
-"""The description of a game: which keys it takes, what is rewarded, what its board shows."""
+"""The description of a game: its keys, its reward and what its board shows."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "observe": "view",
     },
 }
-"""Descriptions of the framework's own examples that ship none."""
+"""Descriptions of the framework's own examples that have none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundDescription:
-    """The raw fields of a description, where they were found, and whether they are ours."""
+    """The raw fields of a description, their origin, and whether they are built in."""
 
     values: dict[str, Any]
     origin: str
@@ -56,7 +56,7 @@ class FoundDescription:
 def find_description(source: GameSource) -> FoundDescription:
     """Return the game's own description, else the built-in one.
 
-    Searched are the module's folder and those above it, up to a folder of installed packages.
+    The search goes through the module's folder and those above it, up to a folder of installed packages.
 
     Raises:
         DescriptionNotFoundError, ConfigurationError (a pyproject.toml that is not TOML)
@@ -75,7 +75,7 @@ def find_description(source: GameSource) -> FoundDescription:
     raise DescriptionNotFoundError(
         printable(
             f"{source.label} has no description: no pyproject.toml with a [{SECTION}] section in {folder}{above}.\n"
-            "Find out what the game is like, and have one written:\n\n"
+            "Probe the game and write one:\n\n"
             f"    retro-gamer check {shlex.quote(source.path or source.module)} --write\n"
         )
     )
@@ -117,9 +117,8 @@ _LISTS = ("actions", "character_set", "observe_state", "answers", "board_size")
 class GameMetadata:
     """The fields of a ``[tool.retro-gamer]`` section, and the board size read from the game.
 
-    Lists are accepted and kept as tuples. `board_size` is (width, height) of what the agent sees: of the window where
-    `observe` is "view". Action i presses
-    ``actions[i]``; action ``len(actions)`` presses nothing.
+    Lists become tuples. `board_size` is (width, height) of the observed board, or of the window if `observe` is "view".
+    Action i presses ``actions[i]``; action ``len(actions)`` presses nothing.
 
     Raises:
         ConfigurationError: from every constructor, with all problems together.
@@ -138,7 +137,7 @@ class GameMetadata:
     board_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        # dataclasses.asdict would copy deeply and lose the type of what is wrong.
+        # dataclasses.asdict would copy deeply and lose the types of wrong values.
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         problems = find_problems(values)
         if problems:
@@ -153,7 +152,7 @@ class GameMetadata:
 
     @classmethod
     def from_pyproject(cls, game: str | ModuleType | Path) -> GameMetadata:
-        """Return the description found for `game` (built-in ones too); its board size is not read.
+        """Return the description found for `game` or the built-in one, without the board size.
 
         Raises:
             GameNotFoundError, DescriptionNotFoundError, ConfigurationError
@@ -164,7 +163,7 @@ class GameMetadata:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> GameMetadata:
-        """Return the description held by `values`; `where` says in messages what was read."""
+        """Return the description in `values`; `where` names their origin in messages."""
         try:
             return cls(**values)
         except TypeError:  # fields that are unknown or missing
@@ -175,7 +174,7 @@ class GameMetadata:
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields that are set, in plain TOML types and in the order of declaration.
 
-        The default of `observe` is left out: most games show all of their board.
+        The default of `observe` is left out.
         """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
@@ -186,12 +185,12 @@ class GameMetadata:
 
     @property
     def sees_view(self) -> bool:
-        """Whether the agent sees the game's visible window instead of the whole board."""
+        """Whether the agent observes the visible window instead of the whole board."""
         return self.observe == VIEW
 
     @property
     def n_actions(self) -> int:
-        """The number of actions with the no-op, which is the last."""
+        """The number of actions, including the no-op, which is the last."""
         return len(self.actions) + 1
 
     def key_of(self, action_index: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The rules of a game description that need the game: does its state, its agents and its board bear it out?"""
+"""The rules of a game description that need the game: its state, its agents and its board."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def find_game_problems(metadata: GameMetadata, game: Any) -> list[Problem]:
-    """Return what the description says that the started `game` does not bear out."""
+    """Return the problems of a description that the started `game` shows."""
     return find_problems_against(metadata, game.state, names_of_all(game.agents))
 
 
 def find_problems_against(
     metadata: GameMetadata, state: Mapping[str, Any], names: Sequence[tuple[str, str]]
 ) -> list[Problem]:
-    """Return the same for a game of which only its state and the names of its agents are known."""
+    """Return the problems that a game's state and the names of its agents show."""
     problems = _find_reward_problems(metadata.reward, state)
     for key in metadata.observe_state:
         rule = _broken_number_rule(key, state)
@@ -47,7 +47,7 @@ def read_board_size(game: Any, *, view: bool = False) -> tuple[int, int]:
     """Return (width, height) of the game's board, or of the window that shows a part of it.
 
     Raises:
-        GameFailedError: if the game holds something else than two whole numbers from 1 to 32,767.
+        GameFailedError: if the game has anything but two whole numbers from 1 to 32,767.
     """
     name = "view_size" if view else "board_size"
     size = getattr(game, name)
@@ -77,9 +77,9 @@ def _nearest_reward(reward: str, state: Mapping[str, Any]) -> str | None:
 def _broken_number_rule(key: str, state: Mapping[str, Any]) -> str | None:
     if key not in state:
         names = ", ".join(quoted(name, 30) for name in list(state)[:12]) or "no keys at all"
-        return f"is not a key of the game's state, which holds {names}"
+        return f"is not a key of the game's state, which has {names}"
     if finite_number(state[key]) is None:
-        return f"must be a finite number in the game's state, where it is {quoted(state[key])}"
+        return f"must be a finite number in the game's state, but is {quoted(state[key])}"
     return None
 
 
@@ -93,6 +93,7 @@ def _unknown_player(player: str, names: Sequence[tuple[str, str]]) -> Problem:
     return Problem(
         field="player",
         value=player,
-        rule="is neither the name nor the class of an agent; there are " + ", ".join(quoted(n, 30) for n in labels[:8]),
-        remedy=assignment("player", near[0]) if near else "remove the line, and the player is found by itself",
+        rule="is neither the name nor the class of an agent; the agents are "
+        + ", ".join(quoted(n, 30) for n in labels[:8]),
+        remedy=assignment("player", near[0]) if near else "remove the line; the player is then found automatically",
     )

@@ -1,4 +1,4 @@
-"""What the agent sees of a game: the board as codes, the player's cell, the observed state."""
+"""Observations of a game: the board as codes, the player's cell, the observed state."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ def finite_number(value: object) -> float | None:
 
 
 class PlayerFinder:
-    """Finds the player among a game's agents, anew each time because agents come and go.
+    """Finds the player among a game's agents, each time because agents come and go.
 
-    With `described`, it is the first displayed agent of that name or class name; of several that are called the same
-    (``Paddle``) the second is ``Paddle#2``. Without, it is the first
-    displayed agent whose class handles keystrokes itself; the framework's base class `Agent` has a handler
-    that does nothing, so having one is not enough.
+    With `described`, it is the first displayed agent of that name or class; the second agent named ``Paddle`` is
+    ``Paddle#2``. Otherwise it is the first displayed agent whose class handles keystrokes itself. The framework's base
+    class `Agent` has a handler that does nothing, so having a handler is not enough.
     """
 
     def __init__(self, described: str | None = None) -> None:
@@ -78,19 +77,19 @@ class PlayerFinder:
         ]
 
     def cell(self, agents: Sequence[Any], board_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the player's cell (x, y), of several its middle one; (-1, -1) if there is none on the board."""
+        """Return the player's cell (x, y), the middle one of a large player; (-1, -1) if there is none on the board."""
         agent = self.find(agents)
         return NO_CELL if agent is None else cell_of(agent, board_size)
 
     def _find_numbered(self, agents: Sequence[Any]) -> Any | None:
         assert self._numbered is not None
-        alike = [agent for agent in agents if label_of(agent) == self._numbered["label"]]
+        same = [agent for agent in agents if label_of(agent) == self._numbered["label"]]
         number = int(self._numbered["number"])
-        return alike[number - 1] if number <= len(alike) and getattr(alike[number - 1], "display", True) else None
+        return same[number - 1] if number <= len(same) and getattr(same[number - 1], "display", True) else None
 
     def _remember(self, kind: type) -> bool:
         if len(self._handles) >= _LARGEST_CACHE:
-            self._handles.clear()  # a game that makes new classes must not be kept in memory by us
+            self._handles.clear()  # so that a game that makes new classes does not fill the memory
         self._handles[kind] = handles_keys(kind)
         return self._handles[kind]
 
@@ -107,22 +106,22 @@ def is_called(agent: Any, name: str) -> bool:
 
 
 def names_of(agent: Any) -> tuple[str, str]:
-    """Return the names by which a description can point to `agent`: the one to tell of, and its class's."""
+    """Return the names by which a description can point to `agent`: its label and its class name."""
     return label_of(agent), type(agent).__name__
 
 
 def names_of_all(agents: Sequence[Any]) -> list[tuple[str, str]]:
-    """Return the same for all agents of a moment; the second of those that are called ``Paddle`` is ``Paddle#2``."""
-    met: Counter[str] = Counter()
+    """Return the same for all agents of a game; the label of the second ``Paddle`` is ``Paddle#2``."""
+    counts: Counter[str] = Counter()
     names = []
     for label, kind in map(names_of, agents):
-        met[label] += 1
-        names.append((label if met[label] == 1 else f"{label}#{met[label]}", kind))
+        counts[label] += 1
+        names.append((label if counts[label] == 1 else f"{label}#{counts[label]}", kind))
     return names
 
 
 def label_of(agent: Any) -> str:
-    """Return the name by which a description can point to `agent`."""
+    """Return the agent's name, or its class name if it has none."""
     name = getattr(agent, "name", None)
     return name if isinstance(name, str) and name else type(agent).__name__
 
@@ -137,7 +136,7 @@ def cell_of(agent: Any, board_size: tuple[int, int]) -> tuple[int, int]:
         if 0 <= x < board_size[0] and 0 <= y < board_size[1]:
             return int(x), int(y)
     except (AttributeError, TypeError, ValueError, IndexError):
-        return NO_CELL  # a position that no view could draw
+        return NO_CELL  # a position that a view could not draw
     return NO_CELL
 
 
@@ -146,7 +145,7 @@ _LARGEST_STATE = 1e30
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One look at a game: `codes` [H, W] uint8, `player` [2] int16 (x, y) or -1s, `state` [S] float32."""
+    """One observation: `codes` [H, W] uint8, `player` [2] int16 (x, y) or -1s, `state` [S] float32."""
 
     codes: np.ndarray
     player: np.ndarray
@@ -173,10 +172,10 @@ class Observer:
         self._sandbox = NullSandbox()
 
     def observe_into(self, game: Any, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> None:
-        """Write what `game` shows now into `codes` [H, W] uint8, `player` [2] int16 and `state` [S] float32.
+        """Write the observation of `game` into `codes` [H, W] uint8, `player` [2] int16 and `state` [S] float32.
 
         Raises:
-            GameFailedError: if looking runs code of the game (a property, say) that raises.
+            GameFailedError: if a property of the game raises.
         """
         try:
             self._sandbox.enter()
@@ -190,7 +189,7 @@ class Observer:
             self._sandbox.exit()
 
     def cell(self, game: Any, agent: Any = None) -> tuple[int, int]:
-        """Return the cell (x, y) of the player, or of `agent`, in what is seen; (-1, -1) if it does not show there."""
+        """Return the observed cell (x, y) of the player, or of `agent`; (-1, -1) if it is not in view."""
         if agent is None:
             agent = self.finder.find(game.agents)
         if agent is None or not getattr(agent, "display", True):
@@ -199,11 +198,11 @@ class Observer:
             return cell_of(agent, self.board_size)
         x, y = cell_of(agent, game.board_size)
         left, top = view_origin(game)
-        is_seen = (x, y) != NO_CELL and 0 <= x - left < self.width and 0 <= y - top < self.height
-        return (x - left, y - top) if is_seen else NO_CELL
+        is_visible = (x, y) != NO_CELL and 0 <= x - left < self.width and 0 <= y - top < self.height
+        return (x - left, y - top) if is_visible else NO_CELL
 
     def observe(self, game: Any) -> Observation:
-        """Return what `game` shows now."""
+        """Return the observation of `game`."""
         observation = Observation(
             codes=np.zeros((self.height, self.width), dtype=np.uint8),
             player=np.zeros(2, dtype=np.int16),

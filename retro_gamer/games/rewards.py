@@ -1,4 +1,4 @@
-"""Rewards that are no key of the state: staying in the game, and how it ends."""
+"""Rewards that are not a key of the state: surviving a turn, and how the game ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from retro_gamer.games.description import GameMetadata
 
 Signal = Callable[[Any], float]
-"""Takes a game after a turn, returns the reward of that turn."""
+"""Returns the reward of the turn that a game has just played."""
 
 DEFAULT_END: Mapping[str, float] = {"win": 1, "won": 1, "victory": 1, OTHERWISE: -1}
-"""What the end of a game is worth where the description does not say."""
+"""The reward of a game's end if the description does not set it."""
 
 _MESSAGES_READ = 20
 _COMPARISON = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
@@ -34,7 +34,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def make_signal(metadata: GameMetadata) -> Signal | None:
-    """Return what gives the reward of a turn, None where that is the change of a key of the state."""
+    """Return the function that gives the reward of a turn, None if the reward is the change of a key of the state."""
     if metadata.reward == TURNS:
         return reward_turn
     if metadata.reward == END:
@@ -44,35 +44,35 @@ def make_signal(metadata: GameMetadata) -> Signal | None:
 
 
 def reward_turn(game: Any) -> float:
-    """Return 1 for a turn that the game has survived."""
+    """Return 1 if the game goes on after the turn, else 0."""
     return 1.0 if game.playing else 0.0
 
 
 def worth_of_end(game: Any, end: Mapping[str, float]) -> float:
-    """Return the number of the first line of `end` that holds of a game that is over, 0 if none does.
+    """Return the number of the first line of `end` that matches a game that is over, 0 if none does.
 
-    A line is a state value (``lives = 0``, ``score >= 10``), or a text that begins a word in some string of the state
-    or in one of the game's last messages, upper or lower case, or ``otherwise``.
+    A line is a comparison of a state value (``lives = 0``, ``score >= 10``), ``otherwise``, or a text. A text matches
+    if a word in a string of the state or in one of the game's last messages starts with it, in upper or lower case.
     """
     texts: str | None = None
     for condition, worth in end.items():
         compared = _compare(condition, game.state)
         if compared is None:
             texts = _texts_of(game) if texts is None else texts
-            compared = condition == OTHERWISE or _is_said(condition, texts)
+            compared = condition == OTHERWISE or _occurs_in(condition, texts)
         if compared:
             return float(worth)
     return 0.0
 
 
 def compared_key(condition: str) -> str | None:
-    """Return the key of the state that a line of `end` compares, None if it is a text to be found."""
+    """Return the key of the state that a line of `end` compares, None for a text."""
     found = _COMPARISON.fullmatch(condition)
     return found[1] if found is not None else None
 
 
 def describe_reward(reward: str) -> str:
-    """Return in words what is rewarded."""
+    """Return a description of the reward for the user."""
     if reward == TURNS:
         return "1 for each turn survived"
     if reward == END:
@@ -81,7 +81,7 @@ def describe_reward(reward: str) -> str:
 
 
 def _compare(condition: str, state: Mapping[Any, Any]) -> bool | None:
-    """Return whether a state value is as the condition says, None if it does not speak of the state."""
+    """Return whether the condition holds for the state, None if it names no key of the state."""
     found = _COMPARISON.fullmatch(condition)
     if found is None or found[1] not in state:
         return None
@@ -108,5 +108,5 @@ def _texts_of(game: Any) -> str:
     return "\n".join([*(value for value in game.state.values() if isinstance(value, str)), *messages]).casefold()
 
 
-def _is_said(condition: str, texts: str) -> bool:
+def _occurs_in(condition: str, texts: str) -> bool:
     return re.search(r"(?<!\w)" + re.escape(condition.casefold()), texts) is not None

@@ -1,4 +1,4 @@
-"""One game being played without a view."""
+"""One game played without a screen."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def unseed_generators() -> None:
 
 
 def make_player_generator(seed: int | None) -> random.Random:
-    """Return a generator for the player of a game that is seeded with `seed`; with None it is seeded by the system.
+    """Return a generator for the player of a game that is seeded with `seed`; None seeds it by the system.
 
-    One seeded with the same number would give what the game is about to draw: random keys would then know its cards.
+    It differs from the game's own generator. Otherwise random keys would depend on what the game is about to draw.
     """
     return random.Random(None if seed is None else f"player/{seed}")
 
@@ -50,7 +50,7 @@ _LOG_MESSAGES_KEPT = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
-    """What one turn brought. `fault` says why the reward could not be read (it is then 0)."""
+    """The result of one turn. `fault` is the reason why the reward could not be read and is 0, or None."""
 
     reward: float
     terminated: bool
@@ -61,7 +61,7 @@ _NOTHING = Turn(reward=0.0, terminated=False, fault=None)
 
 
 class ActionInput(ProgrammaticInput):
-    """An input source that presses the key of an action; `press` still works as the framework's does."""
+    """An input source that presses the key of an action. The framework's `press` works, too."""
 
     def __init__(self, metadata: GameMetadata) -> None:
         super().__init__()
@@ -69,15 +69,15 @@ class ActionInput(ProgrammaticInput):
         self.set_actions(metadata)
 
     def set_actions(self, metadata: GameMetadata) -> None:
-        """Let an action press the key that `metadata` names."""
+        """Use the keys of `metadata` from now on."""
         self._keystrokes = tuple(make_keystroke(key) for key in metadata.actions)
 
     def choose(self, action_index: int) -> None:
-        """Press the key of that action next turn; the last action presses nothing."""
+        """Press the key of that action in the next turn; the last action presses nothing."""
         self._action_index = action_index
 
     def collect(self) -> set[Any]:
-        """Return what is pressed this turn."""
+        """Return the keystrokes of this turn."""
         action_index, self._action_index = self._action_index, None
         if action_index is None:
             pressed: set[Any] = super().collect()
@@ -88,8 +88,10 @@ class ActionInput(ProgrammaticInput):
 class GameSession:
     """Plays games of one factory, one at a time.
 
-    `game` is the game being played, `turns` the turns played of it, `is_over` whether it has ended,
-    `ended_illegally` whether it ended by an `IllegalMove`: the framework then shows no further board.
+    game: the game being played
+    turns: the turns played of it
+    is_over: whether it has ended
+    ended_illegally: whether an `IllegalMove` ended it; the framework then shows no further board
     """
 
     def __init__(self, factory: Callable[[], Game], metadata: GameMetadata, source: GameSource | None = None) -> None:
@@ -115,19 +117,19 @@ class GameSession:
         return cls(load_factory(source), metadata, source)
 
     def set_actions(self, keys: tuple[str, ...]) -> None:
-        """Let the actions be these keys from now on, in the game being played too."""
+        """Use these keys as actions from now on, also in the game being played."""
         self.metadata = dataclasses.replace(self.metadata, actions=keys)
         self._input.set_actions(self.metadata)
 
     def seed(self, seed: int) -> None:
-        """Let the next `start` begin by seeding Python's and numpy's global generators, which games draw on."""
+        """Make the next `start` seed Python's and numpy's global generators, which games draw on."""
         self._seed = seed
 
     def start(self) -> None:
         """Build a new game and start it.
 
         Raises:
-            GameFailedError: if the game's code raises, or what it returns is not a new Game.
+            GameFailedError: if the game's code raises, or does not return a new Game.
         """
         if self._seed is not None:
             seed_generators(self._seed)
@@ -162,17 +164,17 @@ class GameSession:
             self._sandbox.exit()
 
     def step(self, action_index: int) -> Turn:
-        """Play one turn and return the change of the rewarded state, or what the signal gives for it.
+        """Play one turn and return its reward: the change of the rewarded state, or the value of the signal.
 
-        An `IllegalMove` out of the game's turn ends it, as it does when a person plays; so does leaving Python
-        without an error, and setting out to play another game.
+        An `IllegalMove` ends the game, as it does when a person plays. So does leaving Python without an error, and
+        playing another game.
 
         Raises:
-            GameFailedError: if the game's code raises anything else; the game is then over.
+            GameFailedError: if the game's code raises any other error; the game is then over.
             ValueError: if the game is over, or there is no such action.
         """
         if self.is_over:
-            raise ValueError("no game is being played: start one")
+            raise ValueError("no game is being played; call start() first")
         if not 0 <= action_index <= len(self.metadata.actions):
             raise ValueError(f"action {action_index} is outside 0..{len(self.metadata.actions)}")
         self._input.choose(action_index)
@@ -184,7 +186,7 @@ class GameSession:
         except IllegalMove:
             self.ended_illegally = True
             game.playing = False
-        except LeavingGameError:  # it began to play another game, which is this one's end, or asked without end
+        except LeavingGameError:  # it would play another game, which ends this one, or it asks without end
             try:
                 capture.take_game()
             except GameFailedError as error:
@@ -204,7 +206,7 @@ class GameSession:
     def _read_turn(self, game: Any) -> Turn:
         try:
             if len(game.log_messages) > _LOG_MESSAGES_KEPT:
-                del game.log_messages[:-_LOG_MESSAGES_KEPT]  # a game may write one every turn, without end
+                del game.log_messages[:-_LOG_MESSAGES_KEPT]  # a game may log one every turn
             self.is_over = not game.playing
             if self._signal is not None:
                 reward = self._signal(game)
@@ -226,19 +228,21 @@ class GameSession:
 
     @property
     def sharing(self) -> str | None:
-        """Why no other game should be played beside this one in the same process, None if any may."""
+        """Why another game in the same process would share state with this one, None if it would not."""
         return self._factory.sharing
 
     @property
     def score(self) -> Any:
-        """What the game has come to so far: the value of the rewarded key, or the sum of the signal."""
+        """The value of the rewarded key, or the sum of the signal so far."""
         return self._total_signal if self._signal is not None else self.game.state.get(self.metadata.reward)
 
     def _score(self, value: Any) -> Turn:
         number = _readable(value)
         if number is None:
             key = self.metadata.reward
-            what = f"is {quoted(value)}, no finite number," if key in self.game.state else "is missing from the state"
+            what = (
+                f"is {quoted(value)}, not a finite number," if key in self.game.state else "is missing from the state"
+            )
             fault = f"{self._label()}: the reward {quoted(key)} {what} at turn {self.turns}; it counts as unchanged"
             return Turn(reward=0.0, terminated=self.is_over, fault=fault)
         reward, self._value = number - self._value, number
@@ -246,20 +250,22 @@ class GameSession:
 
     def _check_new_game(self, game: object, previous: object) -> None:
         if not isinstance(game, Game):
-            raise GameFailedError(f"it returned {quoted(game)}, which is no Game; end the function with `return game`")
+            raise GameFailedError(
+                f"it returned {quoted(game)}, which is not a Game; end the function with `return game`"
+            )
         if game is previous:
-            raise GameFailedError("it returned the same Game twice; build a new Game each time it is called")
+            raise GameFailedError("it returned the same Game twice; build a new Game in each call")
 
     def _label(self) -> str:
         return self.source.label if self.source is not None else self._factory.label
 
 
 def _no_game() -> None:
-    raise ValueError("no game is being played: start one")
+    raise ValueError("no game is being played; call start() first")
 
 
 def _is_failure(error: SystemExit) -> bool:
-    """Return whether a game that leaves Python does so for an error: else it is its way of being over."""
+    """Return whether a game leaves Python because of an error. Otherwise it has ended normally."""
     return isinstance(error.code, int) and error.code != 0
 
 

@@ -1,4 +1,4 @@
-"""The rules of a game description that need no game: each field alone, and fields against each other."""
+"""The rules of a game description that need no game: for each field, and between fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOARD, VIEW = "board", "view"
 OBSERVABLE = (BOARD, VIEW)
 TURNS, END = "@turns", "@end"
 SIGNALS = (TURNS, END)
-"""Rewards that are no key of the state."""
+"""Rewards that are not a key of the state."""
 OTHERWISE = "otherwise"
 LARGEST_BOARD_SIDE = 32_767
 LARGEST_STATE_COUNT = 1024
@@ -43,7 +43,7 @@ _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def find_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """Return all that is wrong with the fields of a description (at most 20, then a count of the rest)."""
+    """Return the problems of a description's fields: at most 20, then a count of the rest."""
     problems = [_unknown_field(name, value) for name, value in values.items() if name not in FIELDS]
     problems += [_missing_field(name) for name in ("actions", "reward") if values.get(name) is None]
     for name in FIELDS:
@@ -53,7 +53,7 @@ def find_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 
 def find_field_problems(name: str, value: object) -> list[Problem]:
-    """Return what is wrong with the value of one field by itself."""
+    """Return the problems of one field's value."""
     return _CHECKS[name](value)
 
 
@@ -77,7 +77,9 @@ def shortened(problems: list[Problem]) -> list[Problem]:
     more = len(problems) - _LARGEST_PROBLEM_COUNT
     if more <= 0:
         return problems
-    rest = Problem(field="and more", value=more, rule="problems like these", remedy="mend the first ones")
+    rest = Problem(
+        field="and more", value=more, rule="problems like these", remedy="fix the first ones, then try again"
+    )
     return [*problems[:_LARGEST_PROBLEM_COUNT], rest]
 
 
@@ -102,8 +104,8 @@ def _check_actions(value: Any) -> list[Problem]:
         return problems
     if not value:
         return [Problem(field="actions", value=[], rule="must name at least one key", remedy=_ARROWS)]
-    mended = [key if is_known_key(key) else nearest_key(key) for key in value]
-    remedy = assignment("actions", list(dict.fromkeys(key for key in mended if key))) if any(mended) else _ARROWS
+    fixed = [key if is_known_key(key) else nearest_key(key) for key in value]
+    remedy = assignment("actions", list(dict.fromkeys(key for key in fixed if key))) if any(fixed) else _ARROWS
     rule = "is neither a single character nor a key the framework knows"
     wrong = [Problem(field="actions", value=key, rule=rule, remedy=remedy) for key in value if not is_known_key(key)]
     return wrong + _find_repeated("actions", value)
@@ -125,12 +127,12 @@ def _check_character_set(value: Any) -> list[Problem]:
     if problems:
         return problems
     if not value:
-        rule = "must hold at least one character; without the line, characters are discovered by playing"
+        rule = "must contain at least one character; without the line, random play finds them"
         return [Problem(field="character_set", value=[], rule=rule, remedy=_CHARACTERS)]
     broken = {text: broken_rule for text in value if (broken_rule := _broken_character_rule(text)) is not None}
     letters = dict.fromkeys(c for text in value for c in ([text] if text not in broken else list(text[:8])))
     usable = [c for c in letters if _broken_character_rule(c) is None]
-    remedy = assignment("character_set", usable) if usable else "remove the line, and characters are discovered"
+    remedy = assignment("character_set", usable) if usable else "remove the line; random play then finds the characters"
     wrong = [Problem(field="character_set", value=text, rule=why, remedy=remedy) for text, why in broken.items()]
     return wrong + _find_repeated("character_set", value)
 
@@ -141,7 +143,7 @@ def _broken_character_rule(character: str) -> str | None:
     if not is_one_character(character):
         return "must be a single character"
     if is_invisible(character):
-        return "is a control character, which no board can show"
+        return "is a control character, which a board cannot show"
     return None
 
 
@@ -175,7 +177,9 @@ def _check_player(value: Any) -> list[Problem]:
         return []
     rule = "must be the name or the class name of the agent that the keys move"
     return [
-        Problem(field="player", value=value, rule=rule, remedy="remove the line, and the player is found by itself")
+        Problem(
+            field="player", value=value, rule=rule, remedy="remove the line; the player is then found automatically"
+        )
     ]
 
 
@@ -193,18 +197,18 @@ def _check_answers(value: Any) -> list[Problem]:
 def _check_observe(value: Any) -> list[Problem]:
     if value in OBSERVABLE:
         return []
-    rule = 'must be "board" (all of it) or "view" (the window that a player sees)'
+    rule = 'must be "board" (all of it) or "view" (the visible window)'
     return [Problem(field="observe", value=value, rule=rule, remedy='observe = "board"')]
 
 
 def _check_end(value: Any) -> list[Problem]:
     remedy = 'end = { "you win" = 1, "lives = 0" = -1, "otherwise" = 0 }'
     if not isinstance(value, Mapping) or not value:
-        rule = "must be a table of texts or state values, each with a number"
+        rule = "must be a table that gives texts or state values a number"
         return [Problem(field="end", value=value, rule=rule, remedy=remedy)]
     if len(value) > LARGEST_STATE_COUNT:
         return [Problem(field="end", value=len(value), rule="has too many lines", remedy=remedy)]
-    rule = "must be a finite number, with a text before it that is not empty"
+    rule = "must be a finite number for a text that is not empty"
     wrong = [
         Problem(field="end", value={text: worth}, rule=rule, remedy=remedy)
         for text, worth in value.items()
@@ -243,9 +247,9 @@ def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Pr
             example = assignment(name, entries)
         return [Problem(field=name, value=value, rule=rule, remedy=example)]
     if len(value) > longest:
-        rule = f"has {len(value)} entries; at most {longest} are possible"
-        return [Problem(field=name, value=list(value[:3]), rule=rule, remedy="keep those the game uses")]
-    rule = "holds something that is not a string"
+        rule = f"has {len(value)} entries; at most {longest} are allowed"
+        return [Problem(field=name, value=list(value[:3]), rule=rule, remedy="keep those that the game uses")]
+    rule = "contains something that is not a string"
     return [
         Problem(field=name, value=entry, rule=rule, remedy=example) for entry in value if not isinstance(entry, str)
     ]
@@ -269,7 +273,7 @@ def _find_contradictions(values: Mapping[str, Any]) -> list[Problem]:
         Problem(
             field="observe_state",
             value=reward,
-            rule="must not contain the reward key: the agent would see its score instead of the game",
+            rule="must not contain the reward key: the agent would observe its score instead of the game",
             remedy=assignment("observe_state", rest),
         )
     ]

@@ -106,15 +106,15 @@ def test_a_home_folder_is_understood(
         ("gam.py", "Did you mean game.py?"),
         ("notes/readme.txt", "no game at"),
         ("", "no module ''"),
-        ("..", "holds no Python files"),
+        ("..", "contains no Python files"),
         ("a b", "no module 'a b'"),
         ("..x", "no module"),
         ("\x1b[2J\x00", "no module"),
         ("x" * 5000, "no module"),
-        ("a.b.py", "cannot be imported: rename it"),
+        ("a.b.py", "cannot be imported; rename it"),
     ],
 )
-def test_what_is_not_there_is_said(
+def test_a_missing_game_is_an_error_with_a_hint(
     game: str, message: str, make_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_project({"inner/here/game.py": "", "inner/here/notes/readme.txt": "", "inner/here/a.b.py": ""})
@@ -175,7 +175,7 @@ DEFINES = "def create_game(): ..."
         ({"main.py": f"from . import game\n{PLAYS}", "game.py": PLAYS, "x.py": "import main"}, "x.py"),
     ],
 )
-def test_the_file_that_builds_the_game_stands_out(files: dict[str, str], found: str, make_project: Project) -> None:
+def test_the_file_that_builds_the_game_is_found(files: dict[str, str], found: str, make_project: Project) -> None:
     folder = make_project(files)
     assert find_game_file(folder) == folder / found
 
@@ -191,9 +191,9 @@ def test_a_factory_decides(make_project: Project) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"notes.txt": ""}, "holds no Python files"),
-        ({"a.py": "", "b.py": ""}, "holds a.py, b.py, and none of them alone defines create_game()"),
-        ({"a.py": DEFINES, "b.py": DEFINES}, "holds a.py, b.py, and several of them define create_game()"),
+        ({"notes.txt": ""}, "contains no Python files"),
+        ({"a.py": "", "b.py": ""}, "contains a.py, b.py, but not exactly one of them defines create_game()"),
+        ({"a.py": DEFINES, "b.py": DEFINES}, "contains a.py, b.py, and several of them define create_game()"),
     ],
 )
 def test_a_folder_without_such_a_file_is_refused(files: dict[str, str], said: str, make_project: Project) -> None:

@@ -238,7 +238,7 @@ def test_an_installed_game_is_shared_by_all_slots(make_project: Project, monkeyp
     monkeypatch.syspath_prepend(str(folder / "site-packages"))
     launcher = load_factory(find_source("lone_game"))
     assert isinstance(launcher(), Game)
-    assert launcher.sharing == "it is an installed module, of which a process has only one copy"
+    assert launcher.sharing == "it is an installed module, which a process loads only once"
 
 
 @pytest.mark.parametrize("name", ["snake", "nav", "beast"])

@@ -254,7 +254,7 @@ def test_a_player_that_does_not_appear_is_a_problem_that_names_the_others() -> N
     session = make_session(3, "herro")
     (problem,) = find_session_problems(session)
     assert session.turns == MOST_TURNS_TO_MEET_THE_PLAYER
-    assert "there are 'menu', 'hero'" in problem.rule
+    assert "the agents are 'menu', 'hero'" in problem.rule
     assert problem.remedy == 'player = "hero"'
 
 

@@ -89,7 +89,7 @@ def test_the_end_of_a_game_is_its_termination() -> None:
     assert session.step(NOTHING) == Turn(reward=5, terminated=False, fault=None)
     assert session.step(NOTHING) == Turn(reward=0, terminated=True, fault=None)
     assert session.is_over
-    with pytest.raises(ValueError, match="start one"):
+    with pytest.raises(ValueError, match="call start"):
         session.step(NOTHING)
     session.start()
     assert (session.is_over, session.turns) == (False, 0)
@@ -215,7 +215,7 @@ ONLY_GAME = Game([], {"score": 0})
 @pytest.mark.parametrize(
     ("factory", "text"),
     [
-        (lambda: None, "returned None, which is no Game"),
+        (lambda: None, "returned None, which is not a Game"),
         (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda: Game([ArrowKeyAgent()], {}, board_size=(0, 0)), "IllegalMove"),
         (lambda: sys.exit(1), "SystemExit: 1"),
@@ -234,7 +234,7 @@ def test_a_factory_must_build_a_new_game_each_time() -> None:
     session.start()
     with pytest.raises(GameFailedError, match="same Game twice"):
         session.start()
-    with pytest.raises(ValueError, match="start one"):
+    with pytest.raises(ValueError, match="call start"):
         session.step(NOTHING)
 
 

@@ -1,4 +1,4 @@
-"""Saying what went wrong inside a game: one line with the file and line of the game's own code."""
+"""Describe a failure of a game in one line, with the file and line of the game's own code."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LONGEST_MESSAGE = 300
 
 
 class GamePlace(Protocol):
-    """What a failure needs to know of a `GameSource`: the folder below which the game's own code lies."""
+    """The part of a `GameSource` that locates the game's own code."""
 
     @property
     def search_path(self) -> str | None:
-        """That folder, None for an installed module."""
+        """The top folder of the game's code, None for an installed module."""
 
 
 def describe_failure(exception: BaseException, source: GamePlace | None = None) -> str:
-    """Return ``file.py:12: ZeroDivisionError: division by zero``, fit for a terminal.
+    """Return ``file.py:12: ZeroDivisionError: division by zero``, printable on a terminal.
 
     The place is the innermost line of the game's own code, even if the framework or a library raised.
     """

@@ -63,12 +63,12 @@ _USUAL_NAMES = ("__init__", "main", "game", "__main__")
 
 
 def find_game_file(folder: Path) -> Path:
-    """Return the file that holds the game: the factory's, one that defines ``create_game`` or plays, or the only one.
+    """Return the file of the game in a folder. No code is run.
 
-    Without a `factory`, that of the folder's description counts. No code is run.
+    It is that of the described factory, one that defines ``create_game`` or plays, or the only one.
 
     Raises:
-        GameNotFoundError: if no file stands out.
+        GameNotFoundError: if there is no such file, or more than one.
     """
     files = _module_files(folder)
     chosen = _choose(folder, files, _described_factory(folder))
@@ -76,23 +76,23 @@ def find_game_file(folder: Path) -> Path:
         return chosen
     place = quoted(str(folder), 200)
     if not files:
-        raise GameNotFoundError(f"{place} holds no Python files. Name the file or the folder of a game.")
+        raise GameNotFoundError(f"{place} contains no Python files. Name the file or the folder of a game.")
     names = printable(", ".join(file.name for file in files[:12]))
     several = [file for file in files if _defines_factory(file)]
     if several:
         raise GameNotFoundError(
-            f"{place} holds {names}, and several of them define {FACTORY_NAME}().\n"
+            f"{place} contains {names}, and several of them define {FACTORY_NAME}().\n"
             f"Name the one that builds the game, for example {printable(several[0].name)}."
         )
     raise GameNotFoundError(
-        f"{place} holds {names}, and none of them alone defines {FACTORY_NAME}().\n"
-        f"Name the file that builds the game, for example {printable(files[0].name)}, or put a function "
-        f"{FACTORY_NAME}() into it that returns a new Game."
+        f"{place} contains {names}, but not exactly one of them defines {FACTORY_NAME}().\n"
+        f"Name the file that builds the game, for example {printable(files[0].name)}, or add a function "
+        f"{FACTORY_NAME}() to it that returns a new Game."
     )
 
 
 def file_of_module(folder: Path, module: str) -> Path:
-    """Return where the dotted `module` below `folder` is or would be (a package's ``__init__.py`` if it is one)."""
+    """Return the path of the dotted `module` below `folder`, existing or not (of a package its ``__init__.py``)."""
     base = folder.joinpath(*module.split("."))
     package = base / "__init__.py"
     return package if os.path.isfile(package) else base.with_name(base.name + ".py")
@@ -140,7 +140,7 @@ def _defines_factory(path: Path) -> bool:
 
 
 def _plays(path: Path) -> bool:
-    """Return whether a file calls something's ``play()``: games that have no factory end so."""
+    """Return whether a file calls a ``play()`` method, as games without a factory do."""
     tree = _parse(path)
     return tree is not None and any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "play"
@@ -149,7 +149,7 @@ def _plays(path: Path) -> bool:
 
 
 def _names_imported_by(path: Path, own: set[str]) -> set[str]:
-    """Return the last parts of those modules of the project that a file imports: they are no game's beginning.
+    """Return the last parts of the project's modules that a file imports. An imported module does not start the game.
 
     `own` are the names of the project's modules and folders: ``retro.game`` is not its ``game``.
     """
@@ -171,7 +171,7 @@ def _parse(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError, RecursionError):
-        return None  # importing it will say what is wrong
+        return None  # the error is reported when the file is imported
 
 
 def _names_bound_by(node: ast.stmt) -> list[str]:
@@ -189,12 +189,13 @@ FRAMEWORK = "retro"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GameSource:
-    """Where a game is, in plain strings that any process can be sent.
+    """The location of a game, in plain strings that can be sent to any process.
 
-    `module` is its dotted name below `search_path`, the folder in which its imports are looked up first
-    (None for an installed module). `path` is the absolute file or folder it was given by, None for a
-    dotted name. `factory` is "module:name", None for the module's own ``create_game``. `answers` are given to
-    whatever the game asks its user before it begins.
+    module: its dotted name below `search_path`
+    path: the absolute file or folder that was given, None for a dotted name
+    search_path: the folder that the game's imports search first, None for an installed module
+    factory: "module:name", None for the module's own ``create_game``
+    answers: the lines that a player would type before the game starts
     """
 
     module: str
@@ -205,11 +206,11 @@ class GameSource:
 
     @property
     def label(self) -> str:
-        """What the game is called in messages."""
+        """The game's name in messages."""
         return printable(self.path or self.module)
 
     def located(self, folder: str) -> GameSource:
-        """Return the same game with places that were given relative to `folder` made absolute."""
+        """Return the same game, with paths relative to `folder` made absolute."""
         path, search_path = (
             place and os.path.normpath(os.path.join(folder, place)) for place in (self.path, self.search_path)
         )
@@ -217,7 +218,7 @@ class GameSource:
 
     @property
     def folder(self) -> Path:
-        """The folder of the module, where the search for its description begins."""
+        """The folder of the module, where the search for its description starts."""
         if self.path is not None:
             return Path(self.path) if os.path.isdir(self.path) else Path(self.path).parent
         if self.search_path is not None:
@@ -230,13 +231,13 @@ class GameSource:
 
 
 def find_source(game: str) -> GameSource:
-    """Return where `game` is: a dotted module, a ``.py`` file or a folder. The game's code is not run.
+    """Return the source of `game`, a dotted module, a ``.py`` file or a folder. The game's code is not run.
 
-    A dotted name is looked up in the current directory first, as ``python -m`` does.
+    A dotted name is searched in the current directory first, as ``python -m`` does.
 
     Raises:
-        GameNotFoundError: if there is no such module, file or folder, or a folder holds no game.
-        GameFailedError: if a package has to be imported to look inside it, and fails.
+        GameNotFoundError: if there is no such module, file or folder, or the folder contains no game.
+        GameFailedError: if a package must be imported for the search, and fails.
     """
     path = Path(os.path.abspath(os.path.expanduser(game))) if game else Path()
     looks_like_path = game.endswith(".py") or "/" in game or os.sep in game or game in (".", "..", "~")
@@ -252,7 +253,7 @@ def find_source(game: str) -> GameSource:
 
 
 def describe_source(source: GameSource, values: Mapping[str, Any]) -> GameSource:
-    """Return the source with what a description says of how the game is started, as far as that is usable."""
+    """Return the source with the factory and the answers of a description, if they are usable."""
     factory, answers = values.get("factory"), values.get("answers")
     is_text = isinstance(answers, (list, tuple)) and all(isinstance(answer, str) for answer in answers)
     return dataclasses.replace(
@@ -263,7 +264,7 @@ def describe_source(source: GameSource, values: Mapping[str, Any]) -> GameSource
 
 
 def source_of_module(module: ModuleType) -> GameSource:
-    """Return where an imported module is (only good for finding its description)."""
+    """Return the source of an imported module, for finding its description only."""
     file = getattr(module, "__file__", None)
     if module.__name__ != "__main__" and getattr(module, "__spec__", None) is not None:
         return GameSource(module=module.__name__)
@@ -301,7 +302,7 @@ def _find_dotted(name: str) -> GameSource | None:
     if spec is None or (spec.origin is None and not _has_modules(spec)):
         return None
     if spec.origin is None and Path(next(iter(spec.submodule_search_locations or ()), "")) == here / name:
-        return None  # a plain folder of the current directory: its modules are looked at one by one
+        return None  # a plain folder of the current directory, whose files are searched one by one
     return GameSource(module=name)
 
 
@@ -313,7 +314,7 @@ def _source_of_file(path: Path) -> GameSource:
     """Name the module of a file from the outermost package around it."""
     if "." in path.stem:
         name = quoted(path.name, 100)
-        raise GameNotFoundError(f"{name} cannot be imported: rename it so that its only dot is that of .py")
+        raise GameNotFoundError(f"{name} cannot be imported; rename it so that it has no dot but that of .py")
     is_package = path.name == "__init__.py"
     parts = [] if is_package else [path.stem]
     root = path.parent
@@ -327,7 +328,7 @@ def _source_of_file(path: Path) -> GameSource:
 
 
 def _installed_example(source: GameSource) -> GameSource | None:
-    """Return a file of the framework by its dotted name, under which its built-in description is kept."""
+    """Return the source of a framework's file by its dotted name, which its built-in description has."""
     spec = importlib.util.find_spec(FRAMEWORK)
     path = Path(str(source.path))
     for place in (spec.submodule_search_locations or ()) if spec else ():

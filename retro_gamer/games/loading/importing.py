@@ -1,9 +1,9 @@
-"""Importing a game's modules privately, so that games share nothing with us or with each other.
+"""Import a game's modules privately, so that games share no modules with us or with each other.
 
-A student's folder may hold ``numbers.py`` or ``board.py``. With that folder on ``sys.path``, the first
-breaks the next import of numpy and the second is taken for another game's ``board.py``. Here the
-modules of one game become submodules of a package of its own, and only the game's own import
-statements look there first. Loading a game again gives a second copy with its own globals.
+A student's folder may contain ``numbers.py`` or ``board.py``. With that folder on ``sys.path``, the first breaks the
+next import of numpy, and another game's ``import board`` gets the second. Here the modules of one game become
+submodules of a package of its own, which only the game's own import statements search first. Loading a game again
+gives a second copy with its own globals.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def is_framework(file: str) -> bool:
 
 
 def is_machinery(file: str) -> bool:
-    """Return whether a file is part of how every game is run: import, framework, retro-gamer."""
+    """Return whether a file belongs to the import system, the framework or retro-gamer, which run every game."""
     return file.startswith("<frozen") or is_framework(file) or is_below(file, _OURS)
 
 
 @functools.lru_cache(maxsize=4096)
 def is_library(file: str) -> bool:
-    """Return whether a file is installed code rather than a game's own."""
+    """Return whether a file is installed code, not a game's own."""
     if is_machinery(file):
         return True
     return any(is_below(file, place) for place in _LIBRARIES) and not is_below(file, _EXAMPLES)
@@ -57,7 +57,7 @@ def is_library(file: str) -> bool:
 
 _PREFIX = "retro_game_"
 PRIVATE_PACKAGE = re.compile(rf"\b{_PREFIX}\d+\.")
-"""What private packages put before the names of modules; messages leave it out."""
+"""The prefix of private modules' names. Messages leave it out."""
 
 _NEVER_PRIVATE = ("retro", "retro_gamer")
 _MAIN = "__main__"
@@ -67,8 +67,9 @@ _counter = itertools.count(1)
 class ModuleSpace:
     """The private modules of one loaded copy of a game.
 
-    A game's ``import name`` is answered from `folders` if a module of that name lies there, else as usual.
-    A folder without ``__init__.py`` counts only if nothing else has the name, as in plain Python.
+    A game's ``import name`` finds a module of that name in `folders`, else works as usual. A folder without
+    ``__init__.py`` counts only if nothing else has the name, as in plain Python. `locate` maps a file of the game to
+    the path that its module gets as ``__file__``.
     """
 
     def __init__(self, folders: Sequence[str], locate: Callable[[str], str] | None = None) -> None:
@@ -78,14 +79,14 @@ class ModuleSpace:
         self._locate = locate
         self._folders = list(folders)
         self._path_before = frozenset(sys.path)
-        self._kept: dict[str, ModuleType] = {}
-        self._begun: dict[str, ModuleType] = {}
+        self._unloaded: dict[str, ModuleType] = {}
+        self._partial: dict[str, ModuleType] = {}
         self._is_private: dict[str, bool] = {}
-        importlib.invalidate_caches()  # files may be newer than what Python last saw of the folder
+        importlib.invalidate_caches()  # the folder may have changed since Python listed it
         self._register()
 
     def renewed(self) -> ModuleSpace:
-        """Return another space for the same folders, for which nothing has been run yet, and unload this one."""
+        """Unload this space, and return a new one for the same folders, with nothing loaded."""
         self.unload()
         space = ModuleSpace.__new__(ModuleSpace)
         space.__dict__.update(self.__dict__)
@@ -93,8 +94,8 @@ class ModuleSpace:
         space.builtins = {**vars(builtins), "__import__": space._import}
         space.main = None
         space._folders = list(self._folders)
-        space._kept = {}
-        space._begun = {}
+        space._unloaded = {}
+        space._partial = {}
         space._register()
         return space
 
@@ -108,7 +109,7 @@ class ModuleSpace:
             sys.meta_path.insert(0, _Finder())
 
     def load(self, module: str) -> ModuleType:
-        """Return the game's module of that dotted name, run if it was not yet.
+        """Return the game's module of that dotted name; run it if it has not been loaded yet.
 
         Raises:
             whatever its code raises.
@@ -118,8 +119,8 @@ class ModuleSpace:
     def run(self, module: str) -> ModuleType:
         """Run the game's module as ``python file.py`` does, under the name ``__main__``, and return it.
 
-        `main` is that module from the first line on, whatever comes of it; so is ``sys.modules["__main__"]``, which
-        is for the caller to put back.
+        `main` is that module from its first line on, even if it raises; so is ``sys.modules["__main__"]``, which the
+        caller must restore.
 
         Raises:
             ModuleNotFoundError: if there is no such module.
@@ -136,8 +137,8 @@ class ModuleSpace:
         return self.main
 
     def partial(self, module: str) -> ModuleType | None:
-        """Return the game's module of that name as far as it was run, even if its code was left; None if never."""
-        return self._begun.get(f"{self.name}.{module}")
+        """Return the game's module of that name as far as it was run, even if it was left; None if it never was."""
+        return self._partial.get(f"{self.name}.{module}")
 
     @property
     def modules(self) -> list[ModuleType]:
@@ -145,30 +146,30 @@ class ModuleSpace:
         return [m for name, m in list(sys.modules.items()) if name.startswith(self.name + ".")]
 
     def holds(self, module: str) -> bool:
-        """Return whether the top of the dotted name is looked up among the game's own modules."""
+        """Return whether the first part of the dotted name is one of the game's own modules."""
         top = module.partition(".")[0]
         if top not in self._is_private:
             self._is_private[top] = self._find_private(top)
         return self._is_private[top]
 
-    def note_begun(self, name: str, module: ModuleType) -> None:
-        """Remember a module whose code is about to be run."""
-        self._begun[name] = module
+    def add_partial(self, name: str, module: ModuleType) -> None:
+        """Keep a module whose code is about to run."""
+        self._partial[name] = module
 
     def unload(self) -> None:
-        """Forget the modules. What still refers to their functions keeps working."""
+        """Remove the modules from Python's table. Code that still refers to their functions keeps working."""
         for name in [n for n in sys.modules if n == self.name or n.startswith(self.name + ".")]:
-            self._kept[name] = sys.modules.pop(name)
+            self._unloaded[name] = sys.modules.pop(name)
         _spaces.pop(self.name, None)
 
     def locate(self, file: str) -> str:
-        """Return what a module of that file is told as its ``__file__``."""
+        """Return the ``__file__`` of the module of that file."""
         return file if self._locate is None else self._locate(file)
 
     def _find_private(self, top: str) -> bool:
         if top in _NEVER_PRIVATE:
             return False
-        self._take_in_new_folders()
+        self._add_new_folders()
         spec = PathFinder.find_spec(top, self._folders)
         if spec is None:
             return False
@@ -179,13 +180,13 @@ class ModuleSpace:
         except (ImportError, ValueError):
             return True
 
-    def _take_in_new_folders(self) -> None:
-        """Look also in those folders of the game that its code has put on ``sys.path``."""
+    def _add_new_folders(self) -> None:
+        """Search also the game's own folders that its code has put on ``sys.path``."""
         top = self._folders[0]
-        top_told = os.path.normpath(self.locate(top))
+        top_located = os.path.normpath(self.locate(top))
         for folder in [os.path.abspath(entry) for entry in sys.path if entry not in self._path_before]:
-            place = os.path.normpath(os.path.join(top, os.path.relpath(folder, top_told)))
-            place = place if is_below(folder, top_told) else folder
+            place = os.path.normpath(os.path.join(top, os.path.relpath(folder, top_located)))
+            place = place if is_below(folder, top_located) else folder
             if is_below(place, top) and place not in self._folders and os.path.isdir(place):
                 self._folders.append(place)
 
@@ -197,11 +198,11 @@ class ModuleSpace:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Do what an import statement of the game asks for (the signature is that of ``__import__``)."""
+        """Run an import statement of the game (the signature is that of ``__import__``)."""
         if name == _MAIN and self.main is not None and not level:
             return self.main
-        if self._kept and self.name not in sys.modules:  # an older game, which imports something only now
-            sys.modules.update(self._kept)
+        if self._unloaded and self.name not in sys.modules:  # an older game that imports something late
+            sys.modules.update(self._unloaded)
             _spaces[self.name] = self
         if level or not self.holds(name):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
@@ -233,22 +234,22 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._space.builtins
         module.__file__ = self._space.locate(self.path)
-        self._space.note_begun(self.name, module)
+        self._space.add_partial(self.name, module)
         exec(_compiled(self), module.__dict__)
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the compiled code of the module, whatever it is called."""
+        """Return the compiled code of the module, whatever its name."""
         return _compiled(self)
 
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
-        """Write no bytecode: nothing of ours is left in the user's folder."""
+        """Write no bytecode, so that the user's folder does not change."""
 
 
 _codes: dict[str, tuple[tuple[int, int], CodeType]] = {}
 
 
 def _compiled(loader: _Loader) -> CodeType:
-    """Return the code of a module, compiled once for all copies as long as its file stays the same."""
+    """Return the code of a module, compiled once for all copies until its file changes."""
     status = os.stat(loader.path)
     version = (status.st_mtime_ns, status.st_size)
     known = _codes.get(loader.path)
@@ -258,7 +259,7 @@ def _compiled(loader: _Loader) -> CodeType:
 
 
 def folders_of(search_path: str, path: str | None) -> list[str]:
-    """Return the folders in which a game's imports are looked up: its top folder, then its file's own."""
+    """Return the folders that a game's imports search: its top folder, then that of its file."""
     folders = [search_path]
     if path is not None:
         own = path if os.path.isdir(path) else os.path.dirname(path)

@@ -1,4 +1,4 @@
-"""The keys an agent may press: which names exist, and the keystroke a terminal would deliver for each."""
+"""The keys an agent may press: their names, and the keystroke that a terminal would deliver for each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from blessed import keyboard
 
 LARGEST_ACTION_COUNT = 256
-"""Actions beyond this number are refused; no game has so many keys and one network output is kept for each."""
+"""More actions are refused: no game has so many keys, and each needs an output of the network."""
 
 _MODIFIERS = ("CTRL", "ALT", "SHIFT")
 
-_SPOKEN: Mapping[str, str] = {
+_ALIASES: Mapping[str, str] = {
     "SPACE": " ",
     "SPACEBAR": " ",
     "RETURN": "KEY_ENTER",
@@ -32,7 +32,7 @@ _SPOKEN: Mapping[str, str] = {
 
 
 def format_keys(keys: Iterable[str]) -> str:
-    """Return the keys as a list to be read, in which the space bar can be seen."""
+    """Return the keys as a readable list, in which the space bar is spelled out."""
     return ", ".join("space" if key == " " else key for key in keys)
 
 
@@ -71,14 +71,14 @@ def is_known_key(key: str) -> bool:
 
 
 def nearest_key(key: str) -> str | None:
-    """Return the known key that `key` most likely stands for, or None."""
+    """Return the known key that `key` most likely means, or None."""
     spoken = key.upper() if len(key) > 1 else key
-    if spoken in _SPOKEN:
-        return _SPOKEN[spoken]
+    if spoken in _ALIASES:
+        return _ALIASES[spoken]
     bare = spoken.removeprefix("KEY").strip(" _-").replace(" ", "_").replace("-", "_")
     bare = bare.removeprefix("ARROW").removesuffix("ARROW").strip("_")
-    if bare.replace("_", "") in _SPOKEN:
-        return _SPOKEN[bare.replace("_", "")]
+    if bare.replace("_", "") in _ALIASES:
+        return _ALIASES[bare.replace("_", "")]
     if f"KEY_{bare}" in key_codes():
         return f"KEY_{bare}"
     if len(bare) == 1 and bare.isprintable():
@@ -93,7 +93,7 @@ def make_keystroke(key: str) -> keyboard.Keystroke:
     """Return the keystroke a terminal delivers for `key`.
 
     The framework's own programmatic input leaves a special key's text empty, and then a game's
-    ``keystroke in "wasd"`` is true of every arrow; a terminal's keystroke carries its sequence and code.
+    ``keystroke in "wasd"`` is true for every arrow. A terminal's keystroke carries its sequence and code.
     """
     if len(key) == 1:
         return keyboard.Keystroke(key)

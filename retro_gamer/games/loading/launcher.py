@@ -1,4 +1,4 @@
-"""Building games from code that was written to be played: by its factory, or by catching the Game it would play."""
+"""Build games from code written to be played: call its factory, or capture the Game that it would play."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAIN_MODULE = "__main__"
 
 
 class NothingToPlayError(Exception):
-    """A game's code was run and tried in every way, and no Game came of it."""
+    """A game's code was run in every way, but built no Game."""
 
 
 class GameFactory(Protocol):
@@ -106,7 +106,7 @@ class Launcher:
 
     @property
     def modules(self) -> list[ModuleType]:
-        """The game's modules, as far as they have been loaded."""
+        """The game's modules that have been loaded."""
         if self._space is not None:
             return self._space.modules
         top = self._module_name.rpartition(".")[0] if self._module_name.endswith(_MAIN_MODULE) else self._module_name
@@ -121,14 +121,14 @@ class Launcher:
     def sharing(self) -> str | None:
         """Why another game in the same process would share state with this one, None if it would not."""
         if self._space is None and self.source.module.partition(".")[0] != FRAMEWORK:
-            return "it is an installed module, of which a process has only one copy"
+            return "it is an installed module, which a process loads only once"
         changed = find_framework_changes()
         if changed:
             return f"it changes the framework itself ({', '.join(changed[:3])})"
         return None
 
     def unload(self) -> None:
-        """Forget the game's modules."""
+        """Remove the game's modules from Python's table."""
         if self._space is not None:
             self._space.unload()
 
@@ -136,14 +136,14 @@ class Launcher:
         try:
             module = self.sandbox.build(self._import)
         except Exception:
-            # It may work only as what it is for its author: the program itself.
+            # It may work only when run as a program.
             if self.source.factory is not None or not isinstance(self._try_script(), Game):
                 raise
             self.how = f"running {self._find_script(None)}"
             return
         game = module if isinstance(module, Game) else None
         if game is not None and self._space is not None:
-            module = self._space.partial(self._module_name)  # as far as it got
+            module = self._space.partial(self._module_name)  # as far as it was run
         factory = _find(module, self._attribute)
         if self.source.factory is not None or _is_callable_without_arguments(factory):
             if not callable(factory):
@@ -179,7 +179,7 @@ class Launcher:
         return importlib.import_module(name)
 
     def _find_script(self, module: Any) -> str:
-        """Settle which module to run: a package's ``__main__`` where it has one, as ``python -m`` does."""
+        """Set the module to run (a package's ``__main__`` if any, as ``python -m`` does); return its file name."""
         if getattr(module, "__path__", None) is not None:
             name = f"{self._module_name}.{_MAIN_MODULE}"
             full = f"{self._space.name}.{name}" if self._space is not None else name
@@ -206,10 +206,10 @@ class Launcher:
 
 
 def find_framework_changes() -> list[str]:
-    """Return which attributes of the framework's classes are no longer what they were when we were imported."""
+    """Return the attributes of the framework's classes that have changed since this module was imported."""
     now = _framework_attributes()
-    names = sorted({*now, *_FRAMEWORK_AS_IT_WAS})
-    return [name for name in names if now.get(name) is not _FRAMEWORK_AS_IT_WAS.get(name)]
+    names = sorted({*now, *_ORIGINAL_ATTRIBUTES})
+    return [name for name in names if now.get(name) is not _ORIGINAL_ATTRIBUTES.get(name)]
 
 
 def _framework_attributes() -> dict[str, Any]:
@@ -222,11 +222,11 @@ def _framework_attributes() -> dict[str, Any]:
     }
 
 
-_FRAMEWORK_AS_IT_WAS = _framework_attributes()
+_ORIGINAL_ATTRIBUTES = _framework_attributes()
 
 
 def _run_installed(name: str) -> ModuleType:
-    """Run an installed module anew as ``python -m`` does; what it imports is shared with everybody."""
+    """Run an installed module again, as ``python -m`` does. The modules that it imports are shared by all games."""
     spec = importlib.util.find_spec(name)
     code: Any = spec.loader.get_code(name) if spec is not None and spec.loader is not None else None  # type: ignore[attr-defined]
     module = ModuleType(_MAIN_MODULE)
@@ -246,7 +246,7 @@ def _find(module: Any, attribute: str) -> Any:
 
 
 def _names_of_games(module: Any) -> list[str]:
-    """Return the classes of a module that are Games and were written there."""
+    """Return the names of the module's subclasses of Game."""
     return [
         name
         for name, value in vars(module).items()
@@ -261,17 +261,17 @@ def _is_callable_without_arguments(function: Any) -> bool:
         inspect.signature(function).bind()
     except TypeError:
         return False
-    except ValueError:  # it has none to be seen
+    except ValueError:  # a builtin without a signature
         return True
     return True
 
 
 def load_factory(source: GameSource) -> Launcher:
-    """Return what builds a new game at each call, from a copy of the game's modules that is its own.
+    """Return a launcher with its own copy of the game's modules.
 
     Raises:
-        GameFailedError: if its code raises, exits or asks without end before there is a Game.
-        GameNotFoundError: if the module is missing, or nothing in it makes a Game or plays one.
+        GameFailedError: if its code raises, exits or asks without end before it builds a Game.
+        GameNotFoundError: if the module is missing, or nothing in it builds a Game or plays one.
     """
     try:
         return Launcher(source)
@@ -304,8 +304,8 @@ def _explain_no_factory(source: GameSource) -> str:
         return f'factory = "{source.factory}": {holds} has no function {attribute}'
     tried = ", ".join(f"{name}()" for name in PLAYING_NAMES[:4])
     return (
-        f"{holds} has no function {FACTORY_NAME}(), plays no game when it is run, and none of {tried} and the like "
-        f"makes or plays one.\nPut what builds the game into a function {FACTORY_NAME}() that ends with `return "
-        f'game`, or, if a function that returns the Game has another name, write factory = "{module}:NAME" into '
-        "[tool.retro-gamer]."
+        f"{holds} has no function {FACTORY_NAME}(), plays no game when it is run, and none of {tried} and similar "
+        f"functions builds or plays one.\nPut the code that builds the game into a function {FACTORY_NAME}() that ends "
+        f'with `return game`. If such a function has another name, add factory = "{module}:NAME" to '
+        "[tool.retro-gamer] in pyproject.toml."
     )

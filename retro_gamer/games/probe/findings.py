@@ -1,4 +1,4 @@
-"""What playing a game at random has shown, in plain values that several processes can add up."""
+"""The findings of a probe, in plain values that several processes can combine, and the description they propose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_FAILURES = 5
 
 @dataclasses.dataclass(kw_only=True)
 class StateKey:
-    """What one key of the state held. `changes` counts turns that changed it, `ends` the values at the end of games."""
+    """The values of one key of the state. `changes` counts the turns that changed it."""
 
     types: set[str] = dataclasses.field(default_factory=set)
     low: float | None = None
@@ -27,7 +27,7 @@ class StateKey:
     values: list[str] = dataclasses.field(default_factory=list)
     changes: int = 0
     steady_steps: Counter[float] = dataclasses.field(default_factory=Counter)
-    """How often the number grew by how much, for the first few amounts."""
+    """How often the number grew by each of the first few amounts."""
 
     @property
     def is_number(self) -> bool:
@@ -35,7 +35,7 @@ class StateKey:
         return self.low is not None and not self.values
 
     def add_value(self, value: Any, before: Any) -> None:
-        """Take in the value after a turn and the one before it."""
+        """Add the value after a turn and the one before it."""
         self.types.add(type(value).__name__)
         number = finite_number(value)
         if number is None:
@@ -53,7 +53,7 @@ class StateKey:
             self.steady_steps[number - earlier] += 1
 
     def add(self, other: StateKey) -> None:
-        """Take in what another process met."""
+        """Add the values that another process found."""
         self.types |= other.types
         self.values += [v for v in other.values if v not in self.values][: _MOST_VALUES - len(self.values)]
         lows = [n for n in (self.low, other.low) if n is not None]
@@ -65,7 +65,7 @@ class StateKey:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A game that failed: with which seed, at which turn (0: while it was built), and what it said."""
+    """A failed game: its seed, the turn (0 while it was built), and the description of the error."""
 
     seed: int
     turn: int
@@ -74,16 +74,16 @@ class Failure:
 
 @dataclasses.dataclass(kw_only=True)
 class KeyEffects:
-    """What a key did in trials against doing nothing from the same turn of the same game."""
+    """The effects of a key, compared in a number of trials with the no-op in the same turn of the same game."""
 
     trials: int = 0
     changed: int = 0
     ended: int = 0
     outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
-    """By trial, a fingerprint of what followed."""
+    """By trial, a fingerprint of the turns after the key."""
 
     def add(self, other: KeyEffects) -> None:
-        """Take in what another process tried."""
+        """Add the effects that another process found."""
         self.trials += other.trials
         self.changed += other.changed
         self.ended += other.ended
@@ -92,7 +92,7 @@ class KeyEffects:
 
 @dataclasses.dataclass(kw_only=True)
 class ProbeFindings:
-    """Everything that was found out about a game."""
+    """Everything that a probe has found out about a game."""
 
     how: str = ""
     board_size: tuple[int, int] = (0, 0)
@@ -105,34 +105,34 @@ class ProbeFindings:
     episode_turns: list[int] = dataclasses.field(default_factory=list)
     cut_short: int = 0
     agents: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    """The names by which each agent that was met can be called."""
+    """The names of each agent that was observed (see `names_of_all`)."""
     characters: Counter[str] = dataclasses.field(default_factory=Counter)
     player: str | None = None
-    """What the player found is called."""
+    """The label of the player."""
     movers: list[str] = dataclasses.field(default_factory=list)
-    """Where several agents handle keys, the one that keys move most."""
+    """If several agents handle keys, the one that keys move most."""
     state: dict[str, StateKey] = dataclasses.field(default_factory=dict)
     messages_at_end: Counter[str] = dataclasses.field(default_factory=Counter)
     failures: list[Failure] = dataclasses.field(default_factory=list)
     n_failures: int = 0
     repeats: bool | None = None
-    """Whether the same seed gives the same game twice; None if that was not tried."""
+    """Whether the same seed gives the same game twice; None if not tried."""
     ignores_seed: bool = False
     """Whether several seeds all gave the same game."""
     keys: dict[str, KeyEffects] = dataclasses.field(default_factory=dict)
 
     @property
     def episodes(self) -> int:
-        """Games that ended or were cut short."""
+        """The number of games that ended or were cut short."""
         return len(self.episode_turns) + self.cut_short
 
     @property
     def turns_per_second(self) -> float:
-        """Turns in a second of one process, without drawing."""
+        """Turns per second of one process, without observations."""
         return self.turns / self.seconds if self.seconds else 0.0
 
     def add(self, other: ProbeFindings) -> None:
-        """Take in what another process found."""
+        """Add the findings of another process."""
         self.turns += other.turns
         self.seconds += other.seconds
         self.start_seconds = max(self.start_seconds, other.start_seconds)
@@ -155,7 +155,7 @@ class ProbeFindings:
 
 
 def combine(parts: Iterable[ProbeFindings]) -> ProbeFindings:
-    """Return what all processes found together; the first says how the game starts."""
+    """Return the findings of all processes together. How the game starts is that of the first."""
     whole, *rest = parts
     for part in rest:
         whole.add(part)
@@ -174,33 +174,33 @@ _WORDS_OF_ENDS = ("win", "won", "victory", "lose", "lost", "game over", "dead", 
 _FEWEST_TRIALS = 3
 _NEARLY_ALL = 0.95
 VIEW_PAYS = 4
-"""The window is recommended where the board has at least so many times its cells."""
+"""The window is proposed if the board has at least this many times its cells."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyVerdict:
-    """What trying the keys has shown."""
+    """A verdict on the keys."""
 
     effective: tuple[str, ...]
     """Those that changed something, in the order of the code."""
     idle: tuple[str, ...]
-    """Those the code names that never changed anything."""
+    """Those named in the code that never changed anything."""
     same: tuple[tuple[str, ...], ...]
-    """Groups of keys that always did the same."""
+    """Groups of keys that always had the same effect."""
     quitting: tuple[str, ...]
-    """Those that ended the game whenever they did anything."""
+    """Those that only ever ended the game."""
     tried: bool
-    """False if keys could not be tried: then the code alone speaks."""
+    """False if keys could not be tried; the verdict then uses only the code."""
 
 
 def judge_keys(findings: ProbeFindings) -> KeyVerdict:
-    """Return what is to be thought of each key."""
+    """Return the verdict on the keys."""
     shown = set(findings.characters)
-    named = [key for key in findings.keys_in_code if len(key) > 1 or key not in shown or _did_something(findings, key)]
+    named = [key for key in findings.keys_in_code if len(key) > 1 or key not in shown or _had_effect(findings, key)]
     if not findings.keys:
         return KeyVerdict(effective=tuple(named), idle=(), same=(), quitting=(), tried=False)
     order = list(dict.fromkeys((*named, *findings.keys)))
-    effective = tuple(key for key in order if _did_something(findings, key))
+    effective = tuple(key for key in order if _had_effect(findings, key))
     quitting = tuple(
         key
         for key in effective
@@ -208,7 +208,7 @@ def judge_keys(findings: ProbeFindings) -> KeyVerdict:
     )
     return KeyVerdict(
         effective=effective,
-        idle=tuple(key for key in named if key in findings.keys and not _did_something(findings, key)),
+        idle=tuple(key for key in named if key in findings.keys and not _had_effect(findings, key)),
         same=_find_same(findings, effective),
         quitting=quitting,
         tried=True,
@@ -216,7 +216,7 @@ def judge_keys(findings: ProbeFindings) -> KeyVerdict:
 
 
 def propose_actions(findings: ProbeFindings) -> list[str]:
-    """Return the keys worth pressing: one of each that do the same, none that only ends the game."""
+    """Return the keys worth pressing: one of each group with the same effect, none that only ends the game."""
     verdict = judge_keys(findings)
     doubles = {key for group in verdict.same for key in group[1:]}
     keys = [key for key in verdict.effective if key not in doubles and key not in verdict.quitting]
@@ -224,7 +224,7 @@ def propose_actions(findings: ProbeFindings) -> list[str]:
 
 
 def rank_rewards(findings: ProbeFindings) -> list[str]:
-    """Return the candidates for `reward`, the best first; last the signals and what grows with losing."""
+    """Return the candidates for `reward`, the best first; last the signals and the keys that count losses."""
     numbers = [
         name for name, key in findings.state.items() if key.is_number and key.changes and not _is_clock(findings, name)
     ]
@@ -234,16 +234,16 @@ def rank_rewards(findings: ProbeFindings) -> list[str]:
     ]
     growing = [name for name in clocks if max(findings.state[name].steady_steps) > 0]
     named = [name for name in growing if _score_rank(name) < len(_SCORE_NAMES)]
-    said = " ".join(findings.messages_at_end).casefold()
-    signals = [END, TURNS] if any(word in said for word in _WORDS_OF_ENDS) else [TURNS, END]
+    messages = " ".join(findings.messages_at_end).casefold()
+    signals = [END, TURNS] if any(word in messages for word in _WORDS_OF_ENDS) else [TURNS, END]
     scores = [name for name in numbers if _score_rank(name) < len(_SCORE_NAMES)]
-    others = [name for name in numbers if name not in scores and not _tells_of_loss(name)]
-    losses = [name for name in numbers if name not in scores and _tells_of_loss(name)]
+    others = [name for name in numbers if name not in scores and not _counts_losses(name)]
+    losses = [name for name in numbers if name not in scores and _counts_losses(name)]
     return [*scores, *named, *others, *signals, *losses]
 
 
 def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a description that `described` lacks and the game needs or gains from."""
+    """Return the fields that `described` lacks and that the game needs or benefits from."""
     reward = described.get("reward")
     known = findings.state.get(reward) if isinstance(reward, str) else None
     if reward not in SIGNALS and (known is None or not known.is_number):
@@ -253,7 +253,7 @@ def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -
         for name, key in findings.state.items()
         if key.is_number and key.changes and name != reward and not _is_clock(findings, name)
     ]
-    suggested: dict[str, Any] = {
+    proposed: dict[str, Any] = {
         "actions": propose_actions(findings),
         "reward": reward,
         "character_set": sorted(c for c, _ in findings.characters.most_common(LARGEST_CHARACTER_COUNT)),
@@ -261,19 +261,19 @@ def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -
         "observe_state": observed,
     }
     if findings.movers:
-        suggested["player"] = findings.movers[0]
+        proposed["player"] = findings.movers[0]
     if view_pays(findings):
-        suggested["observe"] = "view"
-    return {name: value for name, value in suggested.items() if name not in described and value != []}
+        proposed["observe"] = "view"
+    return {name: value for name, value in proposed.items() if name not in described and value != []}
 
 
 def view_pays(findings: ProbeFindings) -> bool:
-    """Return whether the board is many times larger than the window that a player sees of it."""
+    """Return whether the board is many times larger than the visible window."""
     (width, height), (columns, rows) = findings.board_size, findings.view_size
     return width * height >= VIEW_PAYS * columns * rows
 
 
-def _did_something(findings: ProbeFindings, key: str) -> bool:
+def _had_effect(findings: ProbeFindings, key: str) -> bool:
     return key in findings.keys and findings.keys[key].changed > 0
 
 
@@ -286,17 +286,17 @@ def _find_same(findings: ProbeFindings, effective: tuple[str, ...]) -> tuple[tup
 
 
 def _is_clock(findings: ProbeFindings, name: str) -> bool:
-    """Return whether a number grew, or fell, by one and the same amount in nearly every turn: it counts turns."""
+    """Return whether a number changed by the same amount in nearly every turn, so that it counts turns."""
     key = findings.state[name]
     return len(key.steady_steps) == 1 and key.changes > _NEARLY_ALL * findings.turns
 
 
 def _score_rank(name: str) -> int:
-    """Return the place of the first usual name of a score that `name` contains, the number of such names if none."""
+    """Return the index of the first usual name of a score in `name`, the number of such names if there is none."""
     lower = name.casefold()
     return next((place for place, usual in enumerate(_SCORE_NAMES) if usual in lower), len(_SCORE_NAMES))
 
 
-def _tells_of_loss(name: str) -> bool:
-    """Return whether a key by its name counts what a player avoids: as a reward it would teach losing."""
+def _counts_losses(name: str) -> bool:
+    """Return whether a key, by its name, counts what a player avoids. As a reward it would teach losing."""
     return any(usual in name.casefold() for usual in _LOSS_NAMES)

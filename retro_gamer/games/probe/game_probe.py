@@ -1,4 +1,4 @@
-"""Playing a game at random, and trying its keys, to find out what it is like. One process's part of `check`."""
+"""Probe a game: play it at random and try its keys. One process's share of `check`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retro_gamer.games.validation import TURNS
 _OBSERVED_TURNS = 20
 _OBSERVED_EVERY = 10
 _LONGEST_PREFIX_TURNS = 25
-_AFTERMATH_TURNS = 3
+_COMPARED_TURNS = 3
 _MOST_TRIALS = 40
 _OTHER_SEEDS = 6
 _MOST_FAILURES = 5
@@ -33,12 +33,12 @@ _EXTRA_KEYS = (" ", "KEY_ENTER", "KEY_ESCAPE")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbePlan:
-    """One process's part: from which seed on, how many turns, how many seconds of play and of trying keys."""
+    """One process's share: its first seed, its turns, and its seconds for random play and for trying keys."""
 
     source: GameSource
     player: str | None = None
     actions: tuple[str, ...] = ()
-    """Those described, which are then what random games are played with."""
+    """The described keys, if any. Random play then uses only them."""
     seed: int = 0
     turns: int = 2000
     play_seconds: float = 3.0
@@ -48,10 +48,10 @@ class ProbePlan:
 
 
 class Probe:
-    """Plays one game's random games and tries its keys.
+    """Plays a game at random and tries its keys.
 
     Raises:
-        GameNotFoundError, GameFailedError: if the game cannot be loaded, or its first game not be built.
+        GameNotFoundError, GameFailedError: if the game cannot be loaded or built.
     """
 
     def __init__(self, plan: ProbePlan, report: Callable[[int], None] = lambda turns: None) -> None:
@@ -75,9 +75,9 @@ class Probe:
         self._player = RandomPlayer(self._session, plan.seed, plan.player)
 
     def run(self) -> ProbeFindings:
-        """Play, try the keys, and return what was found."""
+        """Play, try the keys, and return the findings."""
         self._play()
-        if self.findings.start_seconds < self._plan.key_seconds:  # both build the game anew many times
+        if self.findings.start_seconds < self._plan.key_seconds:  # both build the game many times
             self._compare_seeds()
             self._try_keys()
         self.findings.sharing = self._launcher.sharing
@@ -94,7 +94,7 @@ class Probe:
         while player.turns < self._plan.turns and time.monotonic() < deadline and failed_at_once < _MOST_FAILURES:
             before, seed = player.turns, self._plan.seed + number
             try:
-                # The first game was built to see what it is like, and is played now.
+                # The first game was built in the constructor and is played now.
                 player.start_game(seed if number else None)
                 self._play_episode(deadline)
             except GameFailedError as failure:
@@ -168,7 +168,7 @@ class Probe:
         return trace
 
     def _try_keys(self) -> None:
-        """Go to a turn of a game again and again, press another key there each time, and see what follows."""
+        """Replay a game up to some turn, press each key there, and compare what follows with the no-op."""
         if not self.findings.repeats:
             return
         deadline = time.monotonic() + self._plan.key_seconds
@@ -184,7 +184,7 @@ class Probe:
                 continue
             outcomes = {key: self._outcome(seed, prefix, i, deadline) for i, key in enumerate(self._keys)}
             if time.monotonic() > deadline:
-                return  # of a trial that was broken off, keys are not to be compared
+                return  # the keys of an unfinished trial cannot be compared
             for key, outcome in outcomes.items():
                 if outcome is not None:
                     self._add_trial(key, f"{seed}/{number}", outcome, nothing)
@@ -198,7 +198,7 @@ class Probe:
             trials.outcomes[trial] = outcome[0]
 
     def _outcome(self, seed: int, prefix: list[int], index: int, deadline: float) -> tuple[str, bool] | None:
-        """Return what follows a key after some turns, and whether it ends the game at once; None if it fails."""
+        """Return a fingerprint of the turns after a key and whether it ends the game at once, None if that fails."""
         session = self._session
         self._report(self.findings.turns)
         try:
@@ -211,20 +211,17 @@ class Probe:
             if session.is_over:
                 return None
             session.step(index)
-            ended, seen = session.is_over, [fingerprint(session.game)]
-            while not session.is_over and len(seen) < _AFTERMATH_TURNS:
+            ended, prints = session.is_over, [fingerprint(session.game)]
+            while not session.is_over and len(prints) < _COMPARED_TURNS:
                 session.step(len(self._keys))
-                seen.append(fingerprint(session.game))
+                prints.append(fingerprint(session.game))
         except GameFailedError:
             return None
-        return "".join(seen), ended
+        return "".join(prints), ended
 
 
 def fingerprint(game: Any) -> str:
-    """Return a short text that differs where two moments of a game differ: state, agents, window, whether it goes on.
-
-    What it logs does not count.
-    """
+    """Return a short text that differs if two moments differ in state, agents, window or end, not in the log."""
     agents = [
         (
             type(agent).__name__,

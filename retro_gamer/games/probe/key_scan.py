@@ -1,4 +1,4 @@
-"""Which keys a game's code listens to, read from the constants of its compiled code. Nothing is run."""
+"""Find the keys that a game's code handles in the constants of its compiled code. Nothing is run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from retro_gamer.games.observation import handles_keys
 ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
 _HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke", "key")
 _ROWS = (set("wasdqezx"), set("hjklyubn"), set("ijkl"), set("0123456789"))
-"""Strings of these letters alone are taken for keys in a row."""
+"""A string of letters from one of these sets counts as a list of keys."""
 _NO_KEYS = ("character", "name", "color")
 
 
 def find_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[str, ...]:
     """Return the keys that the game's modules and the handlers of its agents name, the arrows first.
 
-    A special key counts wherever its name stands; a character only in code that deals with keystrokes, or in a table
-    beside the name of a special key. Letters in a row there (``in "wasd"``) count one by one.
+    The name of a special key counts anywhere. A character counts only in code that handles keystrokes, or in a table
+    with the name of a special key. There a list of letters (``in "wasd"``) counts letter by letter.
     """
     found: dict[str, None] = {}
     for code in _codes_of(modules, agents):
@@ -46,11 +46,11 @@ def _codes_of(modules: Iterable[ModuleType], agents: Iterable[Any]) -> Iterator[
         handler = getattr(kind, "handle_keystroke", None)
         if isinstance(handler, FunctionType):
             waiting.append(handler.__code__)
-    seen: set[CodeType] = set()
+    visited: set[CodeType] = set()
     while waiting:
         code = waiting.pop()
-        if code not in seen:
-            seen.add(code)
+        if code not in visited:
+            visited.add(code)
             yield code
             waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
@@ -61,12 +61,12 @@ def _code_of(module: ModuleType) -> CodeType | None:
         return None
     try:
         return spec.loader.get_code(spec.name)
-    except (ImportError, SyntaxError, OSError):  # it has none, or its file has changed since it was loaded
+    except (ImportError, SyntaxError, OSError):  # it has no code, or its file has changed since it was loaded
         return None
 
 
 def _keys_held(agents: Iterable[Any]) -> list[str]:
-    """Return the keys that agents keep among their attributes: players that are given keys of their own."""
+    """Return the keys in the attributes of agents, such as players with keys of their own."""
     return [
         value
         for agent in agents

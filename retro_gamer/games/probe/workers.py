@@ -1,4 +1,4 @@
-"""Finding out about a game on every core: processes that play it, watched, and what they found put together."""
+"""Probe a game on all cores: start processes with a watchdog, and combine their findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 
 SEEDS_APART = 1_000_003
 SILENCE_SECONDS = 30.0
-"""Waited for a process beyond the time after which it interrupts a game that hangs. Being starved is extra."""
+"""A process may be silent this much longer than a game may hang, not counting time without a CPU."""
 REPORT_SECONDS = 0.1
 
 Report = Callable[[int], None]
@@ -28,7 +28,7 @@ Report = Callable[[int], None]
 
 
 def find_game(game: str) -> tuple[GameSource, FoundDescription | None]:
-    """Return where a game is, as its description says if it has one, and that description.
+    """Return the source of a game, with its described factory and answers, and its description if it has one.
 
     Raises:
         GameNotFoundError, ConfigurationError (a pyproject.toml that is not TOML)
@@ -44,10 +44,10 @@ def find_game(game: str) -> tuple[GameSource, FoundDescription | None]:
 
 
 def probe_in_processes(plan: ProbePlan, n_processes: int, report: Report) -> ProbeFindings:
-    """Return what that many processes found, each from seeds of its own.
+    """Return the combined findings of that many processes, each with its own seeds.
 
     Raises:
-        GameNotFoundError, GameFailedError: if the game cannot be started, or takes its process with it.
+        GameNotFoundError, GameFailedError: if the game cannot be started, or ends its process.
     """
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, BaseProcess] = {}
@@ -73,24 +73,24 @@ def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_sec
         ready = _wait([connection for connection in workers if connection not in results], workers, silence_seconds)
         if not ready:
             raise GameFailedError(
-                f"the game does not come back: nothing was heard of it for {silence_seconds:g} seconds. A turn, or "
-                "building the game, takes too long or never ends."
+                f"the game does not respond: its process was silent for {silence_seconds:g} seconds. A turn takes too "
+                "long or never ends, or building the game does."
             )
         for connection in ready:
             assert isinstance(connection, Connection)
-            told = _receive(connection, workers[connection])
-            if isinstance(told, RetroGamerError):
-                raise told
-            if isinstance(told, ProbeFindings):
-                results[connection] = told
+            message = _receive(connection, workers[connection])
+            if isinstance(message, RetroGamerError):
+                raise message
+            if isinstance(message, ProbeFindings):
+                results[connection] = message
             else:
-                turns[connection] = told
+                turns[connection] = message
                 report(sum(turns.values()))
     return [results[connection] for connection in workers]
 
 
 def _wait(silent: list[Connection], workers: dict[Connection, BaseProcess], seconds: float) -> list[Any]:
-    """Return those that have something to tell, none if nothing came in time; a process kept waiting is given more."""
+    """Return the connections with a message, none after a timeout, which excludes time without a CPU."""
     processes = [workers[connection].pid or "self" for connection in silent]
     started, before = time.monotonic(), [starved_seconds(process) for process in processes]
     remaining = seconds
@@ -109,13 +109,13 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
     except EOFError:
         process.join()
         raise GameFailedError(
-            f"the game ended its whole process (exit status {process.exitcode}): it calls os._exit(), or a library "
-            "that it uses crashed"
+            f"the game ended its whole process (exit status {process.exitcode}): it calls os._exit(), or one of "
+            "its libraries crashed"
         ) from None
 
 
 def _play_share(plan: ProbePlan, connection: Connection) -> None:
-    """Play in a process of its own, and send turns, then findings or an error."""
+    """Probe the game in this process; send turns, then the findings or an error."""
     discard_output(0, 1, 2)
     enter_temporary_folder(plan.source)
     last = 0.0
