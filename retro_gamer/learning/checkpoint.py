@@ -18,20 +18,32 @@ from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
 
 FORMAT = "retro-gamer checkpoint"
 FORMAT_VERSION = 1
+HEADER = {"format": FORMAT, "format_version": FORMAT_VERSION}
 REQUIRED: dict[str, type] = {
-    "model_state_dict": dict,
+    "model_state_dict": dict,  # the weights to play by
     "target_state_dict": dict,
-    "optimizer_state_dict": dict,
+    "optimizer_state_dict": dict,  # step, learning_rate, exp_avg and exp_avg_sq by parameter
     "epsilon": float,
-    "total_steps": int,
-    "episode": int,
+    "total_steps": int,  # updates done
+    "episode": int,  # episodes completed
     "total_turns": int,
     "characters": list,
-    "spec": dict,
-    "must_match": dict,
+    "spec": dict,  # of the network
+    "must_match": dict,  # values of `MUST_MATCH`
     "hyperparameters": dict,
 }
 """What every checkpoint holds, and of which type."""
+OPTIONAL = (
+    "online_state_dict",  # the weights that learn, where model_state_dict is their average
+    "skipped_updates",
+    "torch_generator",
+    "slack_turns",  # see `TurnsPerUpdate`
+    "recent_rewards",
+    "largest_reward",
+    "replay_snapshot",  # the name of the snapshot to restore
+    "player",
+)
+"""What a checkpoint may also hold; older ones lack some."""
 
 MUST_MATCH = {
     "actions": "the network has one output for each action",
@@ -54,8 +66,11 @@ def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
     missing = [name for name in REQUIRED if name not in state]
     if missing:
         raise ValueError(f"a checkpoint needs {', '.join(missing)}")
+    undeclared = sorted(state.keys() - REQUIRED.keys() - HEADER.keys() - set(OPTIONAL))
+    if undeclared:
+        raise ValueError(f"the checkpoint format does not declare {', '.join(undeclared)}")
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **state}, buffer)
+    torch.save({**HEADER, **state}, buffer)
     return buffer.getvalue()
 
 

@@ -179,6 +179,11 @@ def test_a_checkpoint_that_lacks_a_part_is_neither_written_nor_read(name: str) -
         load_checkpoint(save_anything({"format": FORMAT, "format_version": FORMAT_VERSION, **state}), "ep_0100.pt")
 
 
+def test_a_field_that_the_format_does_not_declare_is_not_written() -> None:
+    with pytest.raises(ValueError, match="does not declare extra, more"):
+        dump_checkpoint({**make_state()[1], "more": 1, "extra": 2})
+
+
 def test_messages_are_fit_for_a_terminal() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
