@@ -11,8 +11,8 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import format_keys
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.networks.base import ConvolutionalNetwork, QNetwork
-from retro_gamer.learning.networks.board import BoardCNN
 from retro_gamer.learning.networks.egocentric import EgocentricCNN
+from retro_gamer.learning.networks.whole_board import BoardCNN
 
 
 def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperparameters) -> str:
