@@ -122,17 +122,17 @@ class Cluster:
 
     def _start(self, name: str, *arguments: str, extra: dict[str, str]) -> None:
         folder = self.folder / name
-        log = open(self.home / f"{name}.log", "wb")  # noqa: SIM115  # the process keeps it
         command = [*self.host_of(name), RAY, "start", *arguments, "--block", "--disable-usage-stats"]
         command += ["--object-store-memory", str(OBJECT_STORE_BYTES), "--resources", f'{{"{name}": 1}}']
         # Nodes usually have a machine to themselves; here each needs ports of its own.
         command += [part for option in NODE_PORTS for part in (option, str(free_port()))]
         # Hosts share no folder: what one unpacks is not the other's.
         command += ["--temp-dir", str(folder)]
-        self.processes[name] = subprocess.Popen(
-            command, env={**self.environment, **extra}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            cwd=self.home,
-        )  # fmt: skip
+        with open(self.home / f"{name}.log", "wb") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env={**self.environment, **extra}, stdout=log, stderr=subprocess.STDOUT, cwd=self.home,
+                start_new_session=True,
+            )  # fmt: skip
 
     def ask(self, path: str) -> Any:
         """Return the dashboard's answer, None while there is none."""
