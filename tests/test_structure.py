@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """The layers, from the lowest up. `retro_gamer/__init__.py` may import from all of them, and none imports from it."""
 RANKS = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 MOST_FILES = 125
-MOST_LINES = 18_700
+MOST_LINES = 18_750
 MOST_MODULES_IN_A_FOLDER = 10
 LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 50
@@ -333,6 +333,8 @@ def test_the_rule_on_words_catches_them_in_names_and_prose() -> None:
         "x.py says 'mailbox' 2 times; the word now is 'event queue'",
     ]
     assert list(find_retired("as seen: batchy mails", "x.py", retired)) == []
+    assert len(list(find_retired("Nowhere() to go", "x.py", {"Nowhere": "DiscardedOutput"}))) == 1
+    assert list(find_retired("goes nowhere", "x.py", {"Nowhere": "DiscardedOutput"})) == []
 
 
 def test_no_retired_word_is_used() -> None:
@@ -341,7 +343,7 @@ def test_no_retired_word_is_used() -> None:
 
 
 def test_no_file_has_a_retired_name() -> None:
-    named = [path for folder in ("retro_gamer", "benchmarks") for path in (PROJECT / folder).rglob("*.py")]
+    named = [path for folder in ("retro_gamer", "benchmarks", "tests") for path in (PROJECT / folder).rglob("*.py")]
     assert [line for path in named for line in find_retired(path.stem, str(path.relative_to(PROJECT)))] == []
 
 

@@ -131,7 +131,7 @@ def write_config(run_dir: str | Path, config: RunConfig, *, origin: str | None =
 
 
 def load_config(run_dir: str | Path) -> RunConfig:
-    """Return the configuration of the run in `run_dir`. The game is not looked up.
+    """Return the configuration of the run in `run_dir`. The game is not searched for.
 
     Raises:
         RunNotFoundError: if there is no run, or another program wrote it.

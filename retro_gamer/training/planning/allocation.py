@@ -31,7 +31,7 @@ class ServiceTimes:
     update: float
     """One update, without waiting for its batch."""
     learner_threads: int = 1
-    """The threads with which the update took so long: more gain little."""
+    """The threads with which an update took that time; more threads gain little."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
