@@ -8,7 +8,7 @@ from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.inline import ACTOR, InlineWorkerPool
 from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.backend import GrantReported
-from tests.training.test_run_spec import make_run_spec
+from tests.training.planning.test_run_spec import make_run_spec
 
 
 def make_runtime(folder: Path, **settings: object) -> tuple[InlineWorkerPool, Learner]:

@@ -15,7 +15,7 @@ from retro_gamer.features.extractor import make_extractor
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.snapshot import write_snapshot
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_run_spec import make_run_spec
+from tests.training.planning.test_run_spec import make_run_spec
 
 
 def filled(run_spec: RunSpec, turns: int = 120) -> ReplayService:

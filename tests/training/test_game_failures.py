@@ -116,7 +116,7 @@ def test_a_board_of_one_cell(tmp_path: Path, spatial: str) -> None:
 def test_a_large_board_is_trained_and_its_memory_said_first(tmp_path: Path) -> None:
     game = CORRIDOR.replace("board_size=(7, 1)", "board_size=(400, 200)")
     _, display = train_few(tmp_path, game, memory_capacity=20_000, learning_starts=100, snapshot_megabytes=1)
-    assert [remark for remark in display.remarks if "The replay memory will take" in remark and "400x200" in remark]
+    assert [remark for remark in display.remarks if "Replay memory will take" in remark and "400x200" in remark]
 
 
 def test_a_board_that_changes_its_size_shows_what_fits(tmp_path: Path) -> None:

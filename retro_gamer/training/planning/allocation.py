@@ -1,4 +1,4 @@
-"""Who works on what: how actors, learner threads and cores share the machine, decided here and nowhere else."""
+"""The allocation of a run: how many actors, games and learner threads share the cores, and how long grants are."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from retro_gamer.hyperparameters import Hyperparameters
 
 INLINE_GRANT_TURNS = 64
 GRANT_UPDATES = 64
-"""An actor is granted the turns of so many: every grant costs the learner a message and a copy of the weights."""
+"""A grant holds the turns of this many updates: each one costs the learner a message and a copy of the weights."""
 SHORTEST_GRANT_TURNS = 128
 LONGEST_GRANT_TURNS = 4096
 LARGEST_BLOCK_TURNS = 512
 GRANT_SECONDS = 2.0
 MOST_ACTORS = 1024
-"""No more are ever recommended, not even for a game of which no turn could be timed."""
+"""The most that is ever recommended, also for a game whose turns could not be timed."""
 MOST_LEARNER_THREADS = 8
 HEADROOM = 1.5
-"""Actors are planned to play this much faster than the learner can follow, so that it rarely waits."""
+"""Actors together play faster than the learner needs by this factor, so that it rarely waits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceTimes:
-    """Measured on this machine just before training, in seconds."""
+    """Measured on this machine before training, in seconds."""
 
     turn: float
-    """One turn of the game with its observation, in one actor."""
+    """One turn of one actor, observation included."""
     update: float
-    """One update, without waiting for its batch."""
+    """One update, without the wait for its batch."""
     learner_threads: int = 1
-    """The threads with which an update took that time; more threads gain little."""
+    """The number of threads for which `update` was measured; more gain little."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Allocation:
     """The division of work of one run."""
 
     n_actors: int
-    """Actor processes; 0 plays in the learner's own process."""
+    """Actor processes; with 0 the learner's process plays."""
     games_per_actor: int
     learner_threads: int
     grant_turns: int
@@ -47,54 +47,54 @@ class Allocation:
     block_turns: int
     dead_band_turns: int
     reasons: tuple[str, ...]
-    """Why it is so, in sentences for the log."""
+    """The reasons, in sentences for the log."""
 
     @property
     def is_inline(self) -> bool:
-        """Whether everything happens in the learner's own process."""
+        """Whether everything runs in the learner's process."""
         return self.n_actors == 0
 
 
 def allocate(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_actors: int | None) -> Allocation:
-    """Return the plan for `n_actors`, or for as many as this learner can use."""
+    """Return the allocation for `n_actors`, or for as many as this learner can use."""
     if n_actors == 0:
-        return _make_inline_plan(settings)
+        return _allocate_inline(settings)
     useful = useful_actors(settings, times)
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
     threads = min(times.learner_threads, most_learner_threads(n_cpus))
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
-        f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in all."
+        f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in total."
     )
-    return _make_plan(settings, times, chosen, threads, who)
+    return _allocate(settings, times, chosen, threads, who)
 
 
 def allocate_on_cluster(
     settings: Hyperparameters, times: ServiceTimes, learner_cpus: int, n_free_cpus: int, n_actors: int | None
 ) -> Allocation:
-    """Return the plan on a cluster: `n_actors`, or as many as this learner can use, wherever there is room for them."""
+    """Return the allocation on a cluster: `n_actors`, or as many as this learner can use, on any nodes."""
     chosen = n_actors if n_actors is not None else useful_actors(settings, times)
     threads = min(times.learner_threads, learner_cpus)
     who = (
         f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, spread over the nodes; "
-        f"learner on {_count(threads, 'thread')}, replay beside it."
+        f"learner on {_count(threads, 'thread')}, replay on the same node."
     )
-    return _make_plan(settings, times, chosen, threads, who, _who_can_start(chosen, n_free_cpus))
+    return _allocate(settings, times, chosen, threads, who, _describe_start(chosen, n_free_cpus))
 
 
-def _who_can_start(n_actors: int, n_free_cpus: int) -> str:
+def _describe_start(n_actors: int, n_free_cpus: int) -> str:
     there = min(n_actors, n_free_cpus)
     if not there:
         return (
-            "No actor can start now: beside the learner's processors none is free, and training waits for one. Add a "
-            "node, lower --learner-cpus, or end what else runs there."
+            "No actor can start now: no processor is free, and training waits for one. Add a node, stop other jobs, or "
+            "lower --learner-cpus."
         )
     waiting = n_actors - there
-    others = f" The other {waiting} wait for processors and join when there are any." if waiting else ""
+    others = f" The other {waiting} wait for free processors." if waiting else ""
     return f"{_count(there, 'actor')} can start now.{others}"
 
 
-def _make_plan(
+def _allocate(
     settings: Hyperparameters, times: ServiceTimes, n_actors: int, threads: int, *first_reasons: str
 ) -> Allocation:
     games = settings.games_per_actor
@@ -109,19 +109,19 @@ def _make_plan(
         dead_band_turns=2 * n_actors * grant + 2 * settings.train_every,
         reasons=(
             *first_reasons,
-            f"Measured here: {times.turn * 1e6:.0f} microseconds a turn, {times.update * 1e3:.1f} milliseconds an "
-            f"update; with {settings.train_every} turns an update this learner keeps "
+            f"Measured here: {times.turn * 1e6:.0f} microseconds per turn, {times.update * 1e3:.1f} milliseconds per "
+            f"update; with {settings.train_every} turns per update this learner keeps "
             f"{_count(useful_actors(settings, times), 'actor')} busy.",
-            "More actors pay when turns are slower, batches smaller, or train_every larger.",
+            "More actors help if turns are slower, batches smaller, or train_every larger.",
         ),
     )
 
 
 def most_learner_threads(n_cpus: int) -> int:
-    """Return how many threads a learner may try on a machine whose actors need a core too.
+    """Return how many threads a learner may try on a machine whose actors need cores too.
 
-    Threads that share a core with another process wait for each other more than they save: on two cores, two threads
-    gained nothing for a network of 300,000 weights and halved the speed of the default one.
+    Threads that share a core with another process lose more than they gain: on two cores, two threads gained nothing
+    for a network of 300,000 weights and halved the speed of the default network.
     """
     return min(max(1, n_cpus - 1), MOST_LEARNER_THREADS)
 
@@ -132,7 +132,7 @@ def useful_actors(settings: Hyperparameters, times: ServiceTimes) -> int:
     return max(1, math.ceil(min(needed, MOST_ACTORS)))
 
 
-def _make_inline_plan(settings: Hyperparameters) -> Allocation:
+def _allocate_inline(settings: Hyperparameters) -> Allocation:
     return Allocation(
         n_actors=0,
         games_per_actor=1,
@@ -141,7 +141,9 @@ def _make_inline_plan(settings: Hyperparameters) -> Allocation:
         grant_seconds=math.inf,
         block_turns=INLINE_GRANT_TURNS,
         dead_band_turns=INLINE_GRANT_TURNS + 2 * settings.train_every,
-        reasons=("Everything in this process, one game at a time: repeatable bit for bit for a seed.",),
+        reasons=(
+            "Everything runs in this process, one game at a time: the same seed gives the same run, bit for bit.",
+        ),
     )
 
 
@@ -151,15 +153,15 @@ def _count(number: int, noun: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Where the cluster is, and what a training may take of it."""
+    """The address of a cluster, and what a run may use of it."""
 
     address: str
     learner_cpus: int | None = None
-    """None for half of the largest node, at most 4, and 1 with a GPU."""
+    """None: half of the largest node, at most 4; 1 with a GPU."""
     gpus: int = 0
     """GPUs for the learner."""
     retries: int = 3
-    """How often a learner that was lost is replaced."""
+    """How often a lost learner is replaced."""
     wait_seconds: float = 300.0
     """How long to wait for a node with room for the learner."""
 

@@ -1,4 +1,4 @@
-"""Service times, measured on this machine just before training, for the division of work."""
+"""What is measured on this machine before training: service times, cores and memory; and the estimates from them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ from retro_gamer.training.planning.run_spec import RunSpec
 TURN_SECONDS = 0.3
 TURNS = 400
 SLOW_SECONDS = 1.0
-"""Where a game takes longer to build, an actor's other games are not built only to be timed."""
+"""If a game takes longer to build, only one game of an actor is built for the measurement."""
 UPDATES = 7
 WARM_UPDATES = 3
 WORTHWHILE_GAIN = 0.15
-"""More threads must save this share of an update, for the cores they take are the actors'."""
+"""More threads must save this share of an update, because the actors need the cores too."""
 
 
 def measure_service_times(run_spec: RunSpec, most_threads: int, device: str = "cpu") -> ServiceTimes:
-    """Return how long a turn of the game and an update of the network on `device` take here, in about a second.
+    """Measure a turn of the game and an update of the network on `device`; this takes about a second.
 
-    On the CPU updates are tried on 1, 2, 4 and so on up to `most_threads` threads; those that gain nothing are not
-    taken.
+    On the CPU it tries updates with 1, 2, 4 and so on up to `most_threads` threads, and chooses those that pay.
     """
     if device != "cpu":
         most_threads = 1
@@ -50,7 +49,7 @@ def measure_service_times(run_spec: RunSpec, most_threads: int, device: str = "c
 
 
 def choose_threads(updates: dict[int, float]) -> int:
-    """Return the number of threads of `updates` (seconds by threads) to take: more only if each step gains enough."""
+    """Return the best number of threads of `updates` (seconds by threads): more only if each step gains enough."""
     best = min(updates)
     for n_threads in sorted(updates):
         if updates[n_threads] < (1 - WORTHWHILE_GAIN) * updates[best]:
@@ -59,7 +58,7 @@ def choose_threads(updates: dict[int, float]) -> int:
 
 
 def _measure_turn(run_spec: RunSpec) -> float:
-    """Return the seconds of a turn in an actor, inf without one: of one game only where a game is slow to build."""
+    """Return the seconds per turn of an actor, inf if none could be played."""
     set_threads(1)
     weights = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or ()).publish()
 
@@ -80,7 +79,7 @@ def _measure_turn(run_spec: RunSpec) -> float:
 def _measure_update(run_spec: RunSpec, n_threads: int, device: str) -> float:
     set_threads(n_threads)
     learner = Learner(run_spec.network, run_spec.settings, run_spec.metadata.character_set or (), device)
-    batch = learner.network.extractor.extract_batch(_make_batch(run_spec))  # as replay hands it out
+    batch = learner.network.extractor.extract_batch(_make_batch(run_spec))  # as replay does
     seconds = []
     for _ in range(WARM_UPDATES + UPDATES):
         started = time.perf_counter()
@@ -122,7 +121,7 @@ CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/c
 def count_cpus() -> int:
     """Return the processors this process may use: by affinity and by the limit of its control group.
 
-    On a server shared by a class each student gets what the administrator set, not the whole machine.
+    On a server that a class shares, each student gets what the administrator set, not the whole machine.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _read_quota()
@@ -140,7 +139,7 @@ def _read_quota() -> float | None:
 
 
 def available_bytes() -> int | None:
-    """Return the memory that can still be taken here, by the machine and its control group; None if unknown."""
+    """Return the free memory of this machine, within the limit of its control group; None if unknown."""
     if not MEMINFO.is_file():
         return None
     fields = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
@@ -156,32 +155,32 @@ ADVISED_SHARE = 0.25
 
 
 def warn_about_memory(run_spec: RunSpec) -> list[str]:
-    """Return a warning if the replay memory will take much of what is free on this machine, else nothing."""
-    need = run_spec.make_replay(0).memory_bytes  # nothing of it is taken before it is filled
+    """Return a warning if replay memory needs much of the free memory, else nothing."""
+    need = run_spec.make_replay(0).memory_bytes  # it takes no memory before it is filled
     free = available_bytes()
     if need < MUCH_BYTES and (free is None or need < LARGE_SHARE * free):
         return []
     capacity = run_spec.settings.memory_capacity
     text = (
-        f"The replay memory will take {need / GIGABYTE:.1f} GB once it is full: memory_capacity = {capacity} "
-        f"experiences of a board of {run_spec.network.width}x{run_spec.network.height} cells."
+        f"Replay memory will take {need / GIGABYTE:.1f} GB when it is full: memory_capacity = {capacity} "
+        f"transitions of a board of {run_spec.network.width}x{run_spec.network.height} cells."
     )
     if free is None:
         return [text]
-    text += f" {free / GIGABYTE:.1f} GB are free here."
+    text += f" This machine has {free / GIGABYTE:.1f} GB of free memory."
     if need >= LARGE_SHARE * free:
         fitting = max(run_spec.settings.batch_size, int(capacity * ADVISED_SHARE * free / need))
-        text += f" Try memory_capacity = {fitting}, or memory may run out."
+        text += f" To be safe, set memory_capacity = {fitting}."
     return [text]
 
 
 SLOW_START_SECONDS = 2.0
-"""A game that takes longer to be built is not measured: that builds one for each slot of an actor."""
+"""A game that takes longer to start is not measured: that would start one for each game of an actor."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What the default training of a game would take. Seconds are for all its episodes on this machine."""
+    """What training with the default settings needs. `seconds` is for all episodes on this machine."""
 
     inputs: int
     weights: int
@@ -192,7 +191,7 @@ class Cost:
 
 
 def estimate_cost(metadata: GameMetadata, source: GameSource, findings: ProbeFindings) -> Cost | None:
-    """Return the size of the network and what training takes, from a second of measuring; None for a slow start."""
+    """Return the size of the network and what training needs, measured in a second; None if the game starts slowly."""
     if findings.start_seconds > SLOW_START_SECONDS:
         return None
     settings = Hyperparameters()
@@ -204,11 +203,10 @@ def estimate_cost(metadata: GameMetadata, source: GameSource, findings: ProbeFin
     mean = sum(lengths) / len(lengths) if lengths else settings.max_turns_per_episode
     turns = mean * settings.training_episodes
     slowest = max(times.turn / max(1, count_cpus() - 1), times.update / settings.train_every)
-    row = spec.height * spec.width + 4 * spec.n_state + 8
     return Cost(
         inputs=spec.height * spec.width * spec.n_characters + spec.n_state,
         weights=sum(parameter.numel() for parameter in learner.network.parameters()),
-        memory_bytes=settings.memory_capacity * (row + 32),
+        memory_bytes=run_spec.make_replay(0).memory_bytes,
         turn_seconds=times.turn if math.isfinite(times.turn) else 0.0,
         update_seconds=times.update,
         seconds=turns * slowest if math.isfinite(slowest) else 0.0,

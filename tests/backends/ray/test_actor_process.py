@@ -15,7 +15,7 @@ from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.learning.learner import Learner
 from retro_gamer.replay.transitions import Block
-from tests.training.test_run_spec import make_run_spec
+from tests.training.planning.test_run_spec import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

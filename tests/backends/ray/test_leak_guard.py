@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retro_gamer.backends.ray import actor_process as growth
+from retro_gamer.backends.ray import actor_process
 from retro_gamer.backends.ray.actor_process import MEGABYTE, LeakGuard, resident_bytes
 
 
@@ -23,5 +23,5 @@ def test_memory_kept_is_found_and_memory_given_back_is_not() -> None:
 
 def test_where_only_the_peak_is_known_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     now = resident_bytes()
-    monkeypatch.setattr(growth, "_STATM", Path("/nowhere/statm"))
+    monkeypatch.setattr(actor_process, "_STATM", Path("/nowhere/statm"))
     assert 0.5 * now < resident_bytes() < 20 * now

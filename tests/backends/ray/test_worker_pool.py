@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
-from retro_gamer.backends.ray import worker_pool as pool_module
+from retro_gamer.backends.ray import worker_pool
 from retro_gamer.backends.ray.actor_process import CrashReport, remove_crash_reports
 from retro_gamer.backends.ray.placement import Placement
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
@@ -24,7 +24,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_run_spec import make_run_spec
+from tests.training.planning.test_run_spec import make_run_spec
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -58,7 +58,7 @@ class PlayingLight:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
-    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(worker_pool, "ActorProcess", PlayingLight)
     run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
@@ -175,8 +175,8 @@ class ReplayCounts:
 
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWorkerPool]:
-    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
-    monkeypatch.setattr(pool_module, "ReplayService", ReplayCounts)
+    monkeypatch.setattr(worker_pool, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(worker_pool, "ReplayService", ReplayCounts)
     run_spec = make_run_spec(tmp_path)
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     yield made
@@ -194,10 +194,10 @@ def test_batches_are_fetched_ahead_but_never_beyond_those_wanted(counting: RayWo
             counting.replay.update_priorities(ids, errors)
         asked, _ = ray.get(counting.replay.process.tell.remote())
         assert sum(asked) == len(drawn)  # nothing was sampled that is not used at once
-        assert max(asked) <= pool_module.BATCHES_PER_REQUEST
+        assert max(asked) <= worker_pool.BATCHES_PER_REQUEST
     assert [number for number, _ in drawn] == list(range(44))
     _, sent = ray.get(counting.replay.process.tell.remote())
-    assert len(sent) == 44 // pool_module.PRIORITY_UPDATES_PER_MESSAGE
+    assert len(sent) == 44 // worker_pool.PRIORITY_UPDATES_PER_MESSAGE
     arrived = [(i, e) for ids, errors in sent for i, e in zip(ids, errors, strict=True)]
     flat = [(i, e) for ids, errors in expected for i, e in zip(ids, errors, strict=True)]
     assert arrived == flat[: len(arrived)]
@@ -227,7 +227,7 @@ def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) 
 
 
 def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(worker_pool, "ActorProcess", PlayingLight)
     run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
     plan = allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 3)
     roomy = Placement(learner={}, replay={"num_cpus": 0}, actor={"num_cpus": 2})  # there is room for two of the three
@@ -261,7 +261,7 @@ class BrokenAtTheStart(PlayingLight):
 def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "ActorProcess", BrokenAtTheStart)
+    monkeypatch.setattr(worker_pool, "ActorProcess", BrokenAtTheStart)
     ends: list[tuple[Any, ...]] = []
     register = atexit.register
 

@@ -64,7 +64,7 @@ def test_no_actors_is_one_game_in_this_process_without_a_clock() -> None:
     made = allocate(Hyperparameters(), ServiceTimes(turn=math.nan, update=math.nan), 8, 0)
     assert (made.n_actors, made.games_per_actor, made.learner_threads) == (0, 1, 1)
     assert made.grant_seconds == math.inf
-    assert "repeatable" in made.reasons[0]
+    assert "bit for bit" in made.reasons[0]
 
 
 @pytest.mark.parametrize(("n_cpus", "expected"), [(1, 1), (2, 1), (4, 3), (16, 4)])

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from retro_gamer.training.planning import measurements as measure
+from retro_gamer.training.planning import measurements
 from retro_gamer.training.planning.measurements import choose_threads, measure_service_times
 from retro_gamer.training.planning.run_spec import RunSpec
-from tests.training.test_run_spec import make_run_spec
+from tests.training.planning.test_run_spec import make_run_spec
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(measure, "TURNS", 40)
-    monkeypatch.setattr(measure, "UPDATES", 2)
+    monkeypatch.setattr(measurements, "TURNS", 40)
+    monkeypatch.setattr(measurements, "UPDATES", 2)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def test_threads_are_tried_where_they_do_the_work(
         asked.append((n_threads, device))
         return 1 / n_threads
 
-    monkeypatch.setattr(measure, "_measure_update", measure_update)
+    monkeypatch.setattr(measurements, "_measure_update", measure_update)
     times = measure_service_times(make_run_spec(tmp_path), most_threads=4, device=device)
     assert asked == [(n_threads, device) for n_threads in tried]
     assert (times.update, times.learner_threads) == (1 / tried[-1], tried[-1])
@@ -72,7 +72,7 @@ def test_a_game_that_is_slow_to_build_is_built_once(
         return make_actor(run_spec, n_games=n_games, **rest)
 
     monkeypatch.setattr(RunSpec, "make_actor", spy)
-    monkeypatch.setattr(measure, "SLOW_SECONDS", slow_seconds)
+    monkeypatch.setattr(measurements, "SLOW_SECONDS", slow_seconds)
     times = measure_service_times(make_run_spec(tmp_path, games_per_actor=3), most_threads=1)
     assert made == games
     assert 0 < times.turn < math.inf
@@ -99,6 +99,6 @@ def test_threads_are_taken_that_gain_enough(updates: dict[int, float], expected:
 
 def test_every_power_of_two_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {1: 0.8, 2: 0.5, 4: 0.4}
-    monkeypatch.setattr(measure, "_measure_update", lambda run_spec, n_threads, device: seconds[n_threads])
+    monkeypatch.setattr(measurements, "_measure_update", lambda run_spec, n_threads, device: seconds[n_threads])
     times = measure_service_times(make_run_spec(tmp_path), most_threads=7)
     assert (times.update, times.learner_threads) == (0.4, 4)
