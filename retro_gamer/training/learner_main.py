@@ -140,7 +140,7 @@ def restore_memory(workers: WorkerPool, task: LearnerTask) -> tuple[Counters, li
             why = f"its snapshot cannot be used: {printable(str(error))}"
         else:
             resumed = dataclasses.replace(start, slack_turns=int(state["slack_turns"]))
-            return resumed, [f"Replay memory restored ({held} transitions)."]
+            return resumed, [f"Replay memory restored ({held:,} transitions)."]
     workers.replay.restore(b"", start.turns)
     return start, [f"Replay memory starts empty and is filled before learning continues ({why})."]
 

@@ -6,13 +6,13 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.run.events import Progress
+from retro_gamer.training.loop.checkpointing import Counters
 from retro_gamer.training.loop.schedules import TurnsPerUpdate, epsilon_after, learning_rate_after
-from retro_gamer.training.planning.allocation import Allocation
 
 RECENT = 100
 RATE_SECONDS = 10.0
@@ -23,26 +23,18 @@ SMOOTHING = 0.1
 class ProgressMeter:
     """Measures a run: for the lines of training.log, and as `Progress`."""
 
-    def __init__(
-        self,
-        settings: Hyperparameters,
-        plan: Allocation,
-        episodes: int,
-        turns: int,
-        updates: int,
-        recent_rewards: Sequence[float] = (),
-    ) -> None:
+    def __init__(self, settings: Hyperparameters, n_actors: int, start: Counters, updates: int) -> None:
         self._settings = settings
-        self._plan = plan
-        self._first_episode = episodes
+        self._n_actors = n_actors
+        self._first_episode = start.episodes
         self._updates = updates
-        self._rewards: deque[float] = deque(recent_rewards, maxlen=RECENT)
+        self._rewards: deque[float] = deque(start.recent_rewards, maxlen=RECENT)
         self._losses: deque[float] = deque(maxlen=RECENT)
         self._loss_sum = 0.0
         self._loss_count = 0
         self._began = time.monotonic()
         self._waited_seconds = 0.0
-        self._marks: deque[tuple[float, int, int, float]] = deque([(self._began, turns, updates, 0.0)])
+        self._marks: deque[tuple[float, int, int, float]] = deque([(self._began, start.turns, updates, 0.0)])
         self._present_actors = 0
         self._lost_actors = 0
         self._lag_updates = 0
@@ -120,7 +112,7 @@ class ProgressMeter:
             target_turns_per_update=self._settings.train_every,
             elapsed_seconds=self.elapsed_seconds,
             seconds_left=self._seconds_left(episodes, limit_seconds),
-            n_actors=self._plan.n_actors,
+            n_actors=self._n_actors,
             present_actors=self._present_actors,
             lost_actors=self._lost_actors,
             policy_lag_updates=self._lag_updates,

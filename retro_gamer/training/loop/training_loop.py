@@ -62,9 +62,7 @@ class TrainingLoop:
         n_games = allocation.games_per_actor * max(1, allocation.n_actors)
         self._ratio = _resume_ratio(start, TurnsPerUpdate(settings, allocation.dead_band_turns, n_games))
         self._tickets = EpisodeTickets(start.episodes + 1, settings.training_episodes)
-        self._meter = ProgressMeter(
-            settings, allocation, start.episodes, start.turns, learner.total_updates, start.recent_rewards
-        )
+        self._meter = ProgressMeter(settings, allocation.n_actors, start, learner.total_updates)
         self._reports = ReportHandler(
             n_actors=workers.n_actors,
             learner=learner,

@@ -8,12 +8,11 @@ import pytest
 from retro_gamer.acting.actor import Episode
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.loop import progress
+from retro_gamer.training.loop.checkpointing import Counters
 from retro_gamer.training.loop.progress import ProgressMeter
 from retro_gamer.training.loop.schedules import TurnsPerUpdate
-from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 
 SETTINGS = Hyperparameters(training_episodes=50, epsilon_decay=0.9, train_every=4)
-PLAN = allocate(SETTINGS, ServiceTimes(turn=1e-4, update=1e-3), 4, 3)
 
 
 class Clock:
@@ -32,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def make_meter(episodes: int = 0, turns: int = 0, updates: int = 0) -> ProgressMeter:
-    return ProgressMeter(SETTINGS, PLAN, episodes, turns, updates)
+    return ProgressMeter(SETTINGS, 3, Counters(episodes=episodes, turns=turns), updates)
 
 
 def snapshot(meter: ProgressMeter, episodes: int, turns: int, limit: float = math.inf) -> Any:
@@ -57,7 +56,7 @@ def test_the_mean_loss_is_that_of_the_updates_since_it_was_last_asked() -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_the_mean_reward_of_a_run_that_goes_on_counts_the_episodes_before() -> None:
-    meter = ProgressMeter(SETTINGS, PLAN, 200, 600, 10, [9.0] * 100)
+    meter = ProgressMeter(SETTINGS, 3, Counters(episodes=200, turns=600, recent_rewards=(9.0,) * 100), 10)
     assert snapshot(meter, 200, 600).mean_reward == 9
     for _ in range(25):
         meter.add_episode(episode(1.0))

@@ -211,7 +211,7 @@ def test_the_last_progress_tells_of_the_end() -> None:
     assert last.mean_reward == pytest.approx(np.mean([line.total_reward for line in stage.sink.lines]))
 
 
-def test_the_watch_is_told_everything_and_its_remarks_are_notes() -> None:
+def test_the_diagnostics_get_everything_and_their_remarks_are_emitted() -> None:
     stage = make_stage(2)
     stage.diagnostics = ListDiagnostics()
     stage.workers.change_report = lambda report: dataclasses.replace(report, greedy_choices={1: 5}, largest_reward=2.5)
