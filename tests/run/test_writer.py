@@ -55,7 +55,7 @@ def test_a_new_run_is_written_from_its_description_on(run: RunDirectory) -> None
     assert load_config(run.path).metadata.character_set == ("@", ">")
 
 
-def test_what_a_kill_left_half_written_goes_when_the_next_sitting_begins(run: RunDirectory) -> None:
+def test_half_written_files_of_a_killed_training_are_deleted_at_the_next_start(run: RunDirectory) -> None:
     run.checkpoints_dir.mkdir()
     left = [run.checkpoints_dir / ".tmp-ep_0100.pt-12-0a1b2c3d", run.path / ".tmp-config.toml-12-0a1b2c3d"]
     for path in left:
@@ -64,7 +64,7 @@ def test_what_a_kill_left_half_written_goes_when_the_next_sitting_begins(run: Ru
     assert not any(path.exists() for path in left)
 
 
-def test_a_run_that_goes_on_from_another_begins_its_log_as_every_run_does(run: RunDirectory, tmp_path: Path) -> None:
+def test_a_run_resumed_from_another_starts_its_log_as_every_run_does(run: RunDirectory, tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     other.write_bytes(b"of another run")
     file = run.resolve_resume(str(other))
@@ -74,7 +74,7 @@ def test_a_run_that_goes_on_from_another_begins_its_log_as_every_run_does(run: R
     assert not (run.path / "training.log.1").exists()
 
 
-def test_a_run_that_goes_on_is_rewound_only_when_its_sitting_begins(run: RunDirectory) -> None:
+def test_a_resumed_run_is_rewound_only_when_it_starts(run: RunDirectory) -> None:
     first = RunWriter(run)
     first.handle(Started("Architecture"))
     for episode in range(1, 6):

@@ -124,7 +124,7 @@ def test_all_actors_killed_then_stopped_then_resumed_counts_exactly(
     assert resumed.complete
     assert len(episodes_of(run)) == 130
     assert "Replay memory restored (" in run.log_path.read_text()
-    # It neither forgot nor caught up: over both sittings there is one update for every four turns.
+    # It neither forgot nor caught up: over both trainings there is one update for every four turns.
     assert resumed.updates == (resumed.turns - 50) // 4
     assert at_stop["total_steps"] == stopped.updates
     lines = episodes_of(run)

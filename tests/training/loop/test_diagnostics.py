@@ -121,7 +121,7 @@ def test_rewards_before_anything_is_learned_are_what_later_ones_are_compared_wit
     assert "After 300 episodes the last 100 are no better than random play" in said[0]
 
 
-def test_a_sitting_judges_by_what_it_has_seen_itself() -> None:
+def test_a_resumed_run_is_judged_by_its_own_episodes() -> None:
     settings = Hyperparameters(training_episodes=1000)
     diagnostics = Diagnostics(settings, ACTIONS, first_episode=599, largest_reward=0.0)
     assert play(diagnostics, settings, [0.0], first=599) == []
