@@ -52,7 +52,8 @@ class Training:
         for number in numbers:
             self.process.send_signal(number)
         assert self.process.stdout is not None
-        self.shown += self.process.stdout.read()
+        with self.process.stdout:
+            self.shown += self.process.stdout.read()
         return self.process.wait(60)
 
     def episodes(self) -> int:
