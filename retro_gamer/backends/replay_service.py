@@ -79,7 +79,7 @@ class ReplayService:
             if data:
                 load_snapshot(self._buffer, data, self._run_spec)
         except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields are missing or make no sense
-            raise ValueError(f"it is no snapshot of replay memory ({type(error).__name__}: {error})") from error
+            raise ValueError(f"it is not a snapshot of replay memory ({type(error).__name__}: {error})") from error
         self._buffer.turns = turns
         return len(self._buffer)
 

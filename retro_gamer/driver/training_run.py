@@ -50,12 +50,12 @@ def train(
 ) -> TrainingOutcome:
     """Train the run in `run_dir` and return how it ended.
 
-    With `cluster` learner, replay and actors run there, and this process only writes what they send. `storage` is
-    where a copy of the run is kept as it grows. `packed_game` and `job_name` say that this process is the entry point
-    of that job, and where in its working directory the game is. `changes` are written down if nothing is refused.
+    With `cluster`, learner, replay and actors run there, and this process writes what they send. `storage` is where the
+    run is mirrored. In the entry point of a job `job_name` is its name, and `packed_game` is where the game is in its
+    working directory. `changes` are hyperparameters; they are written to config.toml after all checks have passed.
 
     Raises:
-        RetroGamerError: whatever is wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
+        RetroGamerError: for anything wrong with the run, the game, the machine or the cluster; see retro_gamer.errors.
     """
     started = time.monotonic()
     check_options(n_actors, minutes, cluster)
@@ -142,7 +142,7 @@ def _train_on_cluster(
 
 @contextlib.contextmanager
 def _packed(source: GameSource | None, display: EventSink) -> Iterator[tuple[GameSource | None, Path]]:
-    """Write what every node is to be sent into a file, and say where in it the game is."""
+    """Write the package for every node; yield its path, and where in it the game is."""
     package = plan_package(source)
     if package.left_out:
         names = ", ".join(package.left_out)
@@ -164,9 +164,9 @@ def run_job(
     storage: str | None,
     display: EventSink,
 ) -> TrainingOutcome:
-    """Train the run that came with the package of the job called `name`, and return how it ended.
+    """Train the run in the package of the job `name`, and return how it ended.
 
-    It lies below the logs of this node's Ray, and stays there as long as that runs.
+    The run directory is among the logs of this node's Ray, whose dashboard serves it, until that Ray ends.
 
     Raises:
         RetroGamerError: see `train`.

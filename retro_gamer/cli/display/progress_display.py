@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from rich.text import Text
 
 from retro_gamer.cli.display.numbers import clock, number
 from retro_gamer.errors import printable
+from retro_gamer.games.loading.watchdog import discard_output
 from retro_gamer.run.events import EventSink, Progress, Remark, RunEvent, Starting
 from retro_gamer.run.log import wrap_lines
 
@@ -53,9 +53,7 @@ class LastingStream:
             yield
         except BrokenPipeError:
             # Python flushes once more when it exits, and must not fail then.
-            devnull = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(devnull, self._stream.fileno())
-            os.close(devnull)
+            discard_output(self._stream.fileno())
         except OSError:
             return
 
