@@ -142,9 +142,7 @@ class GameSession:
         except GameFailedError as error:
             raise GameFailedError(f"{self._label()} cannot be started: {error}") from None
         except (Exception, SystemExit, HungGameError, LeavingGameError) as error:
-            raise GameFailedError(
-                f"{self._label()} failed while it was being built: {describe_failure(error, self.source)}"
-            ) from None
+            raise GameFailedError(f"{self._label()} failed while it was being built: {self._describe(error)}") from None
         self.game = game
         self._step = capture.step_of(game)
         self.turns = 0
@@ -222,9 +220,7 @@ class GameSession:
 
     def _fail(self, error: BaseException) -> NoReturn:
         self.is_over = True
-        raise GameFailedError(
-            f"{self._label()} failed at turn {self.turns}: {describe_failure(error, self.source)}"
-        ) from None
+        raise GameFailedError(f"{self._label()} failed at turn {self.turns}: {self._describe(error)}") from None
 
     @property
     def sharing(self) -> str | None:
@@ -258,6 +254,9 @@ class GameSession:
 
     def _label(self) -> str:
         return self.source.label if self.source is not None else self._factory.label
+
+    def _describe(self, error: BaseException) -> str:
+        return describe_failure(error, None if self.source is None else self.source.search_path)
 
 
 def _no_game() -> None:

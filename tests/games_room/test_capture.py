@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from retro.agent import ArrowKeyAgent
 from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
+from retro_gamer.games import session
+from retro_gamer.games.loading import capture as capture_module
 from retro_gamer.games.loading.capture import LeavingGameError, capture
 
 after: list[str] = []
@@ -129,3 +132,11 @@ def test_a_game_keeps_a_step_method_of_its_own() -> None:
 
 def test_handlers_of_exceptions_do_not_catch_leaving() -> None:
     assert not issubclass(LeavingGameError, Exception)
+
+
+def test_the_modules_that_capture_names_exist_and_call_the_games_code() -> None:
+    for name in capture_module._CALLERS:
+        source = Path(str(importlib.import_module(name).__file__)).read_text()
+        assert "call()" in source or "self._step()" in source, f"{name} does not call a game's code"
+    assert (capture_module.__name__, session.__name__) == capture_module._CALLERS
+    assert capture_module.__name__.startswith(capture_module._OURS)

@@ -41,8 +41,8 @@ def test_files_are_named_from_the_games_folder(make_project: Project) -> None:
     )
     source = find_source(str(folder / "game.py"))
     error = failure_of(load_factory(source))
-    assert describe_failure(error, source) == "lib/walls.py:2: ZeroDivisionError: division by zero"
-    assert failure_place(error, source) == "lib/walls.py:2: "
+    assert describe_failure(error, source.search_path) == "lib/walls.py:2: ZeroDivisionError: division by zero"
+    assert failure_place(error, source.search_path) == "lib/walls.py:2: "
 
 
 def test_an_example_of_the_framework_counts_as_a_game() -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import numbers
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import retro.game
 
+from retro_gamer.games.loading import importing
 from retro_gamer.games.loading.importing import ModuleSpace, folders_of
 
 Project = Callable[[dict[str, str]], Path]
@@ -137,3 +140,21 @@ def test_folders_of_a_source(tmp_path: Path) -> None:
     assert folders_of(str(tmp_path), None) == [str(tmp_path)]
     assert folders_of(str(tmp_path), str(tmp_path / "pkg" / "game.py")) == [str(tmp_path), str(tmp_path / "pkg")]
     assert folders_of(str(tmp_path), str(tmp_path)) == [str(tmp_path)]
+
+
+def test_the_folders_by_which_code_is_told_apart_are_where_they_should_be() -> None:
+    assert (Path(importing._OURS) / "games" / "loading" / "importing.py").samefile(str(importing.__file__))
+    assert (Path(importing.FRAMEWORK_FOLDER) / "game.py").samefile(str(retro.game.__file__))
+    assert (Path(importing._EXAMPLES) / "snake.py").is_file()
+    assert importing.is_machinery(str(importing.__file__))
+    assert importing.is_framework(str(retro.game.__file__))
+    assert not importing.is_library(str(Path(importing._EXAMPLES) / "snake.py"))
+    assert importing.is_library(str(numbers.__file__))
+
+
+def test_the_prefix_of_private_modules_is_the_one_that_messages_leave_out() -> None:
+    space = importing.ModuleSpace([])
+    assert importing.PRIVATE_PACKAGE.sub("", f"no module {space.name}.walls") == "no module walls"
+    space.unload()
+    for name in importing._NEVER_PRIVATE:
+        assert importlib.util.find_spec(name) is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Protocol
 
 from retro_gamer.errors import printable
 from retro_gamer.games.loading.importing import (
@@ -19,20 +18,13 @@ from retro_gamer.games.loading.importing import (
 _LONGEST_MESSAGE = 300
 
 
-class GamePlace(Protocol):
-    """The part of a `GameSource` that locates the game's own code."""
-
-    @property
-    def search_path(self) -> str | None:
-        """The top folder of the game's code, None for an installed module."""
-
-
-def describe_failure(exception: BaseException, source: GamePlace | None = None) -> str:
+def describe_failure(exception: BaseException, search_path: str | None = None) -> str:
     """Return ``file.py:12: ZeroDivisionError: division by zero``, printable on a terminal.
 
-    The place is the innermost line of the game's own code, even if the framework or a library raised.
+    The place is the innermost line of the game's own code below `search_path`, even if the framework or a library
+    raised.
     """
-    place = failure_place(exception, source)
+    place = failure_place(exception, search_path)
     inside = ""
     if not isinstance(exception, SyntaxError):
         frames = _frames(exception)
@@ -58,32 +50,30 @@ def _text(exception: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def failure_place(exception: BaseException, source: GamePlace | None = None) -> str:
+def failure_place(exception: BaseException, search_path: str | None = None) -> str:
     """Return ``file.py:12: ``, the innermost line of the game's own code, or '' if there is none."""
     if isinstance(exception, SyntaxError) and exception.filename:
-        return f"{_short(exception.filename, source)}:{exception.lineno}: "
+        return f"{_short(exception.filename, search_path)}:{exception.lineno}: "
     frames = _frames(exception)
-    own = [frame for frame in frames if _is_in_source(frame[0], source)]
+    own = [frame for frame in frames if _is_in_source(frame[0], search_path)]
     own = own or [frame for frame in frames if not is_library(frame[0])]
     own = own or [frame for frame in frames if not is_machinery(frame[0])]
     if not own:
         return ""
     file, line = own[-1]
-    return f"{_short(file, source)}:{line}: "
+    return f"{_short(file, search_path)}:{line}: "
 
 
 def _frames(exception: BaseException) -> list[tuple[str, int]]:
     return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(exception.__traceback__)]
 
 
-def _is_in_source(file: str, source: GamePlace | None) -> bool:
-    if source is None or source.search_path is None:
-        return False
-    return is_below(file, source.search_path) and not is_library(file)
+def _is_in_source(file: str, search_path: str | None) -> bool:
+    return search_path is not None and is_below(file, search_path) and not is_library(file)
 
 
-def _short(file: str, source: GamePlace | None) -> str:
-    for base in (source.search_path if source else None, os.path.dirname(FRAMEWORK_FOLDER)):
+def _short(file: str, search_path: str | None) -> str:
+    for base in (search_path, os.path.dirname(FRAMEWORK_FOLDER)):
         if base and is_below(file, base):
             return os.path.relpath(file, base)
     return os.path.basename(file)

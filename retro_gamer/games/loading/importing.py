@@ -9,6 +9,7 @@ gives a second copy with its own globals.
 from __future__ import annotations
 
 import builtins
+import copy
 import functools
 import importlib
 import importlib.util
@@ -73,14 +74,9 @@ class ModuleSpace:
     """
 
     def __init__(self, folders: Sequence[str], locate: Callable[[str], str] | None = None) -> None:
-        self.name = f"{_PREFIX}{next(_counter)}"
-        self.builtins = {**vars(builtins), "__import__": self._import}
-        self.main: ModuleType | None = None
         self._locate = locate
         self._folders = list(folders)
         self._path_before = frozenset(sys.path)
-        self._unloaded: dict[str, ModuleType] = {}
-        self._partial: dict[str, ModuleType] = {}
         self._is_private: dict[str, bool] = {}
         importlib.invalidate_caches()  # the folder may have changed since Python listed it
         self._register()
@@ -88,18 +84,17 @@ class ModuleSpace:
     def renewed(self) -> ModuleSpace:
         """Unload this space, and return a new one for the same folders, with nothing loaded."""
         self.unload()
-        space = ModuleSpace.__new__(ModuleSpace)
-        space.__dict__.update(self.__dict__)
-        space.name = f"{_PREFIX}{next(_counter)}"
-        space.builtins = {**vars(builtins), "__import__": space._import}
-        space.main = None
+        space = copy.copy(self)
         space._folders = list(self._folders)
-        space._unloaded = {}
-        space._partial = {}
         space._register()
         return space
 
     def _register(self) -> None:
+        self.name = f"{_PREFIX}{next(_counter)}"
+        self.builtins = {**vars(builtins), "__import__": self._import}
+        self.main: ModuleType | None = None
+        self._unloaded: dict[str, ModuleType] = {}
+        self._partial: dict[str, ModuleType] = {}
         package = ModuleType(self.name, "The modules of one loaded game.")
         package.__path__ = self._folders
         package.__package__ = self.name

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from retro.agent import Agent, ArrowKeyAgent, CenterViewAgent
 from retro.game import Game
@@ -28,27 +28,8 @@ class NothingToPlayError(Exception):
     """A game's code was run in every way, but built no Game."""
 
 
-class GameFactory(Protocol):
-    """Builds a new game at each call."""
-
-    def __call__(self) -> Any:
-        """Return a new Game, or whatever the game's code returns instead."""
-
-    @property
-    def sandbox(self) -> NullSandbox:
-        """The sandbox in which code of its games must run."""
-
-    @property
-    def label(self) -> str:
-        """The game's name in messages."""
-
-    @property
-    def sharing(self) -> str | None:
-        """Why another game in the same process would share state with this one, None if it would not."""
-
-
 class FunctionFactory:
-    """A function of the user's process that builds games."""
+    """Builds games by a function of the user's process, with the attributes of a `Launcher`."""
 
     sharing = None
 
@@ -62,7 +43,7 @@ class FunctionFactory:
         return self.sandbox.build(self._function)
 
 
-def as_factory(function: Callable[[], Any]) -> GameFactory:
+def as_factory(function: Callable[[], Any]) -> Launcher | FunctionFactory:
     """Return a `Launcher` as it is, any other function with a null sandbox."""
     return function if isinstance(function, Launcher) else FunctionFactory(function)
 
@@ -287,7 +268,7 @@ def _explain_failed_import(source: GameSource, error: BaseException) -> RetroGam
         return GameFailedError(f"{source.label} cannot be loaded: {error}")
     if isinstance(error, ModuleNotFoundError) and PRIVATE_PACKAGE.sub("", str(error.name)) == name:
         return GameNotFoundError(_explain_no_module(source, name))
-    return GameFailedError(f"{source.label} fails when it is started: {describe_failure(error, source)}")
+    return GameFailedError(f"{source.label} fails when it is started: {describe_failure(error, source.search_path)}")
 
 
 def _explain_no_module(source: GameSource, name: str) -> str:
