@@ -67,7 +67,7 @@ def random_agent(rng: random.Random, width: int, height: int) -> Any:
     return agent
 
 
-def test_thousands_of_random_boards_look_as_the_framework_shows_them() -> None:
+def test_thousands_of_random_boards_equal_the_frameworks() -> None:
     rng = random.Random(1)
     encoders: dict[tuple[int, int], BoardEncoder] = {}
     for _ in range(5000):
@@ -95,7 +95,7 @@ def compare_boards(start: Callable[[], GameSession], characters: Sequence[str]) 
 
 
 @pytest.mark.parametrize("name", ["snake", "nav", "beast", "simple", "debug", "virus"])
-def test_the_frameworks_examples_look_as_it_shows_them(name: str) -> None:
+def test_the_boards_of_the_examples_equal_the_frameworks(name: str) -> None:
     source = find_source(f"retro.examples.{name}")
     metadata = GameMetadata(actions=(*ARROWS, " ", "KEY_ENTER"), reward="@turns")
     session = GameSession(load_factory(source), metadata, source)
@@ -108,7 +108,7 @@ def test_the_frameworks_examples_look_as_it_shows_them(name: str) -> None:
     compare_boards(start, ["*", "^", "O", "@", "o", "H", "█", "$", ">", "<", "v"])
 
 
-def test_the_labyrinth_looks_as_the_framework_shows_it() -> None:
+def test_the_board_of_the_labyrinth_equals_the_frameworks() -> None:
     from retro.examples.labyrinth.goal import Goal
     from retro.examples.labyrinth.maze import Maze
     from retro.examples.labyrinth.player import Player
@@ -150,7 +150,7 @@ def test_what_is_off_the_board_is_left_out() -> None:
     assert draw(agents, ["@"]) == ([1, 0, 0, 1], {})
 
 
-def test_two_letters_in_a_cell_stand_for_the_first_and_colours_are_dropped() -> None:
+def test_two_letters_in_a_cell_count_as_the_first_and_colours_are_dropped() -> None:
     agents = [
         SimpleNamespace(character="[]", position=(0, 0)),
         SimpleNamespace(character="\x1b[31m@\x1b[0m", position=(1, 0)),
@@ -230,7 +230,7 @@ def test_what_a_reader_sees_as_one_character_is_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "first"), [("ab", "a"), ("[]", "["), ("🐍🐍", "🐍"), ("\x1b[1m#\x1b[0m", "#")])
-def test_more_letters_stand_for_the_first(text: str, first: str) -> None:
+def test_several_letters_count_as_the_first(text: str, first: str) -> None:
     assert not is_one_character(text)
     assert cell_character(text) == first
 

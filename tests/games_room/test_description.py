@@ -131,7 +131,7 @@ def test_a_description_above_the_module_counts(make_project: Project, plain_game
         assert find_description(find_source(str(game))).values == {"reward": "x"}
 
 
-def test_a_users_own_snake_is_not_taken_for_the_frameworks(make_project: Project, plain_game_text: str) -> None:
+def test_a_users_own_snake_is_not_the_frameworks(make_project: Project, plain_game_text: str) -> None:
     folder = make_project({"snake.py": plain_game_text})
     with pytest.raises(DescriptionNotFoundError) as raised:
         find_description(find_source(str(folder / "snake.py")))
@@ -184,7 +184,7 @@ def test_nothing_else_is_touched(text: str, tmp_path: Path) -> None:
     assert path.read_bytes().decode() == written
 
 
-def test_fields_that_stand_there_are_kept_with_their_comments(tmp_path: Path) -> None:
+def test_existing_fields_are_kept_with_their_comments(tmp_path: Path) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_text('[tool.retro-gamer]\nanswers = ["1"]  # the menu\nreward = "mine"\n\n[tool.z]\n')
     assert write_description(path, VALUES) == ["actions", "character_set", "spatial"]

@@ -29,7 +29,7 @@ def test_the_line_of_the_game_is_named_even_if_a_library_raised() -> None:
     assert text.startswith(f"test_failures.py:{line}: IndexError: ")
 
 
-def test_a_fault_of_the_framework_is_said_to_be_one() -> None:
+def test_an_error_in_the_framework_is_named_as_such() -> None:
     text = describe_failure(failure_of(lambda: Game([ArrowKeyAgent(), ArrowKeyAgent()], {})))
     assert text.startswith("test_failures.py:")
     assert text.endswith("(raised in retro/errors.py, part of retro-games)")

@@ -48,7 +48,7 @@ def test_keys_are_compared_with_doing_nothing_from_the_same_turn() -> None:
     assert found.ignores_seed
 
 
-def test_crashes_are_told_with_seed_turn_and_line() -> None:
+def test_failures_are_reported_with_seed_turn_and_line() -> None:
     found = find_out(str(GAMES / "crashing"), seed=5).run()
     assert found.n_failures > 3
     failure = found.failures[0]

@@ -142,7 +142,7 @@ def test_folders_of_a_source(tmp_path: Path) -> None:
     assert folders_of(str(tmp_path), str(tmp_path)) == [str(tmp_path)]
 
 
-def test_the_folders_by_which_code_is_told_apart_are_where_they_should_be() -> None:
+def test_the_folders_that_distinguish_code_exist() -> None:
     assert (Path(importing._OURS) / "games" / "loading" / "importing.py").samefile(str(importing.__file__))
     assert (Path(importing.FRAMEWORK_FOLDER) / "game.py").samefile(str(retro.game.__file__))
     assert (Path(importing._EXAMPLES) / "snake.py").is_file()

@@ -223,7 +223,7 @@ def test_a_game_that_seeds_its_generator_is_the_same_each_time() -> None:
     random.seed()
 
 
-def test_changes_of_the_framework_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_the_framework_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     launcher = load(GAMES / "module_score")
     assert find_framework_changes() == []
     assert launcher.sharing is None
@@ -324,13 +324,13 @@ def test_a_module_that_plays_nothing_says_what_was_tried(make_project: Project) 
         ("game:NUMBER", "no function NUMBER"),
     ],
 )
-def test_a_factory_that_is_not_there_is_said(factory: str, message: str, make_project: Project) -> None:
+def test_a_missing_factory_is_an_error(factory: str, message: str, make_project: Project) -> None:
     folder = make_project({"game.py": "NUMBER = 3\n"})
     with pytest.raises(GameNotFoundError, match=message):
         load_factory(dataclasses.replace(find_source(str(folder / "game.py")), factory=factory))
 
 
-def test_a_game_that_vanished_is_said(make_project: Project, plain_game_text: str) -> None:
+def test_a_missing_module_is_an_error(make_project: Project, plain_game_text: str) -> None:
     source = find_source(str(make_project({"game.py": plain_game_text}) / "game.py"))
     with pytest.raises(GameNotFoundError, match="no module gone"):
         load_factory(dataclasses.replace(source, module="gone"))

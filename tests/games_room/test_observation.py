@@ -77,7 +77,7 @@ def test_an_unfinished_description_is_refused(name: str, walk_metadata: GameMeta
         Observer(dataclasses.replace(walk_metadata, **{name: None}))  # type: ignore[arg-type]
 
 
-def test_code_of_the_game_that_fails_while_it_is_looked_at_is_its_fault(
+def test_code_that_fails_during_an_observation_is_a_failure_of_the_game(
     walk: Callable[[], Game], walk_metadata: GameMetadata
 ) -> None:
     class Ghost:

@@ -135,7 +135,7 @@ def test_a_reward_that_cannot_be_read_counts_as_unchanged(value: Any) -> None:
     assert (turns[0].fault, turns[3].fault) == (None, None)
 
 
-def test_a_reward_key_that_vanishes_is_said() -> None:
+def test_a_missing_reward_key_is_reported() -> None:
     session = scripted(lambda game: game.state.pop("score"), put(2))
     assert "missing" in str(session.step(NOTHING).fault)
     assert session.step(NOTHING) == Turn(reward=2, terminated=False, fault=None)
@@ -292,7 +292,7 @@ def test_a_seed_repeats_a_game_and_only_the_next_one() -> None:
     assert states[1] not in (states[0], states[3])
 
 
-def test_arrow_keys_do_not_look_like_letters() -> None:
+def test_arrow_keys_are_not_letters() -> None:
     pressed: list[bool] = []
 
     class Typist:

@@ -351,7 +351,7 @@ def _not_found(game: str, path: Path, looks_like_path: bool) -> GameNotFoundErro
     if looks_like_path:
         near = difflib.get_close_matches(path.name, _names_in(path.parent), n=1)
         hint = f" Did you mean {printable(near[0])}?" if near else ""
-        return GameNotFoundError(f"there is no game at {name} (looked for {quoted(str(path), 300)}).{hint}")
+        return GameNotFoundError(f"there is no game at {name} (no file or folder {quoted(str(path), 300)}).{hint}")
     parent, _, last = game.rpartition(".")
     siblings = _modules_in(parent) if _is_dotted(game) else []
     near = difflib.get_close_matches(last, siblings, n=1)

@@ -140,7 +140,7 @@ class ModuleSpace:
         """The game's own modules that have been loaded so far."""
         return [m for name, m in list(sys.modules.items()) if name.startswith(self.name + ".")]
 
-    def holds(self, module: str) -> bool:
+    def contains(self, module: str) -> bool:
         """Return whether the first part of the dotted name is one of the game's own modules."""
         top = module.partition(".")[0]
         if top not in self._is_private:
@@ -199,7 +199,7 @@ class ModuleSpace:
         if self._unloaded and self.name not in sys.modules:  # an older game that imports something late
             sys.modules.update(self._unloaded)
             _spaces[self.name] = self
-        if level or not self.holds(name):
+        if level or not self.contains(name):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         module = builtins.__import__(f"{self.name}.{name}", globals, locals, fromlist or (), 0)
         return module if fromlist else sys.modules[f"{self.name}.{name.partition('.')[0]}"]

@@ -155,7 +155,7 @@ class Launcher:
 
     def _import(self) -> ModuleType:
         name = self._module_name
-        if self._space is not None and self._space.holds(name):
+        if self._space is not None and self._space.contains(name):
             return self._space.load(name)
         return importlib.import_module(name)
 
@@ -280,12 +280,12 @@ def _explain_no_module(source: GameSource, name: str) -> str:
 
 def _explain_no_factory(source: GameSource) -> str:
     module, _, attribute = (source.factory or f"{source.module}:{FACTORY_NAME}").partition(":")
-    holds = f"{source.label} ({module})" if source.path else module
+    place = f"{source.label} ({module})" if source.path else module
     if source.factory:
-        return f'factory = "{source.factory}": {holds} has no function {attribute}'
+        return f'factory = "{source.factory}": {place} has no function {attribute}'
     tried = ", ".join(f"{name}()" for name in PLAYING_NAMES[:4])
     return (
-        f"{holds} has no function {FACTORY_NAME}(), plays no game when it is run, and none of {tried} and similar "
+        f"{place} has no function {FACTORY_NAME}(), plays no game when it is run, and none of {tried} and similar "
         f"functions builds or plays one.\nPut the code that builds the game into a function {FACTORY_NAME}() that ends "
         f'with `return game`. If such a function has another name, add factory = "{module}:NAME" to '
         "[tool.retro-gamer] in pyproject.toml."

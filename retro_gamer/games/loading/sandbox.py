@@ -257,7 +257,7 @@ class TemporaryFolder:
     """A temporary copy of the folder `base`, the working directory of its games in this process.
 
     It is made when first needed. Files are copied level by level, up to 2,000 files and 64 MB, without hidden ones,
-    virtual environments and checkpoints. `is_partial` says whether something did not fit.
+    virtual environments and checkpoints. `is_partial` is whether some files were not copied.
     """
 
     def __init__(self, base: str) -> None:
