@@ -132,16 +132,16 @@ def make_check(described: dict[str, Any] | None = None, **values: Any) -> CheckR
     )
 
 
-def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyEffects:
-    return KeyEffects(trials=9, changed=changed, ended=ended, outcomes=dict(enumerate(outcomes)))  # type: ignore[arg-type]
+def effects(changed: int, *outcomes: str, ended: int = 0) -> KeyEffects:
+    return KeyEffects(tries=9, changed=changed, ended=ended, outcomes=dict(enumerate(outcomes)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("check", "remark"),
     [
-        (make_check({"actions": ["a"]}, keys={"a": trials(0)}), "a never changed anything in 9 trials"),
+        (make_check({"actions": ["a"]}, keys={"a": effects(0)}), "a never changed anything in 9 tries"),
         (
-            make_check({"actions": [" ", "w"]}, keys={" ": trials(3, *"xyz"), "w": trials(3, *"xyz")}),
+            make_check({"actions": [" ", "w"]}, keys={" ": effects(3, *"xyz"), "w": effects(3, *"xyz")}),
             "The keys space, w always did the same",
         ),
         (make_check({"reward": "score"}, state={"score": StateKey(low=0, high=0)}), '"score" did not change in 100'),
@@ -157,7 +157,7 @@ def trials(changed: int, *outcomes: str, ended: int = 0) -> KeyEffects:
         ),
         (make_check(ignores_seed=True), "does not seem to use chance"),
         (make_check(sharing="it changes the framework"), "one game at a time, because it changes"),
-        (make_check(keys={"q": trials(4, *"abcd", ended=4)}, keys_in_code=("q",)), "q only ended the game"),
+        (make_check(keys={"q": effects(4, *"abcd", ended=4)}, keys_in_code=("q",)), "q only ended the game"),
     ],
 )
 def test_remarks(check: CheckReport, remark: str) -> None:

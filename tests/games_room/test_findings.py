@@ -68,7 +68,7 @@ def test_findings_add_up() -> None:
             episode_turns=[10],
             characters=Counter("ab"),
             state={"score": met(0, 1)},
-            keys={"a": KeyEffects(trials=2, changed=1, outcomes={"0/1": "x"})},
+            keys={"a": KeyEffects(tries=2, changed=1, outcomes={"0/1": "x"})},
             failures=[Failure(seed=1, turn=2, text="boom")],
             n_failures=1,
             repeats=repeats,
@@ -79,7 +79,7 @@ def test_findings_add_up() -> None:
     assert (whole.how, whole.turns, whole.turns_per_second) == ("main()", 30, 5.0)
     assert (whole.episodes, whole.n_failures, len(whole.failures)) == (3, 3, 3)
     assert whole.characters == {"a": 3, "b": 3}
-    assert (whole.keys["a"].trials, whole.keys["a"].changed) == (6, 3)
+    assert (whole.keys["a"].tries, whole.keys["a"].changed) == (6, 3)
     assert whole.state["score"].changes == 3
     assert whole.repeats is False
 
@@ -97,7 +97,7 @@ def text(*values: str) -> StateKey:
 
 def tried(changed: int = 5, ended: int = 0, same_as: str = "") -> KeyEffects:
     outcomes = {f"0/{i}": f"{same_as}{i}" for i in range(changed)}
-    return KeyEffects(trials=10, changed=changed, ended=ended, outcomes=outcomes)
+    return KeyEffects(tries=10, changed=changed, ended=ended, outcomes=outcomes)
 
 
 def findings(**values: Any) -> ProbeFindings:

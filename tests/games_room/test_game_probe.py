@@ -34,7 +34,7 @@ def test_what_snake_is_like() -> None:
     assert sum(found.episode_turns) <= 300
     assert (found.repeats, found.ignores_seed, found.n_failures) == (True, False, 0)
     arrows = {"KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"}
-    assert {key for key, trials in found.keys.items() if trials.changed} == arrows
+    assert {key for key, effects in found.keys.items() if effects.changed} == arrows
     assert told == sorted(told)
     assert told[-1] > 200
 
@@ -43,8 +43,8 @@ def test_keys_are_compared_with_doing_nothing_from_the_same_turn() -> None:
     found = find_out(str(GAMES / "still_score")).run()
     assert found.keys["a"].outcomes == found.keys["KEY_LEFT"].outcomes
     assert found.keys["a"].outcomes != found.keys["d"].outcomes
-    assert (found.keys["h"].changed, found.keys[" "].changed) == (0, found.keys[" "].trials)
-    assert found.keys[" "].trials > 3
+    assert (found.keys["h"].changed, found.keys[" "].changed) == (0, found.keys[" "].tries)
+    assert found.keys[" "].tries > 3
     assert found.ignores_seed
 
 

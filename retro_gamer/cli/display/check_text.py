@@ -104,7 +104,7 @@ def find_remarks(check: CheckReport) -> Iterator[str]:
     if verdict.tried:
         idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
         if idle:
-            yield f"actions: {format_keys(idle)} never changed anything in {findings.keys[idle[0]].trials} trials."
+            yield f"actions: {format_keys(idle)} never changed anything in {findings.keys[idle[0]].tries} tries."
         for group in verdict.same:
             if not described or sum(key in actions for key in group) > 1:
                 yield f"The keys {format_keys(group)} always did the same; one of them is enough."

@@ -74,17 +74,17 @@ class Failure:
 
 @dataclasses.dataclass(kw_only=True)
 class KeyEffects:
-    """The effects of a key, compared in a number of trials with the no-op in the same turn of the same game."""
+    """The effects of a key, compared with the no-op in the same turn of the same game."""
 
-    trials: int = 0
+    tries: int = 0
     changed: int = 0
     ended: int = 0
     outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
-    """By trial, a fingerprint of the turns after the key."""
+    """By moment, a fingerprint of the turns after the key."""
 
     def add(self, other: KeyEffects) -> None:
         """Add the effects that another process found."""
-        self.trials += other.trials
+        self.tries += other.tries
         self.changed += other.changed
         self.ended += other.ended
         self.outcomes |= other.outcomes
@@ -150,8 +150,8 @@ class ProbeFindings:
         self.ignores_seed = self.ignores_seed and other.ignores_seed
         for name, state in other.state.items():
             self.state.setdefault(name, StateKey()).add(state)
-        for key, trials in other.keys.items():
-            self.keys.setdefault(key, KeyEffects()).add(trials)
+        for key, effects in other.keys.items():
+            self.keys.setdefault(key, KeyEffects()).add(effects)
 
 
 def combine(parts: Iterable[ProbeFindings]) -> ProbeFindings:

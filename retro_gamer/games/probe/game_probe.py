@@ -184,18 +184,18 @@ class Probe:
                 continue
             outcomes = {key: self._outcome(seed, prefix, i, deadline) for i, key in enumerate(self._keys)}
             if time.monotonic() > deadline:
-                return  # the keys of an unfinished trial cannot be compared
+                return  # the keys of an unfinished round cannot be compared
             for key, outcome in outcomes.items():
                 if outcome is not None:
                     self._add_effect(key, f"{seed}/{number}", outcome, nothing)
 
-    def _add_effect(self, key: str, trial: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
+    def _add_effect(self, key: str, moment: str, outcome: tuple[str, bool], nothing: tuple[str, bool]) -> None:
         effects = self.findings.keys.setdefault(key, KeyEffects())
-        effects.trials += 1
+        effects.tries += 1
         if outcome[0] != nothing[0]:
             effects.changed += 1
             effects.ended += outcome[1] and not nothing[1]
-            effects.outcomes[trial] = outcome[0]
+            effects.outcomes[moment] = outcome[0]
 
     def _outcome(self, seed: int, prefix: list[int], index: int, deadline: float) -> tuple[str, bool] | None:
         """Return a fingerprint of the turns after a key and whether it ends the game at once, None if that fails."""
