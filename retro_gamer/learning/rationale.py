@@ -11,7 +11,7 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.keys import format_keys
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.networks.base import ConvolutionalNetwork, QNetwork
-from retro_gamer.learning.networks.egocentric import EgocentricCNN
+from retro_gamer.learning.networks.egocentric_cnn import EgocentricCNN
 from retro_gamer.learning.networks.whole_board import BoardCNN
 
 

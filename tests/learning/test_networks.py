@@ -21,8 +21,8 @@ from retro_gamer.features.extractor import (
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.networks.base import CHANNELS, FIRST_CHANNELS, ConvolutionalNetwork
-from retro_gamer.learning.networks.egocentric import EgocentricCNN
-from retro_gamer.learning.networks.flat import FlatMLP
+from retro_gamer.learning.networks.egocentric_cnn import EgocentricCNN
+from retro_gamer.learning.networks.flat_mlp import FlatMLP
 from retro_gamer.learning.networks.whole_board import BoardCNN
 from tests.learning.samples import features_of, make_boards, make_small_spec, q_values
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.networks.base import QNetwork
-from retro_gamer.learning.networks.egocentric import EgocentricCNN
-from retro_gamer.learning.networks.flat import FlatMLP
+from retro_gamer.learning.networks.egocentric_cnn import EgocentricCNN
+from retro_gamer.learning.networks.flat_mlp import FlatMLP
 from retro_gamer.learning.networks.whole_board import BoardCNN
 
 
