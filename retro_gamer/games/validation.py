@@ -48,13 +48,16 @@ def find_problems(values: Mapping[str, Any]) -> list[Problem]:
     problems += [_missing_field(name) for name in ("actions", "reward") if values.get(name) is None]
     for name in FIELDS:
         if values.get(name) is not None:
-            problems += _CHECKS[name](values[name])
+            problems += find_field_problems(name, values[name])
     return shortened(problems + _find_contradictions(values))
 
 
 def find_field_problems(name: str, value: object) -> list[Problem]:
     """Return the problems of one field's value."""
-    return _CHECKS[name](value)
+    if name in _CHECKS:
+        return _CHECKS[name](value)
+    is_valid, rule, remedy = _RULES[name]
+    return [] if is_valid(value) else [Problem(field=name, value=value, rule=rule, remedy=remedy)]
 
 
 def is_board_size(value: object) -> bool:
@@ -147,12 +150,6 @@ def _broken_character_rule(character: str) -> str | None:
     return None
 
 
-def _check_spatial(value: Any) -> list[Problem]:
-    if isinstance(value, bool):
-        return []
-    return [Problem(field="spatial", value=value, rule="must be true or false", remedy="spatial = true")]
-
-
 def _check_observe_state(value: Any) -> list[Problem]:
     return _check_strings("observe_state", value, LARGEST_STATE_COUNT, _STATE) or _find_repeated("observe_state", value)
 
@@ -170,35 +167,6 @@ def _check_factory(value: Any) -> list[Problem]:
             remedy=assignment("factory", f"FILE:{name}") + ", where FILE is the file's name without .py",
         )
     ]
-
-
-def _check_player(value: Any) -> list[Problem]:
-    if isinstance(value, str) and value:
-        return []
-    rule = "must be the name or the class name of the agent that the keys move"
-    return [
-        Problem(
-            field="player", value=value, rule=rule, remedy="remove the line; the player is then found automatically"
-        )
-    ]
-
-
-def _check_board_size(value: Any) -> list[Problem]:
-    if is_board_size(value):
-        return []
-    rule = f"must be [width, height], whole numbers from 1 to {LARGEST_BOARD_SIDE}"
-    return [Problem(field="board_size", value=value, rule=rule, remedy="remove the line; it is read from the game")]
-
-
-def _check_answers(value: Any) -> list[Problem]:
-    return _check_strings("answers", value, LARGEST_STATE_COUNT, 'answers = ["1", ""]')
-
-
-def _check_observe(value: Any) -> list[Problem]:
-    if value in OBSERVABLE:
-        return []
-    rule = 'must be "board" (all of it) or "view" (the visible window)'
-    return [Problem(field="observe", value=value, rule=rule, remedy='observe = "board"')]
 
 
 def _check_end(value: Any) -> list[Problem]:
@@ -228,15 +196,30 @@ _CHECKS: Mapping[str, Callable[[Any], list[Problem]]] = {
     "actions": _check_actions,
     "reward": _check_reward,
     "character_set": _check_character_set,
-    "spatial": _check_spatial,
     "observe_state": _check_observe_state,
     "factory": _check_factory,
-    "player": _check_player,
-    "answers": _check_answers,
-    "observe": _check_observe,
+    "answers": lambda value: _check_strings("answers", value, LARGEST_STATE_COUNT, 'answers = ["1", ""]'),
     "end": _check_end,
-    "board_size": _check_board_size,
 }
+_RULES: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
+    "spatial": (lambda value: isinstance(value, bool), "must be true or false", "spatial = true"),
+    "player": (
+        lambda value: isinstance(value, str) and value != "",
+        "must be the name or the class name of the agent that the keys move",
+        "remove the line; the player is then found automatically",
+    ),
+    "observe": (
+        lambda value: value in OBSERVABLE,
+        'must be "board" (all of it) or "view" (the visible window)',
+        'observe = "board"',
+    ),
+    "board_size": (
+        is_board_size,
+        f"must be [width, height], whole numbers from 1 to {LARGEST_BOARD_SIDE}",
+        "remove the line; it is read from the game",
+    ),
+}
+"""Fields with one rule: whether a value is valid, else the rule and the remedy."""
 
 
 def _check_strings(name: str, value: Any, longest: int, example: str) -> list[Problem]:
