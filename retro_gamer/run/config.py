@@ -141,7 +141,7 @@ def load_config(run_dir: str | Path) -> RunConfig:
     values = parse_toml(read_text(run.config_path), run.config_path)
     _check_format(values, run)
     where = printable(str(run.config_path))
-    problems = find_config_problems(values)
+    problems = _find_config_problems(values)
     if problems:
         raise ConfigurationError(problems, where)
     return RunConfig(
@@ -169,7 +169,7 @@ def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -
     return edited is not None
 
 
-def find_config_problems(values: Mapping[str, Any]) -> list[Problem]:
+def _find_config_problems(values: Mapping[str, Any]) -> list[Problem]:
     """Return every problem in the tables of a config.toml, safe to print on a terminal."""
     unknown = [name for name in values if name not in _FIELDS]
     problems = [_unknown("", name, values[name], tuple(_FIELDS)) for name in unknown[:_LARGEST_TABLE]]

@@ -175,3 +175,16 @@ def test_it_only_grows_and_is_nothing_for_a_process_that_is_gone() -> None:
     before = starved_seconds(os.getpid())
     assert 0 <= before <= starved_seconds(os.getpid())
     assert starved_seconds(2**31 - 1) == 0.0
+
+
+def test_output_that_is_discarded_reaches_nobody_not_even_from_children() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "from retro_gamer.games.loading.watchdog import discard_output\n"
+        "print('before', flush=True)\n"
+        "discard_output(1, 2)\n"
+        "print('after', flush=True)\n"
+        "subprocess.run([sys.executable, '-c', 'print(1)'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("before\n", "")
