@@ -20,7 +20,6 @@ from retro_gamer.errors import RetroGamerError, printable
 from retro_gamer.version import __version__
 
 PROGRAM = "retro-gamer"
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(130) from None
 
 
 def make_app() -> typer.Typer:

@@ -15,7 +15,7 @@ IMAGE = "retro-gamer:latest"
 RAY_VERSION = "2.60.0"
 SHARED = "/shared"
 VOLUME_CLAIM = "retro-gamer-shared"
-TOKEN_SECRET = "ray-auth-token"
+
 MOST_WORKERS = 8
 DEFAULT_WORKERS = 2
 CPUS_PER_NODE = 4

@@ -112,7 +112,7 @@ def test_programs_get_json_and_nothing_else(
     assert (told["reward"], told["seed"]) == ("score", 1)
     assert list(told["players"]) == ["random", "ep_0200"]
     assert told["players"]["random"] == {**vars(FIGURES), "interval": None}
-    assert "the latest, ep_0200" in output.err
+    assert "the latest checkpoint, ep_0200" in output.err
 
 
 def test_a_skipped_checkpoint_is_reported(

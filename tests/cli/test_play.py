@@ -40,7 +40,7 @@ def test_a_game_is_watched_to_its_end_and_again(tmp_path: Path) -> None:
         assert shown.modes == shown.modes_before
         assert shown.text.count("Game over after 6 turns: score 6 (lives 3)") == 2
         # The note stays on the screen that was there before.
-        assert "this is the latest, ep_0200" in shown.text
+        assert "this is the latest checkpoint, ep_0200" in shown.text
 
 
 @pytest.mark.parametrize("key", ["\r", "\x1b"])

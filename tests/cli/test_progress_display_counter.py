@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from retro_gamer.cli.display.progress_display import LINE_SECONDS, Counter
+from retro_gamer.cli.display.progress_display import LINE_SECONDS, counting
 
 
 class Clock:
@@ -25,24 +25,24 @@ def _text(console: Console) -> str:
 
 def test_elsewhere_a_line_comes_every_few_seconds() -> None:
     console, clock = _console(False), Clock()
-    with Counter("Games played", 2000, console, clock) as counter:
+    with counting("Games played", 2000, console, clock) as show:
         for done in range(0, 2000, 100):
             clock.seconds += LINE_SECONDS / 5
-            counter.show(done)
+            show(done)
     assert _text(console).splitlines() == [f"Games played: {done:,} of 2,000" for done in (400, 900, 1400, 1900)]
 
 
 def test_short_work_leaves_nothing_behind() -> None:
     console, clock = _console(False), Clock()
-    with Counter("Games played", 10, console, clock) as counter:
-        counter.show(10)
+    with counting("Games played", 10, console, clock) as show:
+        show(10)
     assert _text(console) == ""
 
 
 def test_on_a_terminal_the_count_stands_in_place_and_goes() -> None:
     console = _console(True)
-    with Counter("Games played", 10, console, Clock()) as counter:
-        counter.show(3)
+    with counting("Games played", 10, console, Clock()) as show:
+        show(3)
     assert "Games played: 0 of 10" in _text(console)
     assert "Games played: 3 of 10" in _text(console)
     assert _text(console).endswith("\x1b[2K"), "the line is erased at the end"

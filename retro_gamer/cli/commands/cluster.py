@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import shlex
@@ -11,18 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.commands.options import (
-    Actors,
-    Debug,
-    Gpus,
-    LearnerCpus,
-    Minutes,
-    Resume,
-    Retries,
-    RunDir,
-    StorageUri,
-    WaitSeconds,
-)
+from retro_gamer.cli.commands import options
 from retro_gamer.errors import ClusterError
 from retro_gamer.training.planning.allocation import ClusterOptions
 
@@ -30,8 +20,6 @@ if TYPE_CHECKING:
     from retro_gamer.jobs.client import JobServer
     from retro_gamer.jobs.submission import JobNote, JobPlan
     from retro_gamer.run.directory import RunDirectory
-
-DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 
 
 class Format(enum.StrEnum):
@@ -65,21 +53,21 @@ FormatOption = Annotated[
 
 
 def submit(
-    run_dir: RunDir,
-    address: Address = DEFAULT_ADDRESS,
-    actors: Actors = None,
-    gpus: Gpus = 0,
-    learner_cpus: LearnerCpus = None,
-    storage: StorageUri = None,
-    resume: Resume = None,
-    minutes: Minutes = None,
-    retries: Retries = ClusterOptions.retries,
-    wait_seconds: WaitSeconds = ClusterOptions.wait_seconds,
+    run_dir: options.RunDir,
+    address: Address = "http://127.0.0.1:8265",
+    actors: options.Actors = None,
+    gpus: options.Gpus = 0,
+    learner_cpus: options.LearnerCpus = None,
+    storage: options.StorageUri = None,
+    resume: options.Resume = None,
+    minutes: options.Minutes = None,
+    retries: options.Retries = ClusterOptions.retries,
+    wait_seconds: options.WaitSeconds = ClusterOptions.wait_seconds,
     no_wait: NoWait = False,
     dry_run: DryRun = False,
     package: PackageFile = None,
     output_format: FormatOption = Format.text,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Train a run on a Ray cluster, through its job server.
 
@@ -90,12 +78,12 @@ def submit(
     from retro_gamer.run.directory import RunDirectory
 
     directory = RunDirectory.open(run_dir)
-    options = ClusterOptions(
+    cluster = ClusterOptions(
         address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
     )
     server = None if dry_run else JobServer(address)
     versions = server.versions() if server is not None else ""
-    plan = plan_job(directory, options=options, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
+    plan = plan_job(directory, options=cluster, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
     for problem in plan.resume.skipped if plan.resume else ():
         typer.echo(f"Note: skipped a damaged newer checkpoint: {problem}", err=True)
     if server is None:
@@ -124,7 +112,7 @@ def _format(plan: JobPlan, output_format: Format) -> str:
 
 
 def attach(
-    run_dir: RunDir,
+    run_dir: options.RunDir,
     address: Annotated[
         str | None,
         typer.Option(
@@ -132,7 +120,7 @@ def attach(
             help="The cluster's dashboard. Default: the one the run was submitted to.",
         ),
     ] = None,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:  # fmt: skip
     """Follow a submitted run and bring it home.
 
@@ -155,12 +143,8 @@ def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.loop.end_conditions import StopRequest
 
-    display = make_display()
-    with RunLock(directory.path), StopRequest() as stop:
-        try:
-            end = JobFollower(directory, note, server, display, stop).follow()
-        finally:
-            display.close()
+    with RunLock(directory.path), StopRequest() as stop, contextlib.closing(make_display()) as display:
+        end = JobFollower(directory, note, server, display, stop).follow()
     failure = end.explain_failure()
     if failure is not None:
         raise ClusterError(failure)
@@ -175,36 +159,29 @@ def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
 def job(
     name: Annotated[str, typer.Argument(help="Name of the job.")],
     game_source: Annotated[str, typer.Argument(help="Where in the package the game is, as JSON.")],
-    actors: Actors = None,
-    gpus: Gpus = 0,
-    learner_cpus: LearnerCpus = None,
-    storage: StorageUri = None,
-    resume: Resume = None,
-    minutes: Minutes = None,
-    retries: Retries = ClusterOptions.retries,
-    wait_seconds: WaitSeconds = ClusterOptions.wait_seconds,
-    debug: Debug = False,
+    actors: options.Actors = None,
+    gpus: options.Gpus = 0,
+    learner_cpus: options.LearnerCpus = None,
+    storage: options.StorageUri = None,
+    resume: options.Resume = None,
+    minutes: options.Minutes = None,
+    retries: options.Retries = ClusterOptions.retries,
+    wait_seconds: options.WaitSeconds = ClusterOptions.wait_seconds,
+    debug: options.Debug = False,
 ) -> None:
     """Train the run in the package of this job. `submit` starts it on the cluster; it is not meant to be typed."""
     from retro_gamer.cli.display.progress_display import make_display
     from retro_gamer.driver.training_run import run_job
     from retro_gamer.games.loading.find import GameSource
 
-    display = make_display()
-    try:
+    source = GameSource(**json.loads(game_source))
+    cluster = ClusterOptions(
+        address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
+    )
+    with contextlib.closing(make_display()) as display:
         outcome = run_job(
-            name,
-            GameSource(**json.loads(game_source)),
-            ClusterOptions(
-                address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
-            ),
-            resume=resume,
-            n_actors=actors,
-            minutes=minutes,
-            storage=storage,
-            display=display,
-        )
-    finally:
-        display.close()
+            name, source, cluster,
+            resume=resume, n_actors=actors, minutes=minutes, storage=storage, display=display,
+        )  # fmt: skip
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 Game = Annotated[
     str,
     typer.Option(
-        "--game",
-        metavar="MODULE",
-        show_default=False,
+        "--game", metavar="MODULE", show_default=False,
         help="The game: a module such as retro.examples.snake, a .py file, or a folder.",
     ),
-]
+]  # fmt: skip
 Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", show_default=False, help="Directory to create for this run.")
 ]

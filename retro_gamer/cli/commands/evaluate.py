@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retro_gamer.evaluation.statistics import Evaluation
     from retro_gamer.run.directory import RunDirectory
 
-RANDOM = "random"
-COLUMNS = ("mean", "95% +-", "median", "best", "turns")
 
 AllCheckpoints = Annotated[
     bool, typer.Option("--all-checkpoints", help="Evaluate every checkpoint: the learning curve of the run.")
@@ -44,7 +42,7 @@ def evaluate(
     """
     if checkpoint is not None and all_checkpoints:
         raise UsageError("--checkpoint and --all-checkpoints exclude each other: give only one of them")
-    from retro_gamer.cli.display.progress_display import Counter
+    from retro_gamer.cli.display.progress_display import counting
     from retro_gamer.evaluation.pool import evaluate_checkpoints
     from retro_gamer.run.config import load_config
     from retro_gamer.run.directory import RunDirectory
@@ -55,7 +53,7 @@ def evaluate(
     if note is not None:
         typer.echo(f"Note: {note}.", err=True)
     skipped: list[str] = []
-    with Counter("Games played", episodes * (1 + len(names))) as counter:
+    with counting("Games played", episodes * (1 + len(names))) as show_played:
         found = evaluate_checkpoints(
             str(run_dir),
             names,
@@ -63,12 +61,12 @@ def evaluate(
             seed=seed,
             max_turns=config.hyperparameters.max_turns_per_episode,
             n_processes=count_cpus(),
-            on_played=counter.show,
+            on_played=show_played,
             on_skipped=skipped.append,
         )
     for reason in skipped:
         typer.echo(f"Note: skipped a checkpoint: {reason}", err=True)
-    players = {name or RANDOM: evaluation for name, evaluation in found.items()}
+    players = {name or "random": evaluation for name, evaluation in found.items()}
     if as_json:
         report = {"run": str(run_dir), "reward": config.metadata.reward, "seed": seed}
         report["players"] = {name: without_nan(dataclasses.asdict(value)) for name, value in players.items()}
@@ -99,14 +97,14 @@ def format_evaluations(players: Mapping[str, Evaluation]) -> Iterator[str]:
     width = max(12, *map(len, players))
     rows = {name: (e.mean, e.interval, e.median, e.best, e.mean_turns) for name, e in players.items()}
     yield ""
-    yield from _format_table("player", COLUMNS, rows, width)
+    yield from _format_table(("mean", "95% +-", "median", "best", "turns"), rows, width)
     keys = sorted({key for evaluation in players.values() for key in evaluation.state_means})
     if keys:
         yield ""
         yield "Mean of the other state values at the end of a game:"
         yield ""
         means = {name: tuple(e.state_means.get(key, math.nan) for key in keys) for name, e in players.items()}
-        yield from _format_table("player", keys, means, width)
+        yield from _format_table(keys, means, width)
     for name, evaluation in players.items():
         if evaluation.first_fault is not None:
             yield ""
@@ -114,10 +112,8 @@ def format_evaluations(players: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"  {evaluation.first_fault}"
 
 
-def _format_table(
-    head: str, columns: tuple[str, ...] | list[str], rows: Mapping[str, tuple[float, ...]], width: int
-) -> Iterator[str]:
+def _format_table(columns: Sequence[str], rows: Mapping[str, tuple[float, ...]], width: int) -> Iterator[str]:
     texts = {name: [column_number(value) for value in values] for name, values in rows.items()}
     widths = [max(9, len(title), *(len(row[i]) for row in texts.values())) for i, title in enumerate(columns)]
-    for name, cells in ((head, columns), *texts.items()):
+    for name, cells in (("player", columns), *texts.items()):
         yield f"  {name:<{width}}" + "".join(f" {cell:>{w}}" for cell, w in zip(cells, widths, strict=True))

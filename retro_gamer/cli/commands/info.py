@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from retro_gamer.run.directory import CheckpointFile
     from retro_gamer.run.log import EpisodeLine
 
-RECENT_EPISODES = 100
 NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"
 
 Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="Number of last episodes to show.")]
@@ -58,7 +57,16 @@ def make_report(run_dir: Path, n_episodes: int) -> dict[str, Any]:
         "changed": [name for name, value in hyperparameters.items() if value != SETTINGS[name].default],
         "training": _progress(config, episodes, checkpoints),
         "episodes": [without_nan(dataclasses.asdict(line)) for line in episodes[max(0, len(episodes) - n_episodes) :]],
-        "checkpoints": [_checkpoint_fields(file) for file in checkpoints],
+        "checkpoints": [
+            {
+                "name": file.name,
+                "file": file.path.name,
+                "episode": file.episode,
+                "size_bytes": file.size_bytes,
+                "modified": file.modified.isoformat(timespec="seconds"),
+            }
+            for file in checkpoints
+        ],
     }
 
 
@@ -66,7 +74,7 @@ def _progress(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[
     from retro_gamer.run.directory import FINAL
 
     rewards = [line.total_reward for line in episodes]
-    recent = rewards[-RECENT_EPISODES:]
+    recent = rewards[-100:]
     status = UNFINISHED if episodes or checkpoints else NOT_STARTED
     if any(file.name == FINAL for file in checkpoints):
         status = FINISHED
@@ -84,16 +92,6 @@ def _progress(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[
     )
 
 
-def _checkpoint_fields(file: CheckpointFile) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "file": file.path.name,
-        "episode": file.episode,
-        "size_bytes": file.size_bytes,
-        "modified": file.modified.isoformat(timespec="seconds"),
-    }
-
-
 def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug: Debug = False) -> None:
     """Show the settings and the progress of a run.
 
@@ -107,27 +105,23 @@ def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug:
 def format_report(report: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a report."""
     yield f"Run {report['run']}, created {_date(report['created'])} by retro-gamer {report['version']}"
-    yield from _heading("Game")
+    yield from ("", "Game")
     yield f"  {report['game']['name']}"
     yield from (f"  {name} = {_toml(value)}" for name, value in report["metadata"].items())
     if "character_set" not in report["metadata"]:
         yield "  character_set will be discovered when training starts"
-    yield from _heading("Hyperparameters (* differs from the default)")
+    yield from ("", "Hyperparameters (* differs from the default)")
     yield from _hyperparameter_lines(report)
-    yield from _heading("Training")
+    yield from ("", "Training")
     yield from _training_lines(report["training"])
-    yield from _heading("Last episodes")
+    yield from ("", "Last episodes")
     yield from (f"  {_episode_line(episode)}" for episode in report["episodes"])
     if not report["episodes"]:
         yield "  none"
-    yield from _heading("Checkpoints")
+    yield from ("", "Checkpoints")
     yield from _checkpoint_lines(report["checkpoints"])
     yield ""
     yield from _next_steps(report)
-
-
-def _heading(text: str) -> tuple[str, str]:
-    return "", text
 
 
 def _hyperparameter_lines(report: dict[str, Any]) -> Iterator[str]:

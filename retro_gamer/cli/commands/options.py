@@ -40,8 +40,6 @@ Checkpoint = Annotated[
     ),
 ]  # fmt: skip
 
-_METAVARS: dict[type, str] = {int: "N", float: "F"}
-
 
 def with_setting_options(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` with one option for each hyperparameter. It receives those typed as the dict `settings`."""
@@ -62,21 +60,12 @@ def with_setting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _make_parameter(declared: Setting) -> inspect.Parameter:
     spelling = f"{declared.option}/--no-{declared.option[2:]}" if declared.kind is bool else declared.option
-    option = typer.Option(
-        spelling,
-        metavar="|".join(declared.choices) or _METAVARS.get(declared.kind),
-        help=f"{declared.help} ({describe_values(declared)})",
-        show_default=False,
-    )
+    metavar = "|".join(declared.choices) or {int: "N", float: "F"}.get(declared.kind)
+    permitted = "" if declared.kind is bool or declared.choices else declared.range
+    values = "; ".join(filter(None, [declared.unit, permitted, f"default {to_toml(declared.default)}"]))
+    option = typer.Option(spelling, metavar=metavar, help=f"{declared.help} ({values})", show_default=False)
     annotation = Annotated[declared.kind | None, option]  # type: ignore[name-defined]
     return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def describe_values(declared: Setting) -> str:
-    """Return the unit, range and default of a hyperparameter, for its help."""
-    permitted = "" if declared.kind is bool or declared.choices else declared.range
-    parts = [declared.unit, permitted, f"default {to_toml(declared.default)}"]
-    return "; ".join(part for part in parts if part)
 
 
 Resume = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal
 from pathlib import Path
@@ -9,18 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retro_gamer.cli.commands.options import (
-    Actors,
-    Debug,
-    Gpus,
-    LearnerCpus,
-    Minutes,
-    Resume,
-    Retries,
-    RunDir,
-    StorageUri,
-    WaitSeconds,
-)
+from retro_gamer.cli.commands import options
 from retro_gamer.errors import UsageError
 from retro_gamer.training.planning.allocation import ClusterOptions
 
@@ -30,26 +20,24 @@ if TYPE_CHECKING:
 Address = Annotated[
     str | None,
     typer.Option(
-        "--address",
-        metavar="ADDRESS",
-        show_default=False,
+        "--address", metavar="ADDRESS", show_default=False,
         help="Train on a Ray cluster: auto for the one this machine belongs to, or HOST:6379.",
     ),
-]
+]  # fmt: skip
 
 
 def train(
-    run_dir: RunDir,
-    resume: Resume = None,
-    actors: Actors = None,
-    minutes: Minutes = None,
+    run_dir: options.RunDir,
+    resume: options.Resume = None,
+    actors: options.Actors = None,
+    minutes: options.Minutes = None,
     address: Address = None,
-    gpus: Gpus = 0,
-    learner_cpus: LearnerCpus = None,
-    retries: Retries = ClusterOptions.retries,
-    wait_seconds: WaitSeconds = ClusterOptions.wait_seconds,
-    storage: StorageUri = None,
-    debug: Debug = False,
+    gpus: options.Gpus = 0,
+    learner_cpus: options.LearnerCpus = None,
+    retries: options.Retries = ClusterOptions.retries,
+    wait_seconds: options.WaitSeconds = ClusterOptions.wait_seconds,
+    storage: options.StorageUri = None,
+    debug: options.Debug = False,
 ) -> None:
     """Train an agent, or continue its training.
 
@@ -69,14 +57,11 @@ def train(
             "--gpus and --learner-cpus reserve resources of a Ray cluster: name the cluster with --address. "
             "To make this machine a cluster, run 'ray start --head' and use --address auto"
         )
-    display = make_display()
-    try:
+    with contextlib.closing(make_display()) as display:
         outcome = train_run(
             run_dir, resume=resume, n_actors=actors, minutes=minutes, display=display, cluster=cluster,
             storage=storage,
         )  # fmt: skip
-    finally:
-        display.close()
     typer.echo(describe_outcome(outcome, run_dir))
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)
@@ -98,6 +83,4 @@ def describe_outcome(outcome: TrainingOutcome, run_dir: Path) -> str:
         lines = [f"Stopped at the time limit: {done}" if is_unfinished else f"Trained {done}"]
     if is_unfinished:
         lines.append(f"Continue: retro-gamer train {place} --resume {shlex.quote(outcome.checkpoint)}")
-    lines.append(f"Watch:    retro-gamer play {place}")
-    lines.append(f"Review:   retro-gamer info {place}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Watch:    retro-gamer play {place}", f"Review:   retro-gamer info {place}"])

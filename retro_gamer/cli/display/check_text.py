@@ -19,7 +19,6 @@ from retro_gamer.training.planning.measurements import Cost
 MOST_LISTED = 12
 ENOUGH_TURNS = 100
 """With fewer random turns, a value that did not change means nothing."""
-MEGABYTE = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,10 +170,8 @@ def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
     window = "" if findings.view_size == findings.board_size else f", of which {_size(findings.view_size)} are visible"
     yield "board", f"{_size(findings.board_size)} cells{window}"
     yield "characters", (" ".join(characters[:40]) or "none") + (" …" if len(characters) > 40 else "")
-    yield (
-        "player",
-        findings.movers[0] if findings.movers else findings.player or "none found: the agent sees the whole board",
-    )
+    player = findings.movers[0] if findings.movers else findings.player
+    yield "player", player or "none found: the agent sees the whole board"
     yield "keys", _describe_keys(judge_keys(findings))
     for i, (name, key) in enumerate(findings.state.items()):
         if i < MOST_LISTED:
@@ -186,17 +183,10 @@ def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
     yield "speed", f"{number(findings.turns_per_second)} turns per second and process, without training"
     if check.cost is not None:
         cost = check.cost
-        yield (
-            "network",
-            (
-                f"{cost.inputs:,} inputs, {cost.weights:,} weights; {cost.memory_bytes / MEGABYTE:,.0f} MB of "
-                "replay memory"
-            ),
-        )
-        yield (
-            "training",
-            f"about {_minutes(cost.seconds)} on this machine for the default 1,000 episodes of this length",
-        )
+        memory = f"{cost.memory_bytes / 2**20:,.0f} MB of replay memory"
+        yield "network", f"{cost.inputs:,} inputs, {cost.weights:,} weights; {memory}"
+        episodes = "the default 1,000 episodes of this length"
+        yield "training", f"about {_minutes(cost.seconds)} on this machine for {episodes}"
     yield "description", check.origin or "none yet"
 
 

@@ -89,15 +89,12 @@ class Viewer:
         while not (session.is_over or has_quit):
             due = time.perf_counter() + self._turn_seconds
             with _discarded_output():
-                session.step(self._choose(session.game))
+                session.step(int(self._policy.q_values(session.game).argmax()))
             self._signals.check()  # the game may have caught the KeyboardInterrupt of a signal
             if not session.ended_illegally:
                 screen.render(session.game)
             has_quit = self._quits_before(due)
         return has_quit
-
-    def _choose(self, game: Any) -> int:
-        return int(self._policy.q_values(game).argmax())
 
     def _quits_before(self, due: float) -> bool:
         """Wait until `due`; return early, with True, if the user quits."""
@@ -266,10 +263,6 @@ def open_terminal() -> Terminal:
     kind = os.environ.get("TERM", "")
     if kind in PLAIN_KINDS:
         raise TerminalError(f"a terminal with TERM={kind} cannot position text. If yours can, set TERM=xterm-256color")
-    return _make_terminal()
-
-
-def _make_terminal() -> Terminal:
     no_color = os.environ.pop("NO_COLOR", "")  # blessed would not even move the cursor
     try:
         with warnings.catch_warnings():

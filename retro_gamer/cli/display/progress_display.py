@@ -7,7 +7,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any, Protocol, TextIO, cast
 
 from rich.console import Console
@@ -155,20 +154,17 @@ class LiveDisplay:
 def progress_line(progress: Progress) -> str:
     """Return the figures on one line."""
     parts = [f"episode {progress.episodes}/{progress.training_episodes}"]
-    return ", ".join([*parts, *(f"{name} {value}" for name, value in _figures(progress))])
+    return ", ".join(parts + [f"{name} {value}" for name, value in _figures(progress)])
 
 
 def render_progress(progress: Progress, width: int) -> Table:
     """Return the figures as a bar over a small table, for a terminal of `width` columns."""
     bar = Table.grid(padding=(0, 1))
     episode = f"episode {progress.episodes}/{progress.training_episodes}"
+    bar_width = max(1, min(BAR_WIDTH, width - len(episode) - len(" 100% ")))
     bar.add_row(
         episode,
-        ProgressBar(
-            total=progress.training_episodes,
-            completed=progress.episodes,
-            width=max(1, min(BAR_WIDTH, width - len(episode) - len(" 100% "))),
-        ),
+        ProgressBar(total=progress.training_episodes, completed=progress.episodes, width=bar_width),
         f"{100 * progress.episodes / max(1, progress.training_episodes):.0f}%",
     )
     figures = Table.grid(padding=(0, COLUMN_GAP))
@@ -190,13 +186,12 @@ def _choose_layout(width: int) -> tuple[int, ...]:
 
 
 def _figures(progress: Progress) -> list[tuple[str, str]]:
-    ratio = f"{number(progress.turns_per_update)} of {progress.target_turns_per_update}"
     return [
         ("turns", f"{progress.turns:,} ({progress.turns_per_second:,.0f}/s)"),
         ("updates", f"{progress.updates:,} ({progress.updates_per_second:,.0f}/s)"),
         ("time", clock(progress.elapsed_seconds)),
         ("mean reward of last 100", number(progress.mean_reward)),
-        ("turns/update", ratio),
+        ("turns/update", f"{number(progress.turns_per_update)} of {progress.target_turns_per_update}"),
         ("left", clock(progress.seconds_left)),
         ("learning rate", f"{progress.learning_rate:.2g}"),
         ("epsilon", f"{progress.epsilon:.3f}"),
@@ -204,40 +199,29 @@ def _figures(progress: Progress) -> list[tuple[str, str]]:
     ]
 
 
-class Counter:
-    """Shows how much of `total` is done, on standard error, so that standard output holds only results.
+@contextlib.contextmanager
+def counting(
+    what: str, total: int, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that shows how many of `total` are done, on standard error: standard output is for results.
 
     Work that takes only a few seconds prints nothing.
     """
+    console = console or Console(stderr=True, highlight=False)
+    in_place = console.is_terminal and not console.is_dumb_terminal
+    live = Live(console=console, auto_refresh=False, transient=True) if in_place else None
+    due = clock() + LINE_SECONDS
 
-    def __init__(
-        self, what: str, total: int, console: Console | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._what = what
-        self._total = total
-        self._console = console or Console(stderr=True, highlight=False)
-        self._clock = clock
-        self._next = clock() + LINE_SECONDS
-        in_place = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if in_place else None
+    def show(done: int) -> None:
+        nonlocal due
+        text = Text(f"{what}: {done:,} of {total:,}")
+        if live is not None:
+            live.update(text, refresh=True)
+        elif clock() >= due:
+            due = clock() + LINE_SECONDS
+            console.print(text, soft_wrap=True)
 
-    def __enter__(self) -> Counter:
-        if self._live is not None:
-            self._live.start()
-            self.show(0)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def show(self, done: int) -> None:
-        """Show that `done` are done."""
-        text = Text(f"{self._what}: {done:,} of {self._total:,}")
-        if self._live is not None:
-            self._live.update(text, refresh=True)
-        elif self._clock() >= self._next:
-            self._next = self._clock() + LINE_SECONDS
-            self._console.print(text, soft_wrap=True)
+    with live or contextlib.nullcontext():
+        if live is not None:
+            show(0)
+        yield show
