@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
 import os
 import re
-import secrets
 import signal
 import socket
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
-from ray.exceptions import AuthenticationError, RayError, RuntimeEnvSetupError
+from ray.exceptions import AuthenticationError, RuntimeEnvSetupError
 
 import retro_gamer
-from retro_gamer.errors import ClusterError, EngineError, UsageError, printable
-from retro_gamer.games.loading.sandbox import NEUTRAL_PREFIX
+from retro_gamer.backends.ray.private_ray import (
+    LOOPBACK,
+    StartTimeoutError,
+    bounded_start,
+    check_loopback,
+    neutral_directory,
+    private_folder,
+    private_settings,
+)
+from retro_gamer.errors import LONGEST_LINE, ClusterError, EngineError, UsageError, printable
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 START_SECONDS = 120.0
-TOKEN_VARIABLES = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-THIS_MACHINE_ONLY = "127.0.0.1"
-"""With this as its address, Ray accepts connections from this machine only."""
-DEFAULT_TEMPORARY = Path("/tmp/ray")
+JOIN_SECONDS = 1800.0
 AUTO = "auto"
 CONNECT_SECONDS = 10.0
-CONNECTION_ERRORS = (RayError, ConnectionError, OSError, RuntimeError, TimeoutError, ValueError)
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
 
@@ -41,7 +40,8 @@ _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d
 def start_local_ray(n_cpus: int) -> Iterator[None]:
     """Run a Ray of our own on this machine until the end of the block. One that this process already uses is kept.
 
-    A bare `ray.init()` would join any cluster it finds. No dashboard is opened and no usage statistics are sent.
+    A bare `ray.init()` would join any cluster it finds. This one listens on loopback only and accepts only this run's
+    own token. No dashboard is opened and no usage statistics are sent.
 
     Raises:
         EngineError: if Ray does not start.
@@ -49,31 +49,41 @@ def start_local_ray(n_cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if TOKEN_VARIABLES.isdisjoint(os.environ) and not _is_writable(Path.home()):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write its own to the home folder
-    with contextlib.ExitStack() as folders:
+    with contextlib.ExitStack() as stack:
         try:
-            temporary = _choose_temporary(folders)
-            with _neutral_directory(folders), _importable_package(), _deadline(START_SECONDS):
-                _connect(
-                    address="local",
-                    num_cpus=n_cpus,
-                    include_dashboard=False,
-                    _node_ip_address=THIS_MACHINE_ONLY,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    _temp_dir=temporary,
-                )
-        except CONNECTION_ERRORS as error:
-            ray.shutdown()
+            _start(n_cpus, stack)
+        except (Exception, SystemExit, StartTimeoutError) as error:  # what Ray raises depends on its version
             raise EngineError(
-                f"Ray did not start on this machine: {printable(str(error))}\n"
-                "Train in one process without it: add --actors 0."
+                f"Ray did not start on this machine: {_quote(error)}\nTrain in one process without it: add --actors 0."
             ) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        yield
+
+
+def _start(n_cpus: int, stack: contextlib.ExitStack) -> None:
+    """Start Ray; put on the stack what ends it and restores this process."""
+    check_loopback()
+    folder = stack.enter_context(private_folder())
+    stack.enter_context(private_settings())
+    stack.callback(ray.shutdown)
+    with neutral_directory(folder), _importable_package(), bounded_start(START_SECONDS, folder):
+        _connect(
+            address="local",
+            num_cpus=n_cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _system_config={"enable_metrics_collection": False},
+            _temp_dir=str(folder / "r"),
+        )
+    address = ray.util.get_node_ip_address()
+    if address not in LOOPBACK:
+        raise OSError(
+            f"it listens on {address} instead of loopback; this version of Ray ({ray.__version__}) is unknown"
+        )
+
+
+def _quote(error: BaseException) -> str:
+    text = printable(str(error).strip()[:LONGEST_LINE])
+    return text or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -90,56 +100,20 @@ def join_ray(address: str, runtime_env: Mapping[str, Any] | None = None) -> Iter
         yield
         return
     _check_reachable(address)
-    try:
-        _connect(address=address, runtime_env=dict(runtime_env) if runtime_env is not None else None)
-    except CONNECTION_ERRORS as error:
-        raise explain(error, address) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(ray.shutdown)
+        try:
+            with bounded_start(JOIN_SECONDS, None):
+                _connect(address=address, runtime_env=dict(runtime_env) if runtime_env is not None else None)
+        except (Exception, SystemExit, StartTimeoutError) as error:  # what Ray raises depends on its version
+            raise explain(error, address) from error
         yield
-    finally:
-        ray.shutdown()
 
 
 def _connect(**options: Any) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with _keep_sigterm_handler():
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-
-
-def _choose_temporary(folders: contextlib.ExitStack) -> str | None:
-    """Return a private folder if Ray's default one belongs to another user, else None."""
-    if not DEFAULT_TEMPORARY.exists() or os.access(DEFAULT_TEMPORARY, os.W_OK | os.X_OK):
-        return None
-    # Ray creates sockets in it, and their paths may have at most 107 bytes.
-    return _make_folder(folders, f"ray-{getpass.getuser()[:8]}-", "/tmp")
-
-
-def _make_folder(folders: contextlib.ExitStack, prefix: str, parent: str | None = None) -> str:
-    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-    return folders.enter_context(folder)
-
-
-@contextlib.contextmanager
-def _neutral_directory(folders: contextlib.ExitStack) -> Iterator[None]:
-    """Change to an empty folder: Ray puts the working directory on its workers' import path.
-
-    Otherwise our own processes would import a student's `random.py`. The folder lives as long as Ray: it is the working
-    directory of the workers, and without one the math library ends the process.
-    """
-    if "__main__" in sys.modules and not hasattr(sys.modules["__main__"], "__file__"):
-        yield  # in a notebook or an interactive session the user's modules are in this folder
-        return
-    before = os.getcwd()
-    os.chdir(_make_folder(folders, NEUTRAL_PREFIX))
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def _is_writable(home: Path) -> bool:
-    folder = home / ".ray" if (home / ".ray").exists() else home
-    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 @contextlib.contextmanager
@@ -158,25 +132,6 @@ def _importable_package() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer. Outside the main thread there is no limit."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def give_up(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"it did not answer within {seconds:g} seconds; the machine may be busy, so try again")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextlib.contextmanager
 def _keep_sigterm_handler() -> Iterator[None]:
     """Restore the handler of SIGTERM: Ray's own exits at once, without a checkpoint."""
     before = signal.getsignal(signal.SIGTERM)
@@ -187,7 +142,7 @@ def _keep_sigterm_handler() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def explain(error: Exception, address: str) -> ClusterError:
+def explain(error: BaseException, address: str) -> ClusterError:
     """Return the error for a failed connection. Its message names no secret."""
     text = str(error)
     refused = isinstance(error, AuthenticationError) or re.search(r"(?i)unauthenticated|auth(entication)? token", text)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ import pytest
 import ray
 
 from retro_gamer.backends.ray import engine
-from retro_gamer.backends.ray.engine import start_local_ray
-from retro_gamer.errors import EngineError
+from retro_gamer.backends.ray.engine import join_ray, start_local_ray
+from retro_gamer.errors import ClusterError, EngineError, printable
 
 SCRIPT = """
 import os, signal, sys
@@ -100,24 +101,29 @@ def test_no_other_cluster_is_joined_and_nothing_is_opened(starts: list[dict[str,
     assert not Path(asked["folder"]).exists()
 
 
-@pytest.mark.parametrize(("is_ours", "private"), [(True, False), (False, True)])
-def test_where_the_usual_folder_is_another_users_a_private_one_is_used(
-    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_ours: bool, private: bool
-) -> None:
-    monkeypatch.setattr(engine, "DEFAULT_TEMPORARY", tmp_path)
-    monkeypatch.setattr(os, "access", lambda *_: is_ours)
+def test_what_ray_writes_goes_to_a_private_folder_with_a_short_path(starts: list[dict[str, Any]]) -> None:
     with start_local_ray(n_cpus=1):
-        folder = starts[0]["_temp_dir"]
-        assert (folder is not None) is private
-        if folder is not None:
-            assert Path(folder).is_dir()
-            assert len(folder) < 40  # the paths of the sockets below it have to fit 107 bytes
-    assert folder is None or not Path(folder).exists()
+        folder = Path(starts[0]["_temp_dir"]).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert len(str(folder)) < 42  # the paths of the sockets below it have to fit 107 bytes
+        assert folder in Path(starts[0]["folder"]).parents
+    assert not folder.exists()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no port"), TimeoutError("\x1b[31mslow"), OSError(28, "disk full")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no port"),
+        TimeoutError("\x1b[31mslow"),
+        OSError(28, "disk full"),
+        Exception("The current node timed out during startup."),
+        AssertionError(),
+        KeyError("node"),
+        SystemExit(1),
+    ],
+)
 def test_a_start_that_fails_says_how_to_do_without(
-    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     scratch: list[str] = []
 
@@ -130,6 +136,9 @@ def test_a_start_that_fails_says_how_to_do_without(
     with pytest.raises(EngineError, match="--actors 0") as raised, start_local_ray(n_cpus=1):
         pass
     assert "\x1b" not in str(raised.value)
+    assert raised.value.__cause__ is error
+    reason = "AssertionError" if not str(error) else printable(str(error))
+    assert str(raised.value).startswith(f"Ray did not start on this machine: {reason}\n")
     assert os.getcwd() == before
     assert not Path(scratch[0]).exists()
 
@@ -144,3 +153,37 @@ def test_a_ray_that_does_not_answer_is_given_up_with_advice(
         pass
     assert "--actors 0" in str(raised.value)
     assert signal.getsignal(signal.SIGALRM) == before
+
+
+def test_ctrl_c_during_the_start_ends_ray_and_restores_the_process(
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+
+    def init(**given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    before = (os.getcwd(), os.environ.get("RAY_AUTH_TOKEN"))
+    with pytest.raises(KeyboardInterrupt), start_local_ray(n_cpus=1):
+        pass
+    assert ended == [True]
+    assert (os.getcwd(), os.environ.get("RAY_AUTH_TOKEN")) == before
+
+
+def test_a_ray_that_listens_elsewhere_is_ended(starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "192.0.2.7")
+    with pytest.raises(EngineError, match=r"listens on 192\.0\.2\.7"), start_local_ray(n_cpus=1):
+        pass
+
+
+def test_whatever_ray_raises_while_a_cluster_is_joined_becomes_an_error_with_advice(
+    starts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**given: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ClusterError, match="could not be joined: The current node timed out"), join_ray("auto"):
+        pass
