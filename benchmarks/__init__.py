@@ -1,1 +1,1 @@
-"""What produced every figure of docs/performance.md and docs/learning.md. See README.md in this folder."""
+"""What produced every number of docs/performance.md and docs/learning.md. See README.md in this folder."""

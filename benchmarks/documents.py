@@ -73,7 +73,7 @@ def _performance_tables() -> dict[str, Callable[[dict[str, Record]], str]]:
     from benchmarks.performance import rows
 
     return {
-        "figures": rows.make_main_table,
+        "comparison": rows.make_main_table,
         "machine": rows.describe_records,
         "actors": rows.make_actor_table,
         "model": rows.make_model_tables,

@@ -1,4 +1,4 @@
-"""Where and when a figure was taken: the machine, how busy it was, and the versions in use."""
+"""Where and when a number was measured: the machine, how busy it was, and the versions in use."""
 
 from __future__ import annotations
 

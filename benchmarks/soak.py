@@ -41,7 +41,7 @@ class Trouble:
 
     def play_turn(self, game):
         if random.random() < 1 / 2000:
-            raise RuntimeError("a fault of the game")
+            raise RuntimeError("a failure of the game")
 
 
 def create_game():

@@ -106,6 +106,6 @@ def test_two_hundred_episodes_as_typed(tmp_path: Path) -> None:
     assert names == ["ep_0100.pt", "ep_0200.pt", "final.pt"]
     told = json.loads(run_command("info", "runs/snake", "--json", folder=tmp_path))
     assert told["training"]["episodes"] == 200
-    figures = json.loads(run_command("evaluate", "runs/snake", "--episodes", "8", "--json", folder=tmp_path))
-    assert set(figures["players"]) == {"random", "final"}
-    assert figures["players"]["final"]["episodes"] == 8
+    report = json.loads(run_command("evaluate", "runs/snake", "--episodes", "8", "--json", folder=tmp_path))
+    assert set(report["players"]) == {"random", "final"}
+    assert report["players"]["final"]["episodes"] == 8

@@ -46,7 +46,7 @@ def evaluation_seeds(games: int) -> list[int]:
 
 
 def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
-    """Return the figures of random keys and, where there is one, of the expert on the seeds of the evaluation."""
+    """Return the scores of random keys and, where there is one, of the expert, on the seeds of the evaluation."""
     source = find_source(task.game)
     metadata = dataclasses.replace(
         GameMetadata.from_mapping(find_description(source).values, task.game), reward=task.reward
@@ -69,8 +69,10 @@ def measure_yardsticks(task: Task, games: int) -> dict[str, Any]:
     return found
 
 
-def _plain(figures: Evaluation) -> dict[str, Any]:
-    return {name: getattr(figures, name) for name in ("episodes", "mean", "interval", "median", "best", "mean_turns")}
+def _plain(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        name: getattr(evaluation, name) for name in ("episodes", "mean", "interval", "median", "best", "mean_turns")
+    }
 
 
 def normalise(score: float, random: float, expert: float | None) -> float | None:

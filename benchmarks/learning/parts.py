@@ -70,11 +70,11 @@ def _reach(task: Task, seed: int) -> Part:
         settings = {"training_episodes": MANY, "seed": seed, "checkpoint_minutes": CHECKPOINT_MINUTES}
         run_dir = make_fresh_run(folder, task, settings)
         names = train_by_minutes(run_dir, budget.minutes, budget.marks)
-        figures = {
+        at_minutes = {
             f"{minute:g}": None if name is None else evaluate(run_dir, name, budget.games)
             for minute, name in names.items()
         }
-        return {"task": task.name, "seed": seed, "minutes": figures}
+        return {"task": task.name, "seed": seed, "minutes": at_minutes}
 
     return Part(name=f"reach/{task.name}/{seed}", minutes=lambda b: b.minutes + 3, run=run)
 
@@ -98,8 +98,8 @@ def _actors(task: Task, actors: int, seed: int) -> Part:
     def run(budget: Budget, folder: Path) -> dict[str, Any]:
         run_dir = make_fresh_run(folder, task, {"training_episodes": MANY, "seed": seed})
         trained = train_by_updates(run_dir, budget.updates, actors, 7200.0)
-        figures = evaluate(run_dir, trained["checkpoint"], budget.games)
-        return {"task": task.name, "seed": seed, "actors": actors, "trained": trained, "figures": figures}
+        evaluation = evaluate(run_dir, trained["checkpoint"], budget.games)
+        return {"task": task.name, "seed": seed, "actors": actors, "trained": trained, "figures": evaluation}
 
     return Part(
         name=f"actors/{task.name}/{actors}/{seed}",
@@ -113,8 +113,8 @@ def _ablation(task: Task, variant: str, seed: int) -> Part:
         settings = {"training_episodes": MANY, "seed": seed, **variants.VARIANTS[variant]}
         run_dir = make_fresh_run(folder, task, settings)
         trained = train_by_updates(run_dir, budget.updates, 0, 7200.0)
-        figures = evaluate(run_dir, trained["checkpoint"], budget.games)
-        return {"task": task.name, "seed": seed, "variant": variant, "trained": trained, "figures": figures}
+        evaluation = evaluate(run_dir, trained["checkpoint"], budget.games)
+        return {"task": task.name, "seed": seed, "variant": variant, "trained": trained, "figures": evaluation}
 
     return Part(
         name=f"ablation/{task.name}/{variant.replace(' ', '=')}/{seed}",

@@ -14,7 +14,7 @@ from benchmarks.records import Record, format_number, format_table
 from retro_gamer.evaluation.statistics import half_interval_95
 
 Records = Mapping[str, Record]
-ProgressMeter = Mapping[str, Any]
+Scores = Mapping[str, Any]
 
 
 def _select(records: Records, kind: str) -> list[Mapping[str, Any]]:
@@ -27,10 +27,10 @@ def _words(task: str) -> str:
     return f"{game.capitalize()}, `{reward}`"
 
 
-def _with_interval(figures: ProgressMeter | None) -> str:
-    if figures is None:
+def _with_interval(evaluation: Scores | None) -> str:
+    if evaluation is None:
         return "—"
-    return f"{format_number(figures['mean'])} ± {format_number(figures['interval'], 2)}"
+    return f"{format_number(evaluation['mean'])} ± {format_number(evaluation['interval'], 2)}"
 
 
 def _yardsticks(records: Records) -> dict[str, Mapping[str, Any]]:
@@ -72,7 +72,7 @@ def make_reach_table(records: Records) -> str:
 
 def _reach_row(records: Records, run: Mapping[str, Any]) -> list[str]:
     cells = [_with_interval(run["minutes"].get(f"{mark:g}")) for mark in MARKS]
-    last = max((m for m, figures in run["minutes"].items() if figures), key=float, default=None)
+    last = max((m for m, evaluation in run["minutes"].items() if evaluation), key=float, default=None)
     end = None if last is None else _normalised(records, run["task"], run["minutes"][last]["mean"])
     return [_words(run["task"]), str(run["seed"]), *cells, _format_normalised(end)]
 
@@ -80,7 +80,7 @@ def _reach_row(records: Records, run: Mapping[str, Any]) -> list[str]:
 def _median_row(records: Records, task: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the row of medians. A mark that some seed lacks has no median: it would be one of other runs."""
     at_marks = [[run["minutes"].get(f"{mark:g}") for run in runs] for mark in MARKS]
-    medians = [median_of(figures["mean"] for figures in found) if all(found) else None for found in at_marks]
+    medians = [median_of(evaluation["mean"] for evaluation in found) if all(found) else None for found in at_marks]
     last = next((value for value in reversed(medians) if value is not None), None)
     end = None if last is None else _normalised(records, task, last)
     cells = [f"**{format_number(value)}**" if value is not None else "—" for value in medians]
@@ -112,7 +112,7 @@ def make_peer_table(records: Records) -> str:
     for values in _select(records, "peer"):
         scores, minutes = values["scores"], values["train_minutes"]
         spread = half_interval_95(scores)
-        figures = {"mean": statistics.fmean(scores), "interval": spread}
+        evaluation = {"mean": statistics.fmean(scores), "interval": spread}
         ours = median_of(
             run["minutes"][mark]["mean"]
             for run in _select(records, "reach")
@@ -120,8 +120,8 @@ def make_peer_table(records: Records) -> str:
         )
         rows.append(
             [
-                _words(values["task"]), f"{minutes:g}", f"{values['turns']:,}", _with_interval(figures),
-                _format_normalised(_normalised(records, values["task"], figures["mean"])), format_number(ours),
+                _words(values["task"]), f"{minutes:g}", f"{values['turns']:,}", _with_interval(evaluation),
+                _format_normalised(_normalised(records, values["task"], evaluation["mean"])), format_number(ours),
             ]
         )  # fmt: skip
     header = ("game, reward", "minutes", "turns", "published trainer", "normalised", "ours, median of seeds")
@@ -188,7 +188,7 @@ def _ablation_row(variant: str, runs: Sequence[Mapping[str, Any]], base: Mapping
 
 
 def describe_records(records: Records) -> str:
-    """Return the machine, date and versions of the figures."""
+    """Return the machine, date and versions of the numbers."""
     if not records:
         return ""
     lines = sorted({_machine_line(record) for record in records.values()})

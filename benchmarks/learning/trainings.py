@@ -91,7 +91,7 @@ def train_by_episodes(run_dir: Path, timeout_seconds: float) -> float:
 
 
 def evaluate(run_dir: Path, checkpoint: str, games: int = GAMES) -> dict[str, Any]:
-    """Return the figures of greedy games of a checkpoint, by `retro-gamer evaluate`.
+    """Return the evaluation of greedy games of a checkpoint, by `retro-gamer evaluate`.
 
     Raises:
         subprocess.CalledProcessError: if the command fails.
@@ -104,5 +104,5 @@ def evaluate(run_dir: Path, checkpoint: str, games: int = GAMES) -> dict[str, An
         check=True, capture_output=True, text=True, timeout=EVALUATE_SECONDS,
     )  # fmt: skip
     players = json.loads(done.stdout)["players"]
-    figures = next(value for name, value in players.items() if name != "random")
-    return {name: figures[name] for name in ("episodes", "mean", "interval", "median", "best", "mean_turns")}
+    evaluation = next(value for name, value in players.items() if name != "random")
+    return {name: evaluation[name] for name in ("episodes", "mean", "interval", "median", "best", "mean_turns")}

@@ -128,7 +128,7 @@ def _wait_for_head(head: subprocess.Popen[bytes], output: Path) -> None:
 
 
 def measure_trainings(seconds: float, n_actors: int) -> dict[str, Any]:
-    """Return the figures of whole trainings of Snake by reuse, without and with the GPU."""
+    """Return the numbers of whole trainings of Snake by reuse, without and with the GPU."""
     found: dict[str, Any] = {}
     with ray_head(count_cpus()) as address:
         for reuse, settings in REUSES.items():

@@ -47,7 +47,7 @@ class Part:
 
 
 def train(game: str, seconds: float, pace: Pace, settings: Mapping[str, str], *options: str) -> dict[str, Any]:
-    """Return the figures of one of our trainings."""
+    """Return the numbers of one of our trainings."""
     return run_module(
         "benchmarks.performance.training", "--game", game, "--warm-seconds", str(pace.warm_seconds),
         "--seconds", str(seconds), *options, *_set(settings),

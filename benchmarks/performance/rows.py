@@ -21,7 +21,7 @@ REUSES = {"default": "64, every 4", "apex": "512, every 640"}
 class Row:
     """One row: the part it comes from and how to read it.
 
-    peer_part: the part that holds the peer's figure, if it is another one
+    peer_part: the part that holds the peer's number, if it is another one
     floor: the best that this machine's arithmetic or the bare game allows, in the same unit; None where that is no
         useful bound
     """
@@ -199,16 +199,16 @@ def make_model_tables(records: Mapping[str, Record]) -> str:
 
 
 def describe_records(records: Mapping[str, Record]) -> str:
-    """Return the machine and date of the figures, and the meaning of the mark if one is used."""
+    """Return the machine and date of the numbers, and the meaning of the mark if one is used."""
     if not records:
         return ""
     lines = []
     machines = {_machine_line(record) for record in records.values()}
     lines += [f"Measured on {line}." for line in sorted(machines)]
     if any(record.quick for record in records.values()):
-        lines.append("**Quick run: these figures only show that everything works.**")
+        lines.append("**Quick run: these numbers only show that everything works.**")
     if any(is_busy(dict(r.quiet), r.machine["cores"]) for r in records.values()):
-        lines.append(f"{UNDER_LOAD} Others used the machine during this measurement; ignore the figure.")
+        lines.append(f"{UNDER_LOAD} Others used the machine during this measurement; ignore the number.")
     missing = [name for name in PARTS if name not in records]
     if missing:
         lines.append(f"Not measured: {', '.join(missing)}.")

@@ -93,7 +93,7 @@ def measure_training(
     factory: Callable[[], Any] | None = None,
     cluster: ClusterOptions | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of a training that is stopped when its window is over."""
+    """Return the numbers of a training that is stopped when its window is over."""
     train(run_dir, n_actors=n_actors, display=window, factory=factory, cluster=cluster)
     return window.result()
 

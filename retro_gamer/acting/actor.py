@@ -44,7 +44,7 @@ class Episode:
     total_reward: float
     turns: int
     truncated: bool
-    fault: str | None = None
+    failure: str | None = None
     """The error in the game's code that ended it, if one did."""
 
 
@@ -59,7 +59,7 @@ class Report:
     """Turns that replay had received with this actor's last block (0 if nothing was pushed)."""
     unknown_characters: dict[str, int]
     """Characters outside the set, and on how many cells they appeared."""
-    faults: tuple[str, ...]
+    failures: tuple[str, ...]
     """Errors before a first turn, whose tickets are among the unused, and rewards that could not be read."""
     version: int
     seconds: float
@@ -74,7 +74,7 @@ class Report:
 Push = Callable[..., int]
 """Takes a Block, returns the turns replay has received in all."""
 
-MOST_FAULTS_REPORTED = 100
+MOST_FAILURES_REPORTED = 100
 """Of rewards that could not be read in one grant: a game may have one every turn."""
 
 
@@ -127,7 +127,7 @@ class Actor:
         self._slots = [Slot(index=index, session=make_session()) for index in range(n_games)]
         self._exploration = Exploration(settings, n_games, spec.n_actions)
         self._episodes: list[Episode] = []
-        self._faults: list[str] = []
+        self._failures: list[str] = []
         self._failed_tickets: list[int] = []
         self._failed_tries: Counter[int] = Counter()
         self._greedy_choices: Counter[int] = Counter()
@@ -243,31 +243,31 @@ class Actor:
         slot.turns += 1
         slot.total_reward += turn.reward
         self._largest_reward = max(self._largest_reward, abs(turn.reward))
-        if turn.fault is not None and len(self._faults) < MOST_FAULTS_REPORTED:
-            self._faults.append(turn.fault)
+        if turn.failure is not None and len(self._failures) < MOST_FAILURES_REPORTED:
+            self._failures.append(turn.failure)
         if turn.terminated:
-            self._finish(slot, truncated=False, fault=None)
+            self._finish(slot, truncated=False, failure=None)
         elif slot.turns >= self._settings.max_turns_per_episode:
-            self._finish(slot, truncated=True, fault=None)
+            self._finish(slot, truncated=True, failure=None)
         return 1
 
-    def _abandon_at_last_turn(self, slot: Slot, fault: str) -> None:
+    def _abandon_at_last_turn(self, slot: Slot, failure: str) -> None:
         """End an episode whose game failed: truncated at its last good turn, or returned unplayed if it had none."""
         if slot.turns == 0:
-            self._return_ticket(slot, fault)
+            self._return_ticket(slot, failure)
         else:
-            self._finish(slot, truncated=True, fault=fault)
+            self._finish(slot, truncated=True, failure=failure)
 
-    def _return_ticket(self, slot: Slot, fault: str) -> None:
+    def _return_ticket(self, slot: Slot, failure: str) -> None:
         """Put the ticket of a game that failed in its first turn among the unused."""
         assert slot.ticket is not None
-        self._faults.append(fault)
+        self._failures.append(failure)
         self._failed_tickets.append(slot.ticket)
         self._failed_tries[slot.ticket] += 1  # the next try has another seed: with this one it would fail again
         self._builder.trajectories[slot.index].clear()
         slot.ticket = None
 
-    def _finish(self, slot: Slot, *, truncated: bool, fault: str | None) -> None:
+    def _finish(self, slot: Slot, *, truncated: bool, failure: str | None) -> None:
         assert slot.ticket is not None
         if truncated and self._prioritized:
             self._builder.q_best[slot.row] = self._evaluate([slot.row]).max()
@@ -279,7 +279,7 @@ class Actor:
                 total_reward=slot.total_reward,
                 turns=slot.turns,
                 truncated=truncated,
-                fault=fault,
+                failure=failure,
             )
         )
         slot.ticket = None
@@ -299,7 +299,7 @@ class Actor:
             turns=turns,
             replay_turns=replay_turns,
             unknown_characters=dict(encoder.unknown),
-            faults=tuple(self._faults),
+            failures=tuple(self._failures),
             version=self._network.version,
             seconds=seconds,
             greedy_choices=dict(self._greedy_choices),
@@ -307,6 +307,6 @@ class Actor:
         )
         self._greedy_choices.clear()
         self._largest_reward = 0.0
-        self._episodes, self._faults, self._failed_tickets = [], [], []
+        self._episodes, self._failures, self._failed_tickets = [], [], []
         encoder.unknown.clear()
         return report

@@ -24,7 +24,7 @@ class Reporter(Protocol):
         """Show the description of the network and of the allocation."""
 
     def progress(self, progress: Progress) -> None:
-        """Show the figures; called several times a second."""
+        """Show the progress; called several times a second."""
 
     def note(self, text: str) -> None:
         """Show one remark."""

@@ -50,14 +50,14 @@ _LOG_MESSAGES_KEPT = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
-    """The result of one turn. `fault` is the reason why the reward could not be read and is 0, or None."""
+    """The result of one turn. `failure` is the reason why the reward could not be read and is 0, or None."""
 
     reward: float
     terminated: bool
-    fault: str | None
+    failure: str | None
 
 
-_NOTHING = Turn(reward=0.0, terminated=False, fault=None)
+_NOTHING = Turn(reward=0.0, terminated=False, failure=None)
 
 
 class ActionInput(ProgrammaticInput):
@@ -209,7 +209,7 @@ class GameSession:
             if self._signal is not None:
                 reward = self._signal(game)
                 self._total_signal += reward
-                return Turn(reward=reward, terminated=self.is_over, fault=None)
+                return Turn(reward=reward, terminated=self.is_over, failure=None)
             value = game.state.get(self.metadata.reward)
             if value is self._raw_value and game.playing:
                 return _NOTHING
@@ -239,10 +239,10 @@ class GameSession:
             what = (
                 f"is {quoted(value)}, not a finite number," if key in self.game.state else "is missing from the state"
             )
-            fault = f"{self._label()}: the reward {quoted(key)} {what} at turn {self.turns}; it counts as unchanged"
-            return Turn(reward=0.0, terminated=self.is_over, fault=fault)
+            failure = f"{self._label()}: the reward {quoted(key)} {what} at turn {self.turns}; it counts as unchanged"
+            return Turn(reward=0.0, terminated=self.is_over, failure=failure)
         reward, self._value = number - self._value, number
-        return Turn(reward=reward, terminated=self.is_over, fault=None)
+        return Turn(reward=reward, terminated=self.is_over, failure=None)
 
     def _check_new_game(self, game: object, previous: object) -> None:
         if not isinstance(game, Game):

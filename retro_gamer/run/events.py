@@ -76,7 +76,7 @@ class SnapshotDiscarded:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """The figures of a run, several times a second. Rates are per second, over the last ten seconds."""
+    """How far a run is, and how fast, several times a second. Rates are per second, over the last ten seconds."""
 
     episodes: int
     training_episodes: int

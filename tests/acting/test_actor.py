@@ -106,8 +106,8 @@ def test_a_report_tells_what_was_played() -> None:
     harness = Harness(walks(ends_after(4)), n_games=2)
     report = harness.play((7, 8, 9))
     assert sorted(tickets_of(report)) == [7, 8, 9]
-    assert all(e.turns == 4 and not e.truncated and e.fault is None for e in report.episodes)
-    assert (report.turns, report.replay_turns, report.unused_tickets, report.faults) == (12, 12, (), ())
+    assert all(e.turns == 4 and not e.truncated and e.failure is None for e in report.episodes)
+    assert (report.turns, report.replay_turns, report.unused_tickets, report.failures) == (12, 12, (), ())
     assert report.version == 0
     assert report.seconds > 0
     assert sum(e.total_reward for e in report.episodes) == pytest.approx(rewards_earned(harness))
@@ -151,7 +151,7 @@ def test_without_tickets_or_games_nothing_is_played() -> None:
 def test_the_turn_limit_truncates_and_is_bootstrapped_through(prioritized: bool) -> None:
     harness = Harness(walks(never_ends), max_turns_per_episode=6, n_step=3, prioritize_experiences=prioritized)
     (episode,) = harness.play((1,)).episodes
-    assert (episode.turns, episode.truncated, episode.fault) == (6, True, None)
+    assert (episode.turns, episode.truncated, episode.failure) == (6, True, None)
     assert sorted(harness.ends("first")) == [0, 1, 2, 3, 4, 5]
     assert sorted(harness.ends("next")) == [3, 4, 5, 6, 6, 6]
     np.testing.assert_allclose(sorted(harness.column("discounts")), [0.99**3] * 4 + [0.99**2, 0.99], rtol=1e-6)
@@ -178,7 +178,7 @@ def test_an_illegal_move_terminates_with_the_reward_of_its_turn() -> None:
 
     harness = Harness(walks(script), n_step=1)
     (episode,) = harness.play((1,)).episodes
-    assert (episode.turns, episode.truncated, episode.fault) == (3, False, None)
+    assert (episode.turns, episode.truncated, episode.failure) == (3, False, None)
     assert harness.column("discounts")[-1] == 0
     assert harness.column("returns")[-1] >= 99
 
@@ -190,9 +190,9 @@ def test_a_game_that_raises_is_truncated_at_its_last_good_turn(prioritized: bool
     report = harness.play((1,))
     (episode,) = report.episodes
     assert (episode.turns, episode.truncated) == (3, True)
-    assert episode.fault is not None
-    assert type(error).__name__ in episode.fault
-    assert (report.turns, report.faults, report.unused_tickets) == (3, (), ())
+    assert episode.failure is not None
+    assert type(error).__name__ in episode.failure
+    assert (report.turns, report.failures, report.unused_tickets) == (3, (), ())
     assert sorted(zip(harness.ends("first"), harness.ends("next"), strict=True)) == [(0, 2), (1, 3), (2, 3)]
     assert (harness.column("discounts") > 0).all()
     assert episode.total_reward == rewards_earned(harness)
@@ -220,7 +220,7 @@ def test_a_game_whose_board_cannot_be_seen_any_more_is_truncated_at_its_last_goo
     harness = Harness(create_game)
     (episode,) = harness.play((1,)).episodes
     assert (episode.turns, episode.truncated) == (2, True)
-    assert "the light is out" in str(episode.fault)
+    assert "the light is out" in str(episode.failure)
     assert harness.pushed_turns == 2
 
 
@@ -231,8 +231,8 @@ def test_a_game_that_raises_before_its_first_turn_gives_the_ticket_back(n_games:
         report = harness.play((1, 2, 3))
         assert sorted(report.unused_tickets) == [1, 2, 3]
         assert (report.episodes, report.turns) == ((), 0)
-        assert len(report.faults) == 3
-        assert "ZeroDivisionError" in report.faults[0]
+        assert len(report.failures) == 3
+        assert "ZeroDivisionError" in report.failures[0]
     assert harness.blocks == []
 
 
@@ -249,7 +249,7 @@ def test_a_game_that_cannot_be_built_gives_the_ticket_back_and_the_others_play_o
     assert set(tickets_of(report)) | set(report.unused_tickets) == {1, 2, 3, 4, 5}
     assert 1 in tickets_of(report)
     assert 2 in report.unused_tickets
-    assert "no such level" in report.faults[0]
+    assert "no such level" in report.failures[0]
 
 
 def test_a_board_that_cannot_be_seen_at_the_start_gives_the_ticket_back() -> None:
@@ -261,7 +261,7 @@ def test_a_board_that_cannot_be_seen_at_the_start_gives_the_ticket_back() -> Non
     harness = Harness(lambda: Game([Unseen(never_ends)], {"score": 0, "turns": 0}, board_size=METADATA.board_size))
     report = harness.play((4,))
     assert report.unused_tickets == (4,)
-    assert "invisible ink" in report.faults[0]
+    assert "invisible ink" in report.failures[0]
 
 
 def test_a_reward_that_cannot_be_read_is_a_fault_and_the_game_goes_on() -> None:
@@ -278,7 +278,7 @@ def test_a_reward_that_cannot_be_read_is_a_fault_and_the_game_goes_on() -> None:
     (episode,) = report.episodes
     assert (episode.turns, episode.truncated) == (3, False)
     assert episode.total_reward == 5
-    assert "'lots'" in report.faults[0]
+    assert "'lots'" in report.failures[0]
 
 
 def test_games_that_take_long_to_build_are_built_over_several_grants(monkeypatch: pytest.MonkeyPatch) -> None:

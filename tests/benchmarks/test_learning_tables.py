@@ -10,18 +10,19 @@ from benchmarks.learning.parts import PARTS
 from tests.benchmarks.examples import by_part, cells, make_record
 
 
-def figures(mean: float, interval: float = 2.0) -> dict[str, Any]:
+def evaluation(mean: float, interval: float = 2.0) -> dict[str, Any]:
     return {"mean": mean, "interval": interval, "episodes": 100, "median": mean, "best": mean, "mean_turns": 9.0}
 
 
 YARDSTICKS = make_record(
-    "yardsticks/nav-score", {"task": "nav-score", "random": figures(200.0), "expert": figures(1200.0)}
+    "yardsticks/nav-score", {"task": "nav-score", "random": evaluation(200.0), "expert": evaluation(1200.0)}
 )
 
 
 def make_reach(seed: int, *scores: float | None) -> Any:
     minutes = {
-        mark: None if score is None else figures(score) for mark, score in zip(("5", "10", "20"), scores, strict=True)
+        mark: None if score is None else evaluation(score)
+        for mark, score in zip(("5", "10", "20"), scores, strict=True)
     }
     return make_record(f"reach/nav-score/{seed}", {"task": "nav-score", "seed": seed, "minutes": minutes})
 
@@ -40,7 +41,7 @@ def test_a_mark_that_only_some_seeds_have_has_no_median() -> None:
 
 
 def test_a_shorter_budget_leaves_the_later_minutes_empty() -> None:
-    values = {"task": "nav-score", "seed": 0, "minutes": {"5": figures(300.0), "10": figures(450.0)}}
+    values = {"task": "nav-score", "seed": 0, "minutes": {"5": evaluation(300.0), "10": evaluation(450.0)}}
     row = cells(tables.make_reach_table(by_part(YARDSTICKS, make_record("reach/nav-score/0", values))))[0]
     assert row[2:6] == ["300 ± 2.0", "450 ± 2.0", "—", "0.25"]
 
@@ -65,7 +66,7 @@ def test_differences_carry_their_standard_error() -> None:
 
 def make_trained(kind: str, name: str, seed: int, score: float, **named: Any) -> Any:
     trained = {"updates": 20_010, "turns": 80_000, "episodes": 500, "seconds": 200.0, "checkpoint": "ep_0500"}
-    values = {"task": "nav-score", "seed": seed, "trained": trained, "figures": figures(score), **named}
+    values = {"task": "nav-score", "seed": seed, "trained": trained, "figures": evaluation(score), **named}
     return make_record(f"{kind}/nav-score/{name}/{seed}", values)
 
 
@@ -106,7 +107,7 @@ def test_three_actors_are_held_against_one() -> None:
 
 
 def test_the_thousand_episodes() -> None:
-    values = {"task": "snake-score", "seed": 0, "train_seconds": 90.0, "figures": figures(120.0)}
+    values = {"task": "snake-score", "seed": 0, "train_seconds": 90.0, "figures": evaluation(120.0)}
     records = by_part(make_record("episodes/snake-score/0", values))
     assert cells(tables.make_episode_table(records)) == [["Snake, `score`", "0", "120 ± 2.0", "1.5"]]
 

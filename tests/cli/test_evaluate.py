@@ -14,7 +14,7 @@ from retro_gamer.evaluation.statistics import Evaluation
 from retro_gamer.run.directory import RunDirectory
 from tests.trained_runs import make_run, make_trained_run
 
-FIGURES = Evaluation(
+EVALUATION = Evaluation(
     episodes=20,
     mean=1480.5,
     interval=123.456,
@@ -32,7 +32,7 @@ class StandInPool:
     """Replaces the processes that play."""
 
     def __init__(self, **changes: Any) -> None:
-        self.figures = Evaluation(**{**vars(FIGURES), **changes})
+        self.evaluation = Evaluation(**{**vars(EVALUATION), **changes})
         self.calls: list[dict[str, Any]] = []
         self.torn: list[str] = []
 
@@ -41,7 +41,7 @@ class StandInPool:
         given["on_played"](3)
         for name in self.torn:
             given["on_skipped"](f"{name} is torn")
-        return dict.fromkeys((None, *checkpoints), self.figures)
+        return dict.fromkeys((None, *checkpoints), self.evaluation)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_table_shows_the_players_one_below_the_other(
 def test_programs_get_json_and_nothing_else(
     run_dir: Path, evaluator: StandInPool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluator.figures = Evaluation(**{**vars(FIGURES), "interval": math.nan})
+    evaluator.evaluation = Evaluation(**{**vars(EVALUATION), "interval": math.nan})
     (run_dir / "checkpoints" / "final.pt").unlink()
 
     assert run(["evaluate", str(run_dir), "--json"]) == 0
@@ -111,7 +111,7 @@ def test_programs_get_json_and_nothing_else(
     told = json.loads(output.out)
     assert (told["reward"], told["seed"]) == ("score", 1)
     assert list(told["players"]) == ["random", "ep_0200"]
-    assert told["players"]["random"] == {**vars(FIGURES), "interval": None}
+    assert told["players"]["random"] == {**vars(EVALUATION), "interval": None}
     assert "the latest checkpoint, ep_0200" in output.err
 
 
@@ -136,8 +136,8 @@ def test_a_checkpoint_that_was_moved_aside_needs_no_other_beside_it(run_dir: Pat
 
 
 def test_failed_games_are_reported_with_an_example() -> None:
-    broken = Evaluation(**{**vars(FIGURES), "faults": 2, "first_fault": "game.py:3: boom"})
-    lines = list(format_evaluations({"random": FIGURES, "final": broken}))
+    broken = Evaluation(**{**vars(EVALUATION), "faults": 2, "first_fault": "game.py:3: boom"})
+    lines = list(format_evaluations({"random": EVALUATION, "final": broken}))
     assert lines[-2:] == [
         "final: 2 games failed with an error in the game's code, for example:",
         "  game.py:3: boom",
@@ -146,7 +146,9 @@ def test_failed_games_are_reported_with_an_example() -> None:
 
 
 def test_numbers_a_player_never_met_are_a_dash() -> None:
-    lines = list(format_evaluations({"random": FIGURES, "final": Evaluation(**{**vars(FIGURES), "state_means": {}})}))
+    lines = list(
+        format_evaluations({"random": EVALUATION, "final": Evaluation(**{**vars(EVALUATION), "state_means": {}})})
+    )
     assert lines[-1].split() == ["final", "-"]
 
 

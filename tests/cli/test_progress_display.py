@@ -54,11 +54,11 @@ def _text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_a_line_holds_every_figure() -> None:
+def test_a_line_holds_every_number() -> None:
     line = progress_line(PROGRESS)
 
     assert "\n" not in line
-    for figure in (
+    for number in (
         "episode 120/1000",
         "turns 34,567 (1,234/s)",
         "updates 8,600 (310/s)",
@@ -68,7 +68,7 @@ def test_a_line_holds_every_figure() -> None:
         "time 1:05",
         "left 1:02:05",
     ):
-        assert figure in line
+        assert number in line
 
 
 def test_what_is_not_known_yet_is_a_dash() -> None:
@@ -129,7 +129,7 @@ def test_the_figures_fit_the_terminal(width: int, rows: int) -> None:
     assert lines[0].endswith("12%")
     drawn = "\n".join(lines)
     assert all(
-        figure in drawn for figure in ("mean reward of last 100 12.25", "turns/update 4.01 of 4", "left 1:02:05")
+        number in drawn for number in ("mean reward of last 100 12.25", "turns/update 4.01 of 4", "left 1:02:05")
     )
 
 

@@ -1,6 +1,6 @@
 """Ctrl-C ends a job with a checkpoint, which comes home through S3; the run is then finished by joining directly.
 
-Meanwhile its figures are on the metrics endpoints of its nodes. The second part finds the object stores full.
+Meanwhile its metrics are on the metrics endpoints of its nodes. The second part finds the object stores full.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.training.corridors import episodes_of, make_corridor_run
 
 
 def shown_metrics(cluster: Cluster) -> set[str]:
-    """Return the figures of the run that a Prometheus would find."""
+    """Return the metrics of the run that a Prometheus would find."""
     return set(re.findall(r"^ray_retro_gamer_(\w+)\{.*\} [0-9.e+-]+$", cluster.scrape(), re.MULTILINE))
 
 

@@ -36,19 +36,19 @@ def test_the_interval_by_hand() -> None:
 
 def test_the_figures_of_some_games() -> None:
     games = [game(1, 10, turns=4, lives=1), game(2, -2, turns=8, lives=3), game(3, 1, turns=9)]
-    figures = compute_statistics(games, ["lives", "level"])
-    assert figures.episodes == 3
-    assert (figures.mean, figures.median, figures.best, figures.worst) == (3, 1, 10, -2)
-    assert figures.mean_turns == 7
-    assert figures.state_means == {"lives": 2}
-    assert (figures.faults, figures.first_fault) == (0, None)
+    evaluation = compute_statistics(games, ["lives", "level"])
+    assert evaluation.episodes == 3
+    assert (evaluation.mean, evaluation.median, evaluation.best, evaluation.worst) == (3, 1, 10, -2)
+    assert evaluation.mean_turns == 7
+    assert evaluation.state_means == {"lives": 2}
+    assert (evaluation.faults, evaluation.first_fault) == (0, None)
 
 
 def test_failed_games_are_counted_and_those_never_started_excluded() -> None:
     games = [game(1, 0, turns=0, failure="not built"), game(2, 4), game(3, 6, turns=2, failure="broke at turn 3")]
-    figures = compute_statistics(games, [])
-    assert (figures.episodes, figures.mean) == (2, 5)
-    assert (figures.faults, figures.first_fault) == (2, "not built")
+    evaluation = compute_statistics(games, [])
+    assert (evaluation.episodes, evaluation.mean) == (2, 5)
+    assert (evaluation.faults, evaluation.first_fault) == (2, "not built")
 
 
 def test_a_game_over_before_its_first_turn_is_a_game() -> None:

@@ -80,14 +80,14 @@ def test_the_reward_is_the_change_of_the_state_as_a_naive_player_sees_it() -> No
             before = game.state["score"]
             game.input_source.press(metadata.key_of(actions[len(expected)]))
             game.step()
-            expected.append(Turn(reward=game.state["score"] - before, terminated=not game.playing, fault=None))
+            expected.append(Turn(reward=game.state["score"] - before, terminated=not game.playing, failure=None))
         assert turns == expected
 
 
 def test_the_end_of_a_game_is_its_termination() -> None:
     session = scripted(put(5), lambda game: game.end())
-    assert session.step(NOTHING) == Turn(reward=5, terminated=False, fault=None)
-    assert session.step(NOTHING) == Turn(reward=0, terminated=True, fault=None)
+    assert session.step(NOTHING) == Turn(reward=5, terminated=False, failure=None)
+    assert session.step(NOTHING) == Turn(reward=0, terminated=True, failure=None)
     assert session.is_over
     with pytest.raises(ValueError, match="call start"):
         session.step(NOTHING)
@@ -102,14 +102,14 @@ def test_a_turn_that_plays_another_game_is_the_last(is_swallowed: bool) -> None:
             Game([], {}).play()
 
     session = scripted(play_again)
-    assert session.step(NOTHING) == Turn(reward=0, terminated=True, fault=None)
+    assert session.step(NOTHING) == Turn(reward=0, terminated=True, failure=None)
     assert not capture.is_leaving
     assert not capture.is_on
 
 
 def test_a_reward_of_the_last_turn_counts() -> None:
     session = scripted(lambda game: (put(-10)(game), game.end()))
-    assert session.step(NOTHING) == Turn(reward=-10, terminated=True, fault=None)
+    assert session.step(NOTHING) == Turn(reward=-10, terminated=True, failure=None)
 
 
 def test_an_illegal_move_ends_the_game() -> None:
@@ -119,7 +119,7 @@ def test_an_illegal_move_ends_the_game() -> None:
     session.start()
     assert not session.step(RIGHT).terminated
     assert not session.ended_illegally
-    assert session.step(RIGHT) == Turn(reward=0, terminated=True, fault=None)
+    assert session.step(RIGHT) == Turn(reward=0, terminated=True, failure=None)
     assert session.ended_illegally
     assert session.is_over
 
@@ -129,22 +129,22 @@ def test_a_reward_that_cannot_be_read_counts_as_unchanged(value: Any) -> None:
     session = scripted(put(3), put(value), put(value), put(10))
     turns = [session.step(NOTHING) for _ in range(4)]
     assert [turn.reward for turn in turns] == [3, 0, 0, 7]
-    assert turns[1].fault is not None
-    assert "'score' is" in turns[1].fault
-    assert "turn 2" in turns[1].fault
-    assert (turns[0].fault, turns[3].fault) == (None, None)
+    assert turns[1].failure is not None
+    assert "'score' is" in turns[1].failure
+    assert "turn 2" in turns[1].failure
+    assert (turns[0].failure, turns[3].failure) == (None, None)
 
 
 def test_a_missing_reward_key_is_reported() -> None:
     session = scripted(lambda game: game.state.pop("score"), put(2))
-    assert "missing" in str(session.step(NOTHING).fault)
-    assert session.step(NOTHING) == Turn(reward=2, terminated=False, fault=None)
+    assert "missing" in str(session.step(NOTHING).failure)
+    assert session.step(NOTHING) == Turn(reward=2, terminated=False, failure=None)
 
 
 @pytest.mark.parametrize(("value", "reward"), [(True, 1.0), (np.int64(4), 4.0), (np.float32(0.5), 0.5), (-2, -2.0)])
 def test_numbers_of_every_kind_are_rewards(value: Any, reward: float) -> None:
     turn = scripted(put(value)).step(NOTHING)
-    assert (turn.reward, turn.fault, type(turn.reward)) == (reward, None, float)
+    assert (turn.reward, turn.failure, type(turn.reward)) == (reward, None, float)
 
 
 @pytest.mark.parametrize("code", [None, 0, "You lose."])
@@ -155,7 +155,7 @@ def test_a_game_that_leaves_python_without_an_error_number_is_over(code: object)
 
     session = scripted(put(1), leave_well)
     session.step(NOTHING)
-    assert session.step(NOTHING) == Turn(reward=5, terminated=True, fault=None)
+    assert session.step(NOTHING) == Turn(reward=5, terminated=True, failure=None)
     assert session.is_over
 
 
@@ -187,7 +187,7 @@ def clash(game: Game) -> None:
         (lambda game: (_ for _ in ()).throw(RecursionError("deep")), "RecursionError: deep"),
     ],
 )
-def test_any_fault_of_the_game_is_one_error_with_its_turn(fault: Callable[[Game], object], text: str) -> None:
+def test_any_failure_of_the_game_is_one_error_with_its_turn(fault: Callable[[Game], object], text: str) -> None:
     session = scripted(put(1), fault)
     session.step(NOTHING)
     with pytest.raises(GameFailedError) as raised:

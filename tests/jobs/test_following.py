@@ -318,7 +318,7 @@ def test_a_job_without_news_in_its_storage_is_not_followed_for_ever(
     (pair.away.path / name).write_bytes(b"memory")
     pair.away.write_checkpoint("ep_0100", b"weights")
     pair.status.handle(Starting("text"))
-    pair.status.handle(PROGRESS)  # with figures that are no numbers yet
+    pair.status.handle(PROGRESS)  # with values that are no numbers yet
     pair.status.write("running")  # and then its machine is lost
     with pytest.raises(ClusterError, match="Nothing new arrives in copy") as raised:
         attach_stored(pair, GoneServer(error), monkeypatch, StopRequest())

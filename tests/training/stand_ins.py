@@ -252,7 +252,7 @@ class ActorsInMemory:
             turns=turns,
             replay_turns=self.replay_turns,
             unknown_characters={},
-            faults=(),
+            failures=(),
             version=self.published[-1].version,
             seconds=0.01,
         )

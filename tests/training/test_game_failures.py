@@ -53,7 +53,7 @@ def test_a_reward_that_is_missing_counts_as_unchanged(tmp_path: Path) -> None:
     assert len([remark for remark in display.remarks if "is missing from the state" in remark]) == 1
 
 
-def test_an_illegal_move_ends_a_game_and_is_no_fault(tmp_path: Path) -> None:
+def test_an_illegal_move_ends_a_game_and_is_no_failure(tmp_path: Path) -> None:
     game = CORRIDOR.replace("x = max(0, x +", "x = (x +").replace("(-1)", "")
     run, display = train_few(tmp_path, game)
     assert min(line.steps for line in episodes_of(run)) < 6  # it left the board to the left

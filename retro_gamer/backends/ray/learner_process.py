@@ -100,7 +100,7 @@ def make_restart_gauge() -> Gauge:
 
 
 class ProgressGauges:
-    """Sets the gauges ``ray_retro_gamer_*`` to the figures of each `Progress`."""
+    """Sets the gauges ``ray_retro_gamer_*`` to the numbers of each `Progress`."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -108,7 +108,7 @@ class ProgressGauges:
         self._fill = Gauge(f"{PREFIX}replay_fill", description="Share of memory_capacity that turns have filled.")
 
     def handle(self, event: RunEvent) -> None:
-        """Set the gauges; a figure that is not known yet leaves its gauge unchanged."""
+        """Set the gauges; a number that is not known yet leaves its gauge unchanged."""
         if not isinstance(event, Progress):
             return
         for name, gauge in self._gauges.items():

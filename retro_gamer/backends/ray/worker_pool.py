@@ -216,16 +216,16 @@ class RayWorkerPool:
         """Return the reports that have arrived, and which processes were lost."""
         waiting = [*self._playing, *self._starting]
         if not waiting or self.replay.losses:
-            return self._take_replay_losses()
+            return self._take_replay_events()
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready and timeout_seconds > 0:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
         for reference in ready:
             self._starting.pop(reference, None)
         events: list[WorkerEvent] = [self._receive(reference) for reference in ready if reference in self._playing]
-        return self._take_replay_losses() + events
+        return self._take_replay_events() + events
 
-    def _take_replay_losses(self) -> list[WorkerEvent]:
+    def _take_replay_events(self) -> list[WorkerEvent]:
         losses: list[WorkerEvent] = [*self.replay.losses]
         self.replay.losses.clear()
         return losses

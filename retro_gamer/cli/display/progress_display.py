@@ -59,7 +59,7 @@ class LastingStream:
 
 LINE_SECONDS = 5.0
 LAYOUTS = ((30, 26, 16), (30, 30), (30,))
-"""Column widths, widest layout first; fixed, so that the columns do not move while the figures grow."""
+"""Column widths, widest layout first; fixed, so that the columns do not move while the numbers grow."""
 COLUMN_GAP = 2
 BAR_WIDTH = 40
 
@@ -85,7 +85,7 @@ def make_display(console: Console | None = None) -> Display:
 
 
 class LineDisplay:
-    """Prints the figures as a plain line every few seconds, and the last ones when it is closed."""
+    """Prints the progress as a plain line every few seconds, and a last time when it is closed."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -94,7 +94,7 @@ class LineDisplay:
         self._waiting: Progress | None = None
 
     def handle(self, event: RunEvent) -> None:
-        """Print a description or a remark at once, the figures if it is time to."""
+        """Print a description or a remark at once, the progress if it is time to."""
         match event:
             case Starting() | Remark():
                 self._print(event.text)
@@ -105,7 +105,7 @@ class LineDisplay:
                     self._print_waiting()
 
     def close(self) -> None:
-        """Print the last figures unless they have been printed."""
+        """Print the last progress unless it has been printed."""
         self._print_waiting()
 
     def _print_waiting(self) -> None:
@@ -120,14 +120,14 @@ class LineDisplay:
 
 
 class LiveDisplay:
-    """Updates a few lines of figures at the bottom of the terminal; remarks scroll by above them."""
+    """Updates a few lines of progress at the bottom of the terminal; remarks scroll by above them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
 
     def handle(self, event: RunEvent) -> None:
-        """Print a description or a remark, or update the figures."""
+        """Print a description or a remark, or update the progress."""
         match event:
             case Starting():
                 self._console.print(Text(wrap_lines(printable(event.text), self._console.width)))
@@ -138,7 +138,7 @@ class LiveDisplay:
                 self._show(render_progress(event, self._console.width))
 
     def close(self) -> None:
-        """Leave the last figures on the screen and end the live display."""
+        """Leave the last progress on the screen and end the live display."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -152,13 +152,13 @@ class LiveDisplay:
 
 
 def progress_line(progress: Progress) -> str:
-    """Return the figures on one line."""
+    """Return the progress on one line."""
     parts = [f"episode {progress.episodes}/{progress.training_episodes}"]
-    return ", ".join(parts + [f"{name} {value}" for name, value in _figures(progress)])
+    return ", ".join(parts + [f"{name} {value}" for name, value in _labelled_values(progress)])
 
 
 def render_progress(progress: Progress, width: int) -> Table:
-    """Return the figures as a bar over a small table, for a terminal of `width` columns."""
+    """Return the progress as a bar over a small table, for a terminal of `width` columns."""
     bar = Table.grid(padding=(0, 1))
     episode = f"episode {progress.episodes}/{progress.training_episodes}"
     bar_width = max(1, min(BAR_WIDTH, width - len(episode) - len(" 100% ")))
@@ -167,16 +167,16 @@ def render_progress(progress: Progress, width: int) -> Table:
         ProgressBar(total=progress.training_episodes, completed=progress.episodes, width=bar_width),
         f"{100 * progress.episodes / max(1, progress.training_episodes):.0f}%",
     )
-    figures = Table.grid(padding=(0, COLUMN_GAP))
+    table = Table.grid(padding=(0, COLUMN_GAP))
     columns = _choose_layout(width)
     for column in columns:
-        figures.add_column(min_width=min(column, width), no_wrap=True)
-    cells = [f"[bold]{name}[/bold] {value}" for name, value in _figures(progress)]
+        table.add_column(min_width=min(column, width), no_wrap=True)
+    cells = [f"[bold]{name}[/bold] {value}" for name, value in _labelled_values(progress)]
     for start in range(0, len(cells), len(columns)):
-        figures.add_row(*cells[start : start + len(columns)])
+        table.add_row(*cells[start : start + len(columns)])
     whole = Table.grid()
     whole.add_row(bar)
-    whole.add_row(figures)
+    whole.add_row(table)
     return whole
 
 
@@ -185,7 +185,7 @@ def _choose_layout(width: int) -> tuple[int, ...]:
     return fitting[0] if fitting else LAYOUTS[-1]
 
 
-def _figures(progress: Progress) -> list[tuple[str, str]]:
+def _labelled_values(progress: Progress) -> list[tuple[str, str]]:
     return [
         ("turns", f"{progress.turns:,} ({progress.turns_per_second:,.0f}/s)"),
         ("updates", f"{progress.updates:,} ({progress.updates_per_second:,.0f}/s)"),

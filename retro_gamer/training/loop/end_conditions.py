@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 
 from retro_gamer.errors import EngineError, GameFailedError, printable
 
-LOSSES_IN_A_ROW = 5
-"""For each actor: so many losses with no episode finished in between end training."""
-REPLAY_LOSSES_IN_A_ROW = 4
+ACTOR_FAILURES_IN_A_ROW = 5
+"""For each actor: so many failures with no episode finished in between end training."""
+REPLAY_FAILURES_IN_A_ROW = 4
 
 
-class LossesInARow:
-    """Counts losses of one kind since the last progress, and raises when there are too many."""
+class FailuresInARow:
+    """Counts failures of one kind since the last progress, and raises when there are too many."""
 
     def __init__(self, limit: int, text: str, remedy: str) -> None:
         self._limit = limit
@@ -30,7 +30,7 @@ class LossesInARow:
         self._count = 0
 
     def add(self, reason: str) -> None:
-        """Count one loss.
+        """Count one failure.
 
         Raises:
             EngineError: if it reaches the limit; it names the reason and the remedy.
@@ -47,20 +47,20 @@ class WorkerFailures:
     """
 
     def __init__(self, n_actors: int) -> None:
-        limit = LOSSES_IN_A_ROW * max(1, n_actors)
-        self.actors = LossesInARow(
+        limit = ACTOR_FAILURES_IN_A_ROW * max(1, n_actors)
+        self.actors = FailuresInARow(
             limit,
             "actors were lost {count} times before any of their games was over; the last reason",
             "If the game ends its process or needs much memory, 'retro-gamer train RUN_DIR --actors 0' shows where.",
         )
-        self.recycled = LossesInARow(
+        self.recycled = FailuresInARow(
             limit,
             "actors were restarted {count} times before any of their games was over; the last reason",
             "Let actors grow more (actor_growth_megabytes), play fewer games at once (games_per_actor), or end games "
             "sooner (max_turns_per_episode).",
         )
-        self.replay = LossesInARow(
-            REPLAY_LOSSES_IN_A_ROW,
+        self.replay = FailuresInARow(
+            REPLAY_FAILURES_IN_A_ROW,
             "the replay process was lost {count} times without an update in between; the last reason",
             "If memory ran out, lower memory_capacity. Resume: --resume latest",
         )

@@ -90,7 +90,7 @@ class ProgressMeter:
         return mean
 
     def snapshot(self, episodes: int, turns: int, ratio: TurnsPerUpdate, limit_seconds: float) -> Progress:
-        """Return the figures of this moment."""
+        """Return the progress at this moment."""
         now = time.monotonic()
         self._marks.append((now, turns, self._updates, self._waited_seconds))
         while len(self._marks) > 2 and now - self._marks[1][0] > RATE_SECONDS:

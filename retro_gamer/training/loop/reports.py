@@ -86,8 +86,8 @@ class ReportHandler:
 
     def complete(self, episode: Episode) -> None:
         """Remark that the game failed in this episode, if it did in a new way."""
-        if episode.fault is not None:
-            self._remark(self._game_failures.describe_cut(episode.fault))
+        if episode.failure is not None:
+            self._remark(self._game_failures.describe_cut(episode.failure))
 
     def conclude(self, n_episodes: int) -> None:
         """Remark which characters were unknown, and how many of the episodes were cut short."""
@@ -102,9 +102,9 @@ class ReportHandler:
         completed = [episode for episode in report.episodes if self._tickets.complete(actor, episode.ticket)]
         self.finished.extend(completed)
         self._tickets.take_back(actor, report.unused_tickets)
-        for failure in report.faults:
+        for failure in report.failures:
             self._remark(self._game_failures.describe("The game failed", failure))
-        self._game_failures.count(report.faults, progressed=bool(report.turns))
+        self._game_failures.count(report.failures, progressed=bool(report.turns))
         if report.recycled is not None:
             self._remark(self._game_failures.describe(f"Actor {actor} was restarted", report.recycled))
             self._worker_failures.recycled.add(report.recycled)

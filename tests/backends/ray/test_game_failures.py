@@ -60,7 +60,7 @@ def test_games_that_hang_are_left_and_their_line_is_named(tmp_path: Path, in_bui
 def test_a_game_that_always_ends_its_process_ends_the_run_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(end_conditions, "LOSSES_IN_A_ROW", 2)
+    monkeypatch.setattr(end_conditions, "ACTOR_FAILURES_IN_A_ROW", 2)
     game = make_faulty_game(tmp_path / "flag", FATAL[1:2], after=0, for_ever=True)
     run = make_corridor_run(tmp_path, game=game, training_episodes=60)
     with pytest.raises(EngineError, match=r"game\.py:\d+: Segmentation fault"):

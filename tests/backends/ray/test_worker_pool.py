@@ -29,7 +29,7 @@ from tests.training.planning.test_run_spec import make_run_spec
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 REPORT = Report(
-    episodes=(), unused_tickets=(), turns=1, replay_turns=1, unknown_characters={}, faults=(), version=0, seconds=0.1
+    episodes=(), unused_tickets=(), turns=1, replay_turns=1, unknown_characters={}, failures=(), version=0, seconds=0.1
 )
 
 
@@ -49,7 +49,7 @@ class PlayingLight:
                 ray.get(replay.push.remote(None))
             case ("push over a link that is cut",):
                 raise ActorUnavailableError("socket closed", replay._actor_id.binary())
-            case ("wear out",):
+            case ("recycle",):
                 return dataclasses.replace(REPORT, recycled="it has grown", turns=self.seed)
             case ("return what cannot travel",):
                 return threading.Lock()  # type: ignore[return-value]
@@ -101,12 +101,12 @@ def test_a_failure_of_the_game_keeps_its_kind_and_its_words(runtime: RayWorkerPo
     assert str(raised.value) == "game.py:3: ZeroDivisionError"
 
 
-def test_an_actor_that_is_worn_out_is_replaced_and_its_report_counts(runtime: RayWorkerPool) -> None:
-    worn_out, second = play(runtime, "wear out"), play(runtime)
-    assert isinstance(worn_out, GrantReported)
+def test_an_actor_that_is_recycled_is_replaced_and_its_report_counts(runtime: RayWorkerPool) -> None:
+    recycled, second = play(runtime, "recycle"), play(runtime)
+    assert isinstance(recycled, GrantReported)
     assert isinstance(second, GrantReported)
-    assert worn_out.report.recycled == "it has grown"
-    assert second.report.turns == worn_out.report.turns + 1
+    assert recycled.report.recycled == "it has grown"
+    assert second.report.turns == recycled.report.turns + 1
 
 
 def test_a_report_that_cannot_travel_is_a_loss(runtime: RayWorkerPool) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from retro_gamer.errors import EngineError, GameFailedError
 from retro_gamer.training.loop.end_conditions import (
+    ACTOR_FAILURES_IN_A_ROW,
     FAILURES_IN_A_ROW,
-    LOSSES_IN_A_ROW,
     MOST_KINDS,
-    REPLAY_LOSSES_IN_A_ROW,
+    REPLAY_FAILURES_IN_A_ROW,
+    FailuresInARow,
     GameFailures,
-    LossesInARow,
     StopRequest,
     WorkerFailures,
     kind_of,
@@ -63,27 +63,27 @@ def test_failures_in_a_row_end_it_and_turns_in_between_do_not() -> None:
         failures.count(["game.py:4: IndexError"], progressed=False)
 
 
-def lose(losses: LossesInARow, count: int) -> None:
+def fail(in_a_row: FailuresInARow, count: int) -> None:
     for number in range(count):
-        losses.add(f"reason {number}")
+        in_a_row.add(f"reason {number}")
 
 
-def test_losses_in_a_row_end_training_and_an_episode_in_between_does_not() -> None:
+def test_failures_in_a_row_end_training_and_an_episode_in_between_does_not() -> None:
     failures = WorkerFailures(2)
-    for losses in (failures.actors, failures.recycled):
-        lose(losses, 2 * LOSSES_IN_A_ROW - 1)
+    for in_a_row in (failures.actors, failures.recycled):
+        fail(in_a_row, 2 * ACTOR_FAILURES_IN_A_ROW - 1)
     failures.reset_actors()
-    for losses, remedy in ((failures.actors, "--actors 0"), (failures.recycled, "actor_growth_megabytes")):
-        lose(losses, 2 * LOSSES_IN_A_ROW - 1)
+    for in_a_row, remedy in ((failures.actors, "--actors 0"), (failures.recycled, "actor_growth_megabytes")):
+        fail(in_a_row, 2 * ACTOR_FAILURES_IN_A_ROW - 1)
         with pytest.raises(EngineError, match=rf"10 times .*: killed\\x1b\n.*{remedy}"):
-            losses.add("killed\x1b")
+            in_a_row.add("killed\x1b")
 
 
 def test_replay_lost_in_a_row_ends_training_and_an_update_in_between_does_not() -> None:
     replay = WorkerFailures(2).replay
-    lose(replay, REPLAY_LOSSES_IN_A_ROW - 1)
+    fail(replay, REPLAY_FAILURES_IN_A_ROW - 1)
     replay.reset()
-    lose(replay, REPLAY_LOSSES_IN_A_ROW - 1)
+    fail(replay, REPLAY_FAILURES_IN_A_ROW - 1)
     with pytest.raises(EngineError, match=r"4 times .*: killed\n.*memory_capacity"):
         replay.add("killed")
 

@@ -19,7 +19,7 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
             turns=15,
             replay_turns=15,
             unknown_characters={},
-            faults=(),
+            failures=(),
             version=0,
             seconds=1.0,
         )

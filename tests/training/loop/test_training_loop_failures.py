@@ -55,7 +55,7 @@ def make_report(stage: Stage, grant: Grant, **changes: Any) -> Report:
     """Return a report of turns without the end of a game."""
     report = Report(
         episodes=(), unused_tickets=(), turns=grant.turns, replay_turns=stage.workers.replay_turns,
-        unknown_characters={}, faults=(), version=0, seconds=0.1,
+        unknown_characters={}, failures=(), version=0, seconds=0.1,
     )  # fmt: skip
     return dataclasses.replace(report, **changes)
 
@@ -112,7 +112,7 @@ def test_the_time_being_over_waits_for_nothing_that_will_not_come(
     assert calls[0] > 0
 
 
-def fail_all(stage: Stage, fault: str) -> None:
+def fail_all(stage: Stage, failure: str) -> None:
     """Let every game fail before its first turn, one ticket in each report."""
 
     def change(report: Report) -> Report:
@@ -124,7 +124,7 @@ def fail_all(stage: Stage, fault: str) -> None:
             unused_tickets=(*report.unused_tickets, *tickets),
             turns=0,
             replay_turns=0,
-            faults=(fault,),
+            failures=(failure,),
         )
 
     stage.workers.change_report = change
@@ -145,7 +145,7 @@ def test_a_game_that_always_fails_before_its_first_turn_ends_the_run() -> None:
 
 def test_a_game_that_sometimes_fails_is_trained_and_each_failure_is_noted_once() -> None:
     stage = make_stage(2, training_episodes=200)
-    stage.workers.change_report = lambda report: dataclasses.replace(report, faults=("game.py:7: \x1b[31mOops",))
+    stage.workers.change_report = lambda report: dataclasses.replace(report, failures=("game.py:7: \x1b[31mOops",))
     assert stage.run()
     assert len([remark for remark in stage.sink.remarks if "Oops" in remark]) == 1
     assert "\x1b" not in "".join(stage.sink.remarks)
@@ -155,7 +155,7 @@ def test_games_cut_short_are_logged_and_the_reason_noted_once_for_all_turns() ->
     stage = make_stage(2)
 
     def change(report: Report) -> Report:
-        episodes = (dataclasses.replace(e, fault=f"game.py failed at turn {e.turns}: Oops") for e in report.episodes)
+        episodes = (dataclasses.replace(e, failure=f"game.py failed at turn {e.turns}: Oops") for e in report.episodes)
         return dataclasses.replace(report, episodes=tuple(episodes))
 
     stage.workers.change_report = change
