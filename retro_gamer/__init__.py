@@ -6,11 +6,13 @@ Its public names are imported on first use: importing the package imports neithe
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from retro_gamer.version import __version__
 
+TYPE_CHECKING = False  # `typing` may be a file of the game until __main__ has run
 if TYPE_CHECKING:
+    from typing import Any
+
     from retro_gamer.driver.trainer import DQNTrainer
     from retro_gamer.errors import RetroGamerError
     from retro_gamer.games.description import GameMetadata

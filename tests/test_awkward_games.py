@@ -36,7 +36,8 @@ REWARDS = {
     "arguments": "gems", "at_import": "score", "bare_except": "points", "crashing": "score", "in_main": "score",
     "inside_guard": "@turns", "leaking": "slime", "levels": "x", "menu": "distance", "messages": "@end",
     "module_score": "score", "no_state": "@turns", "off_the_board": "@turns", "old_style": "score",
-    "own_class": "height", "packaged": "energy", "starts_again": "score", "still_score": "@turns", "threads": "ticks",
+    "own_class": "height", "packaged": "energy", "shadowed_module": "score", "standard_names": "score",
+    "starts_again": "score", "still_score": "@turns", "threads": "ticks",
     "title_screen": "bubbles", "two_players": "left", "wide_world": "trees", "writes_files": "depth",
 }  # fmt: skip
 REFUSED = {
@@ -203,3 +204,18 @@ def test_a_game_for_an_older_framework_in_four_typed_lines(copy_of) -> None:  # 
         assert screen.wait() == 0
     assert (folder / "nav_game.py").read_bytes() == code
     assert sorted(path.name for path in folder.iterdir()) == ["nav_game.py", "pyproject.toml", "runs"]
+
+
+def test_files_named_like_standard_modules_disturb_no_command(copy_of) -> None:  # type: ignore[no-untyped-def]
+    copy_of("standard_names")
+    lines = [
+        "check walk.py --write --turns 200 --seconds 0.5",
+        "create --game walk.py --output run",
+        "train run --minutes 0.02 --actors 0",
+        "evaluate run --episodes 4",
+    ]
+    for line in lines:
+        done = subprocess.run(
+            [sys.executable, "-m", "retro_gamer", *line.split()], capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

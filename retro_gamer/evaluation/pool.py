@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from retro_gamer.errors import CheckpointError, CheckpointNotFoundError, GameFailedError
 from retro_gamer.evaluation.playing import GAMES_AT_A_TIME, Chooser, SeededGame, choose_randomly, play_games
 from retro_gamer.evaluation.statistics import Evaluation, GameResult, compute_statistics, find_varying_keys
+from retro_gamer.games.loading.processes import isolated_start
 from retro_gamer.games.loading.watchdog import Watchdog, discard_output
 from retro_gamer.games.session import GameSession
 from retro_gamer.learning import set_threads
@@ -97,9 +98,10 @@ def _play_shares(
     results: dict[str | None, list[GameResult]] = {}
     skipped: dict[str | None, Exception] = {}
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), _begin_process)
-    try:
+    with isolated_start() as context:
+        pool = ProcessPoolExecutor(n_processes, context, _begin_process)
         waiting = {pool.submit(play_share, share): share for share in shares}
+    try:
         for future in as_completed(waiting):
             player = waiting[future].checkpoint
             try:

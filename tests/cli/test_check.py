@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
+import threading
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.cli import run
+from retro_gamer.cli.commands import check as check_command
 from retro_gamer.cli.display.check_text import CheckReport, find_remarks, to_json, to_lines
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.description import GameMetadata
@@ -213,3 +215,24 @@ def test_a_process_kept_from_a_processor_is_waited_for(monkeypatch: pytest.Monke
     assert ours.recv() == 7
     told = iter([0.0, 0.0])
     assert workers._wait([ours], running, 0.01) == []
+
+
+class ImmediateTimer(threading.Timer):
+    """Runs its function when it starts, in the thread that starts it."""
+
+    def start(self) -> None:
+        self.run()
+
+    def run(self) -> None:
+        self.function()
+
+
+@pytest.mark.parametrize(("is_quiet", "shown"), [(False, "Building the first game\n"), (True, "")])
+def test_a_game_that_takes_long_to_build_is_reported_to_be_built(
+    is_quiet: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "Timer", ImmediateTimer)
+    with check_command._progress(is_quiet) as report:
+        report(0)
+        assert capsys.readouterr().err == shown
+        report(1)

@@ -72,14 +72,14 @@ def test_a_game_that_cannot_be_built_is_an_error() -> None:
         find_out(str(GAMES / "needs_package"))
 
 
-def test_a_game_slow_to_be_built_is_built_once_and_played_as_long_as_that_took(make_project: Project) -> None:
+def test_a_game_slow_to_be_built_is_built_once_and_played_in_the_time_of_its_keys(make_project: Project) -> None:
     text = (
         "from retro.game import Game\nfrom retro.agent import ArrowKeyAgent\n"
         "def create_game():\n    with open('built.txt', 'a') as file:\n        file.write('x')\n"
         "    return Game([ArrowKeyAgent()], {'score': 0})\n"
     )
     source = find_source(str(make_project({"game.py": text})))
-    plan = ProbePlan(source=source, turns=10**6, most_turns_per_episode=10**6, play_seconds=0.0, key_seconds=0.0)
+    plan = ProbePlan(source=source, turns=10**6, most_turns_per_episode=10**6, play_seconds=0.02, key_seconds=0.04)
     trial = Probe(plan)
     trial.findings.start_seconds = 0.05
     found = trial.run()

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,9 @@ Seconds = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the first game.")]
+
+_SLOW_BUILD_SECONDS = 2.0
+_BUILDING = "Building the first game"
 
 
 def check(
@@ -200,12 +204,18 @@ def _run_name(label: str) -> str:
 
 @contextlib.contextmanager
 def _progress(is_quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show the number of turns played, if standard error is a terminal."""
+    """Show on standard error that the game is being built if that takes long; on a terminal also the turns played."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     if is_quiet or not console.is_terminal:
-        yield lambda turns: None
+        timer = threading.Timer(_SLOW_BUILD_SECONDS, lambda: None if is_quiet else typer.echo(_BUILDING, err=True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield lambda turns: timer.cancel() if turns else None
+        finally:
+            timer.cancel()
         return
-    with console.status("Starting the game") as status:
-        yield lambda turns: status.update(f"Playing at random: {turns:,} turns")
+    with console.status(_BUILDING) as status:
+        yield lambda turns: status.update(f"Playing at random: {turns:,} turns" if turns else _BUILDING)

@@ -27,7 +27,6 @@ _COMPARED_TURNS = 3
 _MOST_TRIALS = 40
 _OTHER_SEEDS = 6
 _MOST_FAILURES = 5
-_LONGEST_SLOW_SECONDS = 20.0
 _EXTRA_KEYS = (" ", "KEY_ENTER", "KEY_ESCAPE")
 
 
@@ -88,10 +87,13 @@ class Probe:
         return GameSession(self._launcher, metadata, self._plan.source)
 
     def _play(self) -> None:
-        slow = min(self.findings.start_seconds, _LONGEST_SLOW_SECONDS)
-        deadline = time.monotonic() + max(self._plan.play_seconds, slow)
+        build_seconds = self.findings.start_seconds
+        is_slow = build_seconds >= self._plan.key_seconds  # its keys are not tried, so that it may play longer
+        deadline = time.monotonic() + self._plan.play_seconds + (self._plan.key_seconds if is_slow else 0)
         player, number, failed_at_once = self._player, 0, 0
-        while player.turns < self._plan.turns and time.monotonic() < deadline and failed_at_once < _MOST_FAILURES:
+        while player.turns < self._plan.turns and failed_at_once < _MOST_FAILURES:
+            if number and time.monotonic() + build_seconds > deadline:
+                break
             before, seed = player.turns, self._plan.seed + number
             try:
                 # The first game was built in the constructor and is played now.

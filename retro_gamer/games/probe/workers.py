@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -13,6 +12,7 @@ from typing import Any
 from retro_gamer.errors import GameFailedError, RetroGamerError
 from retro_gamer.games.description import FoundDescription, find_description
 from retro_gamer.games.loading.find import GameSource, describe_source, find_source
+from retro_gamer.games.loading.processes import isolated_start
 from retro_gamer.games.loading.sandbox import enter_temporary_folder
 from retro_gamer.games.loading.watchdog import Watchdog, discard_output, starved_seconds
 from retro_gamer.games.probe.findings import ProbeFindings, combine
@@ -49,15 +49,15 @@ def probe_in_processes(plan: ProbePlan, n_processes: int, report: Report) -> Pro
     Raises:
         GameNotFoundError, GameFailedError: if the game cannot be started, or ends its process.
     """
-    context = multiprocessing.get_context("spawn")
     workers: dict[Connection, BaseProcess] = {}
-    for number in range(n_processes):
-        ours, theirs = context.Pipe(duplex=False)
-        share = dataclasses.replace(plan, seed=plan.seed + number * SEEDS_APART, turns=plan.turns // n_processes)
-        process: BaseProcess = context.Process(target=_play_share, args=(share, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        workers[ours] = process
+    with isolated_start() as context:
+        for number in range(n_processes):
+            ours, theirs = context.Pipe(duplex=False)
+            share = dataclasses.replace(plan, seed=plan.seed + number * SEEDS_APART, turns=plan.turns // n_processes)
+            process: BaseProcess = context.Process(target=_play_share, args=(share, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            workers[ours] = process
     try:
         return combine(_collect(workers, report, plan.hang_seconds + SILENCE_SECONDS))
     finally:
@@ -67,7 +67,7 @@ def probe_in_processes(plan: ProbePlan, n_processes: int, report: Report) -> Pro
 
 
 def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_seconds: float) -> list[ProbeFindings]:
-    turns = dict.fromkeys(workers, 0)
+    turns: dict[Connection, int] = {}
     results: dict[Connection, ProbeFindings] = {}
     while len(results) < len(workers):
         ready = _wait([connection for connection in workers if connection not in results], workers, silence_seconds)
@@ -78,7 +78,7 @@ def _collect(workers: dict[Connection, BaseProcess], report: Report, silence_sec
             )
         for connection in ready:
             assert isinstance(connection, Connection)
-            message = _receive(connection, workers[connection])
+            message = _receive(connection, workers[connection], has_started=connection in turns)
             if isinstance(message, RetroGamerError):
                 raise message
             if isinstance(message, ProbeFindings):
@@ -103,11 +103,16 @@ def _wait(silent: list[Connection], workers: dict[Connection, BaseProcess], seco
     return []
 
 
-def _receive(connection: Connection, process: BaseProcess) -> Any:
+def _receive(connection: Connection, process: BaseProcess, has_started: bool) -> Any:
     try:
         return connection.recv()
     except EOFError:
         process.join()
+        if not has_started:
+            raise GameFailedError(
+                f"a helper process ended before it reached the game (exit status {process.exitcode}). The reason, if "
+                "Python gave one, is printed above."
+            ) from None
         raise GameFailedError(
             f"the game ended its whole process (exit status {process.exitcode}): it calls os._exit(), or one of "
             "its libraries crashed"
@@ -115,7 +120,8 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
 
 
 def _play_share(plan: ProbePlan, connection: Connection) -> None:
-    """Probe the game in this process; send turns, then the findings or an error."""
+    """Probe the game in this process; send turns, 0 before the first game, then the findings or an error."""
+    connection.send(0)
     discard_output(0, 1, 2)
     enter_temporary_folder(plan.source)
     last = 0.0

@@ -1,0 +1,3 @@
+class Line:
+    character = "L"
+    position = (4, 4)
