@@ -17,6 +17,7 @@ from retro_gamer.backends.inline import InlineBackend
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.watchdog import Watchdog
+from retro_gamer.jobs.client import protect_token_file
 from retro_gamer.jobs.following import FOLDER
 from retro_gamer.jobs.package import RUN, plan_package
 from retro_gamer.run.config import load_config
@@ -133,6 +134,9 @@ def _train_on_cluster(
     if packed_game is not None:
         with join_ray(cluster.address):
             return Supervisor(cluster, attempts, packed_game, display, stop).run()
+    remark = protect_token_file()
+    if remark is not None:
+        display.handle(Remark(remark))
     with (
         _packed(attempts.prepared.run_spec.source, display) as (game, package),
         join_ray(cluster.address, {"working_dir": str(package)}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -197,8 +198,7 @@ def find_token() -> str | None:
     token = os.environ.get("RAY_AUTH_TOKEN", "").strip()
     if token:
         return token
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    path, named = _find_token_file()
     try:
         return path.read_text().strip() or None
     except FileNotFoundError:
@@ -207,3 +207,32 @@ def find_token() -> str | None:
         return None
     except OSError as error:
         raise UsageError(printable(f"the token in {path} cannot be read: {error.strerror}")) from error
+
+
+def _find_token_file() -> tuple[Path, str | None]:
+    """Return the file with the token, and what RAY_AUTH_TOKEN_PATH says."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path.home() / ".ray" / "auth_token", named
+
+
+def protect_token_file() -> str | None:
+    """Let only the user read ~/.ray/auth_token, which Ray creates for everybody; return a remark if others could.
+
+    A file that RAY_AUTH_TOKEN_PATH names keeps its mode: a container may have to read it as another user.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return None
+    path, named = _find_token_file()
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not mode & 0o077:
+            return None
+        if not named:
+            path.chmod(0o600)
+            return printable(
+                f"Other users of this machine could read the cluster's token in {path}. Now only you can. If there are "
+                "other users, replace the token."
+            )
+    except OSError:  # `find_token` reports a file that cannot be read
+        return None
+    return printable(f"Other users of this machine can read the cluster's token: chmod 600 {path}")

@@ -76,6 +76,7 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="rg", dir="/tmp"))
         self.port, self.dashboard_port = free_port(), free_port()
         self.token_file = home / "token"
+        self.token_file.touch(mode=0o600)
         self.token_file.write_text(secrets.token_hex(16))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.n_cpus: dict[str, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.jobs.client import JobServer, UnreachableError, find_token
+from retro_gamer.jobs.client import JobServer, UnreachableError, find_token, protect_token_file
 
 TOKEN = "a-token-of-the-test"
 
@@ -76,6 +77,36 @@ def test_the_token_is_found_where_ray_keeps_it(own_home: Path, monkeypatch: pyte
     assert find_token() == "from a file"
     monkeypatch.setenv("RAY_AUTH_TOKEN", "from the environment")
     assert find_token() == "from the environment"
+
+
+def test_a_token_in_the_home_folder_that_others_can_read_is_made_private_with_a_remark(own_home: Path) -> None:
+    assert protect_token_file() is None
+    (own_home / ".ray").mkdir()
+    file = own_home / ".ray" / "auth_token"
+    file.write_text(TOKEN)
+    for mode in (0o644, 0o640, 0o604):
+        file.chmod(mode)
+        remark = protect_token_file()
+        assert remark is not None
+        assert str(file) in remark
+        assert TOKEN not in remark
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert protect_token_file() is None
+    assert find_token() == TOKEN
+
+
+def test_a_named_token_file_keeps_its_mode_and_is_remarked_on(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = own_home / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
+    assert f"chmod 600 {file}" in str(protect_token_file())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    file.chmod(0o600)
+    assert protect_token_file() is None
+    file.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)  # the file is not used
+    assert protect_token_file() is None
 
 
 def test_a_missing_token_file_is_reported(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

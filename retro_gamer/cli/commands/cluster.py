@@ -73,7 +73,6 @@ def submit(
 
     Sends the game and the run to the cluster. Log and checkpoints are copied to RUN_DIR during training.
     """
-    from retro_gamer.jobs.client import JobServer
     from retro_gamer.jobs.submission import plan_job, send_job
     from retro_gamer.run.directory import RunDirectory
 
@@ -81,7 +80,7 @@ def submit(
     cluster = ClusterOptions(
         address="auto", learner_cpus=learner_cpus, gpus=gpus, retries=retries, wait_seconds=wait_seconds
     )
-    server = None if dry_run else JobServer(address)
+    server = None if dry_run else _open_server(address)
     versions = server.versions() if server is not None else ""
     plan = plan_job(directory, options=cluster, n_actors=actors, minutes=minutes, resume=resume, storage=storage)
     for problem in plan.resume.skipped if plan.resume else ():
@@ -99,6 +98,15 @@ def submit(
         typer.echo(f"Follow it or fetch its results:  retro-gamer attach {shlex.quote(str(run_dir))}")
         return
     _follow(directory, note, server)
+
+
+def _open_server(address: str) -> JobServer:
+    from retro_gamer.jobs.client import JobServer, protect_token_file
+
+    remark = protect_token_file()
+    if remark is not None:
+        typer.echo(f"Note: {remark}", err=True)
+    return JobServer(address)
 
 
 def _format(plan: JobPlan, output_format: Format) -> str:
@@ -126,13 +134,12 @@ def attach(
 
     If the job has ended, fetches what is missing and reports how it ended. Ctrl-C stops the job cleanly.
     """
-    from retro_gamer.jobs.client import JobServer
     from retro_gamer.jobs.submission import load_job_note
     from retro_gamer.run.directory import RunDirectory
 
     directory = RunDirectory.open(run_dir)
     note = load_job_note(directory.path)
-    _follow(directory, note, JobServer(address or note.address))
+    _follow(directory, note, _open_server(address or note.address))
 
 
 def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
