@@ -92,7 +92,7 @@ MEMORY = "Replay memory"
 NETWORK = "Network architecture"
 DURATION = "Training duration"
 CHARACTERS = "Character discovery"
-WORK = "Division of work"
+ALLOCATION = "Allocation"
 SAFETY = "Checkpoints and failures"
 
 
@@ -105,28 +105,28 @@ class Hyperparameters:
     """
 
     learning_rate: float = setting(
-        0.001, group=LEARNING, above=0, maximum=1, unit="step",
+        0.001, group=LEARNING, above=0, maximum=1, unit="change per update",
         help="Step size of the Adam optimizer in the first episode.",
     )  # fmt: skip
     lr_decay: float = setting(
         0.995, group=LEARNING, above=0, maximum=1, unit="factor per episode",
-        help="Factor by which the learning rate shrinks after each episode.",
+        help="Factor that multiplies the learning rate after each episode.",
     )  # fmt: skip
     lr_min: float = setting(
-        0.0001, group=LEARNING, minimum=0, maximum=1, unit="step",
-        help="Lowest learning rate. Without a floor, learning stops after a few thousand episodes.",
+        0.0001, group=LEARNING, minimum=0, maximum=1, unit="change per update",
+        help="Lowest learning rate. With 0, learning stops after a few thousand episodes.",
     )  # fmt: skip
     gamma: float = setting(
         0.99, group=LEARNING, minimum=0, maximum=1, unit="factor per turn",
-        help="Discount of future rewards: 1 values them all equally, smaller values look less far ahead.",
+        help="Discount of future rewards: 1 counts all of them in full; a smaller value counts later ones less.",
     )  # fmt: skip
     n_step: int = setting(
         1, group=LEARNING, minimum=1, maximum=100, unit="turns",
-        help="Number of rewards added up before the network's estimate of the rest (n-step return).",
+        help="Rewards that an n-step return adds up before it uses the estimate of the network.",
     )  # fmt: skip
     train_every: int = setting(
         4, group=LEARNING, minimum=1, maximum=1_000_000, unit="turns per update",
-        help="Turns played per update of the network. The slower of playing and learning sets the pace.",
+        help="Turns played per update of the network. The faster of playing and learning waits for the slower.",
     )  # fmt: skip
     learning_starts: int = setting(
         500, group=LEARNING, minimum=0, maximum=100_000_000, unit="turns",
@@ -134,19 +134,20 @@ class Hyperparameters:
     )  # fmt: skip
     target_update_freq: int = setting(
         100, group=LEARNING, minimum=1, maximum=10_000_000, unit="updates",
-        help="Updates after which the target network is replaced by a copy of the network.",
+        help="Updates between two copies of the network to the target network.",
     )  # fmt: skip
     weight_averaging: int = setting(
         3_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
-        help="Checkpoints store the mean weights of this many updates, at most an eighth of all; 1 stores the latest.",
+        help="Checkpoints store a running average of the weights over about this many updates (at most an eighth of "
+        "those so far); 1 stores the latest weights.",
     )  # fmt: skip
     max_gradient_norm: float = setting(
-        10.0, group=LEARNING, above=0, maximum=1e6, unit="norm",
-        help="Gradients with a larger norm are scaled down to it.",
+        10.0, group=LEARNING, above=0, maximum=1e6, unit="Euclidean norm",
+        help="A gradient with a larger norm is scaled down to this norm.",
     )  # fmt: skip
     seed: int = setting(
-        0, group=LEARNING, minimum=0, maximum=2**31 - 1, unit="number",
-        help="Seed of all random choices. With --actors 0 the same seed gives the same run, bit for bit.",
+        0, group=LEARNING, minimum=0, maximum=2**31 - 1, unit="whole number",
+        help="Seed of all random choices. With --actors 0, the same seed gives the same result, bit for bit.",
     )  # fmt: skip
 
     epsilon: float = setting(
@@ -155,7 +156,7 @@ class Hyperparameters:
     )  # fmt: skip
     epsilon_decay: float = setting(
         0.995, group=EXPLORATION, above=0, maximum=1, unit="factor per episode",
-        help="Factor by which epsilon shrinks after each episode.",
+        help="Factor that multiplies epsilon after each episode.",
     )  # fmt: skip
     epsilon_min: float = setting(
         0.05, group=EXPLORATION, minimum=0, maximum=1, unit="probability",
@@ -163,11 +164,13 @@ class Hyperparameters:
     )  # fmt: skip
     epsilon_ladder: float = setting(
         0.0, group=EXPLORATION, minimum=0, maximum=100, unit="exponent",
-        help="Spreads exploration over an actor's games: from epsilon to epsilon to the power of 1 + this.",
+        help="Gives an actor's games different epsilons, from epsilon down to epsilon^(1 + this value); 0 makes them "
+        "equal.",
     )  # fmt: skip
     exploration_draws: int = setting(
         2, group=EXPLORATION, minimum=1, maximum=1000, unit="actions",
-        help="A random action is the best (by the network) of this many drawn at random; 1 is plain epsilon-greedy.",
+        help="Actions drawn for each random action; the one with the highest Q-value is played. 1 is plain "
+        "epsilon-greedy.",
     )  # fmt: skip
 
     batch_size: int = setting(
@@ -184,21 +187,22 @@ class Hyperparameters:
     )  # fmt: skip
     priority_exponent: float = setting(
         0.6, group=MEMORY, minimum=0, maximum=1, unit="exponent",
-        help="How strongly sampling prefers large errors: 0 is uniform (only with prioritize_experiences).",
+        help="How strongly sampling prefers large errors; 0 samples uniformly. Only with prioritize_experiences.",
     )  # fmt: skip
     importance_exponent: float = setting(
         0.4, group=MEMORY, minimum=0, maximum=1, unit="exponent",
-        help="How strongly the bias of that sampling is corrected: 1 is in full (only with prioritize_experiences).",
+        help="How far importance weights correct the bias of prioritized sampling; 1 corrects all of it. Only with "
+        "prioritize_experiences.",
     )  # fmt: skip
     rare_share: float = setting(
         0.1, group=MEMORY, minimum=0, maximum=1, unit="share of a batch",
-        help="Share of each batch for transitions that end a game or have a rare reward (only without "
-        "prioritize_experiences).",
+        help="Share of each batch for transitions that end a game or have a rare reward. Only without "
+        "prioritize_experiences.",
     )  # fmt: skip
 
     n_layers: int = setting(
         2, group=NETWORK, minimum=0, maximum=16, unit="layers",
-        help="Hidden layers of the MLP; in spatial games, of the head after the CNN.",
+        help="Hidden layers of the MLP; in spatial games, of the layers after the CNN.",
     )  # fmt: skip
     layer_size: int = setting(
         128, group=NETWORK, minimum=1, maximum=8192, unit="units",
@@ -206,7 +210,8 @@ class Hyperparameters:
     )  # fmt: skip
     crop_radius: int = setting(
         6, group=NETWORK, minimum=1, maximum=32, unit="cells",
-        help="The CNN sees this many cells on each side of the player, rounded up to even (spatial games).",
+        help="Cells on each side of the player that the CNN covers, rounded up to an even number. Only in spatial "
+        "games with a player.",
     )  # fmt: skip
 
     training_episodes: int = setting(
@@ -215,12 +220,12 @@ class Hyperparameters:
     )  # fmt: skip
     max_turns_per_episode: int = setting(
         2000, group=DURATION, minimum=1, maximum=1_000_000_000, unit="turns",
-        help="A game that is still running after this many turns is ended.",
+        help="A game that is still running after this many turns is cut short.",
     )  # fmt: skip
 
     exploration_turns: int = setting(
         200, group=CHARACTERS, minimum=1, maximum=10_000_000, unit="turns",
-        help="Random turns before training that find the game's characters, if character_set is not given.",
+        help="Random turns played before training to discover the game's characters, if character_set is not given.",
     )  # fmt: skip
     unknown_character_strategy: str = setting(
         "ignore", group=CHARACTERS, choices=("ignore", "extend"),
@@ -228,13 +233,13 @@ class Hyperparameters:
     )  # fmt: skip
 
     games_per_actor: int = setting(
-        8, group=WORK, minimum=1, maximum=1024, unit="games",
-        help="Games that each actor process plays in lockstep, with one forward pass for all of them.",
+        8, group=ALLOCATION, minimum=1, maximum=1024, unit="games",
+        help="Games that each actor process plays in lock step, with one forward pass for all of them.",
     )  # fmt: skip
 
     checkpoint_minutes: float = setting(
         3.0, group=SAFETY, above=0, maximum=100_000, unit="minutes",
-        help="Time between checkpoints, besides the one after every 100 episodes.",
+        help="Minutes between checkpoints. A checkpoint is also written after every 100 episodes.",
     )  # fmt: skip
     snapshot_megabytes: int = setting(
         256, group=SAFETY, minimum=0, maximum=1_000_000, unit="MB",
@@ -246,7 +251,8 @@ class Hyperparameters:
     )  # fmt: skip
     actor_growth_megabytes: int = setting(
         1000, group=SAFETY, minimum=1, maximum=100_000_000, unit="MB",
-        help="An actor process whose memory has grown by this much (its game leaks) is replaced.",
+        help="An actor process whose memory has grown by this much is replaced. The usual cause is a leak in the "
+        "game.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

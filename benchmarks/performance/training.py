@@ -82,7 +82,7 @@ class Window:
             "turns_per_update": last.turns_per_update,
             "actors": last.n_actors,
             "pss_bytes": self.pss_bytes,
-            "plan": self.text.partition("Division of work")[2].strip().splitlines(),
+            "plan": self.text.partition("Allocation")[2].strip().splitlines(),
         }
 
 

@@ -231,7 +231,7 @@ def _check_format(values: Mapping[str, Any], run: RunDirectory) -> None:
         raise RunNotFoundError(
             f"{place} was not written by this program: it has no format_version under [run].\n"
             "It may be a run of another package, such as the one named retro-gamer on PyPI, whose runs this program "
-            "cannot read.\nCreate a new run with: retro-gamer create --game MODULE --output DIR"
+            "cannot read.\nCreate a new run with: retro-gamer create --game GAME --output DIR"
         )
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunNotFoundError(

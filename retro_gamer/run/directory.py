@@ -156,10 +156,10 @@ class RunDirectory:
         if run.path.is_file():
             rule = f"{place} is a file, but a run is a directory. Try its folder: {quoted(str(run.path.parent), 300)}"
         elif run.path.is_dir():
-            rule = f"{place} contains no config.toml, so it is not a run."
+            rule = f"{place} is not a run: it contains no config.toml."
         else:
-            rule = f"there is no directory {place}."
-        raise RunNotFoundError(f"{rule}\nCreate a run with: retro-gamer create --game MODULE --output DIR")
+            rule = f"{place} does not exist."
+        raise RunNotFoundError(f"{rule}\nCreate a run with: retro-gamer create --game GAME --output DIR")
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False) -> RunDirectory:

@@ -173,5 +173,5 @@ def _make_learner(task: LearnerTask, device: str) -> Learner:
 
 
 def _describe(learner: Learner, task: LearnerTask, allocation: Allocation) -> str:
-    lines = [describe_network(learner.network, task.run_spec.metadata, task.run_spec.settings), "Division of work"]
+    lines = [describe_network(learner.network, task.run_spec.metadata, task.run_spec.settings), "Allocation"]
     return "\n".join([*lines, *(f"  {reason}" for reason in allocation.reasons)])

@@ -81,7 +81,7 @@ def prepare(
         raise RunExistsError(
             f"{directory.path} already has checkpoints, and training never overwrites them.\n"
             f"Resume from the last one:  retro-gamer train {shlex.quote(str(directory.path))} --resume latest\n"
-            "or create a new run:       retro-gamer create --game MODULE --output DIR"
+            "or create a new run:       retro-gamer create --game GAME --output DIR"
         )
     point = find_resume_point(directory, resume) if resume is not None else None
     characters = tuple(point.state["characters"]) if point else None

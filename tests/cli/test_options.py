@@ -43,5 +43,5 @@ def test_help_names_every_option_with_its_default(capsys: pytest.CaptureFixture[
     for declared in SETTINGS.values():
         assert f" {declared.option} " in shown
         assert declared.help in shown
-    assert "(step; 0 < x <= 1; default 0.001)" in shown
+    assert "(change per update; 0 < x <= 1; default 0.001)" in shown
     assert "ignore|extend" in shown

@@ -59,7 +59,7 @@ def test_a_line_holds_every_number() -> None:
 
     assert "\n" not in line
     for number in (
-        "episode 120/1000",
+        "episode 120/1,000",
         "turns 34,567 (1,234/s)",
         "updates 8,600 (310/s)",
         "mean reward of last 100 12.25",
@@ -96,7 +96,7 @@ def test_lines_come_every_few_seconds_and_the_last_one_always() -> None:
     assert lines[-2] == "a remark with [markup] and \\x1b[31m"
 
 
-def test_a_terminal_shows_the_figures_in_place_below_the_remarks() -> None:
+def test_a_terminal_shows_the_progress_in_place_below_the_remarks() -> None:
     console = _console(terminal=True)
     display = LiveDisplay(console)
     display.handle(Starting("Architecture"))
@@ -107,7 +107,7 @@ def test_a_terminal_shows_the_figures_in_place_below_the_remarks() -> None:
     display.close()
 
     assert _text(console).count("\x1b[2K") > 0
-    assert "episode 7/1000" in _text(console)
+    assert "episode 7/1,000" in _text(console)
     assert "a remark with [markup]" in _text(console)
     assert "34,567 (1,234/s)" in _text(console)
     assert _text(console).endswith("\x1b[?25h")
@@ -120,12 +120,12 @@ def _drawn(progress: Progress, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "rows"), [(120, 4), (80, 4), (76, 4), (75, 6), (62, 6), (61, 10), (30, 10)])
-def test_the_figures_fit_the_terminal(width: int, rows: int) -> None:
+def test_the_progress_fits_the_terminal(width: int, rows: int) -> None:
     lines = _drawn(PROGRESS, width)
 
     assert len(lines) == rows
     assert max(map(len, lines)) <= width
-    assert lines[0].startswith("episode 120/1000")
+    assert lines[0].startswith("episode 120/1,000")
     assert lines[0].endswith("12%")
     drawn = "\n".join(lines)
     assert all(
@@ -133,7 +133,7 @@ def test_the_figures_fit_the_terminal(width: int, rows: int) -> None:
     )
 
 
-def test_the_columns_stand_still_while_the_figures_grow() -> None:
+def test_the_columns_stay_in_place_while_the_numbers_grow() -> None:
     places = {
         tuple(_drawn(progress, 80)[row].index(name) for row, name in ((1, "updates"), (2, "left"), (3, "epsilon")))
         for progress in (PROGRESS, NEW, dataclasses.replace(PROGRESS, turns=9_999_999, mean_reward=-999))

@@ -33,7 +33,7 @@ def test_a_run_outlives_its_submitter_its_actors_node_and_its_learners_node(clus
     finally:
         os.kill(submitter.pid, signal.SIGKILL)
         said = output_of(submitter)
-    assert "Division of work" in said
+    assert "Allocation" in said
     assert "1 CPU for the learner, 1 CPU for replay" in said
     attached = cluster.start("attach", str(run.path))
     try:

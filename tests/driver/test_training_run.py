@@ -115,7 +115,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     text = run.log_path.read_text()
     assert text.startswith(wrap_lines(display.texts[0], HEADER_WIDTH))
     assert "Architecture" in text.splitlines()[0]
-    assert "Division of work" in text
+    assert "Allocation" in text
     final, earlier = read_checkpoint(run, "final"), read_checkpoint(run, "ep_0100")
     assert (final["episode"], final["total_turns"]) == (120, outcome.turns)
     assert (final["total_steps"], earlier["episode"]) == (outcome.updates, 100)

@@ -38,7 +38,7 @@ def test_a_run_is_opened(run: RunDirectory) -> None:
 
 def test_what_is_no_run_is_explained(tmp_path: Path, run: RunDirectory) -> None:
     for path, said in [
-        (tmp_path / "missing", "there is no directory"),
+        (tmp_path / "missing", "does not exist"),
         (tmp_path, "contains no config.toml"),
         (run.config_path, "is a file"),
         (tmp_path / "\x1b[2J", r"\\x1b\[2J"),

@@ -130,7 +130,7 @@ def attach(
     ] = None,
     debug: options.Debug = False,
 ) -> None:  # fmt: skip
-    """Follow a submitted run and bring it home.
+    """Follow a submitted run, and copy its results here.
 
     If the job has ended, fetches what is missing and reports how it ended. Ctrl-C stops the job cleanly.
     """

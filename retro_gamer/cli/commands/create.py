@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Game = Annotated[
     str,
     typer.Option(
-        "--game", metavar="MODULE", show_default=False,
+        "--game", metavar="GAME", show_default=False,
         help="The game: a module such as retro.examples.snake, a .py file, or a folder.",
     ),
 ]  # fmt: skip

@@ -79,7 +79,8 @@ Actors = Annotated[
     int | None,
     typer.Option(
         "--actors", metavar="N", min=0, max=10_000, show_default=False,
-        help="Actor processes; 0 plays in this process, repeatably for a seed. Default: chosen for machine and game.",
+        help="Actor processes. 0 plays in this process; the same seed then gives the same result. "
+        "Default: chosen to suit the machine and the game.",
     ),
 ]  # fmt: skip
 Minutes = Annotated[
@@ -103,7 +104,7 @@ Gpus = Annotated[
 ]
 WaitSeconds = Annotated[
     float,
-    typer.Option("--wait-seconds", metavar="S", min=1, help="How long to wait for a node with room for the learner."),
+    typer.Option("--wait-seconds", metavar="S", min=1, help="Seconds to wait for a node that can take the learner."),
 ]
 StorageUri = Annotated[
     str | None,

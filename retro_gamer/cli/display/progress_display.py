@@ -153,14 +153,14 @@ class LiveDisplay:
 
 def progress_line(progress: Progress) -> str:
     """Return the progress on one line."""
-    parts = [f"episode {progress.episodes}/{progress.training_episodes}"]
+    parts = [f"episode {progress.episodes:,}/{progress.training_episodes:,}"]
     return ", ".join(parts + [f"{name} {value}" for name, value in _labelled_values(progress)])
 
 
 def render_progress(progress: Progress, width: int) -> Table:
     """Return the progress as a bar over a small table, for a terminal of `width` columns."""
     bar = Table.grid(padding=(0, 1))
-    episode = f"episode {progress.episodes}/{progress.training_episodes}"
+    episode = f"episode {progress.episodes:,}/{progress.training_episodes:,}"
     bar_width = max(1, min(BAR_WIDTH, width - len(episode) - len(" 100% ")))
     bar.add_row(
         episode,

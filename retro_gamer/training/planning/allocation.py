@@ -36,7 +36,7 @@ class ServiceTimes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """The division of work of one run."""
+    """How one run shares the machine."""
 
     n_actors: int
     """Actor processes; with 0 the learner's process plays."""
@@ -63,8 +63,8 @@ def allocate(settings: Hyperparameters, times: ServiceTimes, n_cpus: int, n_acto
     chosen = n_actors if n_actors is not None else min(useful, max(1, n_cpus - 1))
     threads = min(times.learner_threads, most_learner_threads(n_cpus))
     who = (
-        f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, "
-        f"learner on {_count(threads, 'thread')}, {_count(n_cpus, 'core')} in total."
+        f"{_describe_actors(chosen, settings.games_per_actor)}, learner on {_count(threads, 'thread')}, "
+        f"{_count(n_cpus, 'core')} in total."
     )
     return _allocate(settings, times, chosen, threads, who)
 
@@ -76,7 +76,7 @@ def allocate_on_cluster(
     chosen = n_actors if n_actors is not None else useful_actors(settings, times)
     threads = min(times.learner_threads, learner_cpus)
     who = (
-        f"{_count(chosen, 'actor')} playing {_count(settings.games_per_actor, 'game')} each, spread over the nodes; "
+        f"{_describe_actors(chosen, settings.games_per_actor)}, spread over the nodes; "
         f"learner on {_count(threads, 'thread')}, replay on the same node."
     )
     return _allocate(settings, times, chosen, threads, who, _describe_start(chosen, n_free_cpus))
@@ -147,8 +147,13 @@ def _allocate_inline(settings: Hyperparameters) -> Allocation:
     )
 
 
+def _describe_actors(n_actors: int, n_games: int) -> str:
+    each = "" if n_actors == 1 else " each"
+    return f"{_count(n_actors, 'actor')} playing {_count(n_games, 'game')}{each}"
+
+
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

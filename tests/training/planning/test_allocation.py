@@ -78,7 +78,7 @@ def test_a_learner_tries_no_more_threads_than_there_are_cores_beside_an_actor() 
 
 def test_the_reasons_name_what_was_measured_and_how_many_actors_pay() -> None:
     text = " ".join(plan(ServiceTimes(turn=1e-2, update=5e-3), n_cpus=2).reasons)
-    for part in ("1 actor playing 8 games each", "10000 microseconds", "5.0 milliseconds", "keeps 12 actors busy"):
+    for part in ("1 actor playing 8 games, learner", "10000 microseconds", "5.0 milliseconds", "keeps 12 actors busy"):
         assert part in text
 
 
