@@ -187,9 +187,7 @@ class Actor:
         slot.generator.seed(f"{self._seed}/{ticket}/{tries}" if tries else f"{self._seed}/{ticket}")
         if len(self._slots) == 1:
             slot.session.seed(slot.generator.randrange(2**31))
-        slot.ticket = ticket
-        slot.turns = 0
-        slot.total_reward = 0.0
+        slot.ticket, slot.turns, slot.total_reward = ticket, 0, 0.0
         try:
             slot.session.start()
             self._observe(slot)
@@ -237,7 +235,10 @@ class Actor:
             if not turn.terminated:
                 self._observe(slot)
         except GameFailedError as failure:
-            self._abandon_at_last_turn(slot, str(failure))
+            if slot.turns == 0:
+                self._return_ticket(slot, str(failure))
+            else:
+                self._finish(slot, truncated=True, failure=str(failure))  # at its last good turn
             return 0
         self._builder.add_turn(slot.index, action, turn.reward)
         slot.turns += 1
@@ -246,17 +247,10 @@ class Actor:
         if turn.failure is not None and len(self._failures) < MOST_FAILURES_REPORTED:
             self._failures.append(turn.failure)
         if turn.terminated:
-            self._finish(slot, truncated=False, failure=None)
+            self._finish(slot, truncated=False)
         elif slot.turns >= self._settings.max_turns_per_episode:
-            self._finish(slot, truncated=True, failure=None)
+            self._finish(slot, truncated=True)
         return 1
-
-    def _abandon_at_last_turn(self, slot: Slot, failure: str) -> None:
-        """End an episode whose game failed: truncated at its last good turn, or returned unplayed if it had none."""
-        if slot.turns == 0:
-            self._return_ticket(slot, failure)
-        else:
-            self._finish(slot, truncated=True, failure=failure)
 
     def _return_ticket(self, slot: Slot, failure: str) -> None:
         """Put the ticket of a game that failed in its first turn among the unused."""
@@ -267,21 +261,16 @@ class Actor:
         self._builder.trajectories[slot.index].clear()
         slot.ticket = None
 
-    def _finish(self, slot: Slot, *, truncated: bool, failure: str | None) -> None:
+    def _finish(self, slot: Slot, *, truncated: bool, failure: str | None = None) -> None:
         assert slot.ticket is not None
         if truncated and self._prioritized:
             self._builder.q_best[slot.row] = self._evaluate([slot.row]).max()
         self._builder.end_game(slot.index, terminated=not truncated)
         self._failed_tries.pop(slot.ticket, None)
-        self._episodes.append(
-            Episode(
-                ticket=slot.ticket,
-                total_reward=slot.total_reward,
-                turns=slot.turns,
-                truncated=truncated,
-                failure=failure,
-            )
+        finished = Episode(
+            ticket=slot.ticket, total_reward=slot.total_reward, turns=slot.turns, truncated=truncated, failure=failure
         )
+        self._episodes.append(finished)
         slot.ticket = None
 
     def _push_block(self, push: Push) -> int:

@@ -100,8 +100,8 @@ class Trajectory:
 class RolloutBuilder:
     """Collects the rows of several games and turns them into blocks.
 
-    The caller writes rows in place: `codes` uint8 [R, H, W], `player` int16 [R, 2], `state` float32 [R, S]. With
-    `with_priorities` it also writes Q-values: `q_taken` and `q_best`, float32 [R], for every row acted on.
+    The caller writes an observation to `next_row` of `codes` uint8 [R, H, W], `player` int16 [R, 2] and `state` float32
+    [R, S]. With `with_priorities` it also writes Q-values, `q_taken` and `q_best` float32 [R], of every row acted on.
     """
 
     def __init__(
@@ -126,24 +126,19 @@ class RolloutBuilder:
         self.q_taken = np.zeros(capacity, np.float32)
         self.q_best = np.zeros(capacity, np.float32)
         self.trajectories = [Trajectory() for _ in range(n_games)]
-        self._used = 0
+        self.next_row = 0
         self._turns = 0
         self._pieces: list[Transitions] = []
 
     @property
     def is_full(self) -> bool:
         """Whether a block must be made before every game can play another turn."""
-        return self._used + self._margin > len(self.codes)
-
-    @property
-    def next_row(self) -> int:
-        """The row to write the next observation to."""
-        return self._used
+        return self.next_row + self._margin > len(self.codes)
 
     def add_row(self, game: int) -> None:
         """Record that `next_row` now holds the present observation of `game`."""
-        self.trajectories[game].rows.append(self._used)
-        self._used += 1
+        self.trajectories[game].rows.append(self.next_row)
+        self.next_row += 1
 
     def add_turn(self, game: int, action: int, reward: float) -> None:
         """Record a turn that led to the game's latest row, or from it if the turn ended the game."""
@@ -193,9 +188,9 @@ class RolloutBuilder:
                 joined["returns"], joined["discounts"], self.q_taken[joined["first"]], self.q_best[joined["next"]]
             )
         return Block(
-            codes=self.codes[: self._used].copy(),
-            player=self.player[: self._used].copy(),
-            state=self.state[: self._used].copy(),
+            codes=self.codes[: self.next_row].copy(),
+            player=self.player[: self.next_row].copy(),
+            state=self.state[: self.next_row].copy(),
             priorities=priorities,
             turns=self._turns,
             **joined,
@@ -205,10 +200,9 @@ class RolloutBuilder:
         kept = np.asarray([row for trajectory in self.trajectories for row in trajectory.rows], np.int64)
         for array in (self.codes, self.player, self.state, self.q_taken, self.q_best):
             array[: len(kept)] = array[kept]
-        place = 0
+        self.next_row = 0
         for trajectory in self.trajectories:
-            trajectory.rows = list(range(place, place + len(trajectory.rows)))
-            place += len(trajectory.rows)
-        self._used = place
+            trajectory.rows = list(range(self.next_row, self.next_row + len(trajectory.rows)))
+            self.next_row += len(trajectory.rows)
         self._turns = 0
         self._pieces = []

@@ -67,21 +67,13 @@ class FeatureExtractor(abc.ABC):
                 np.concatenate([batch.player, batch.next_player]),
                 np.concatenate([batch.state, batch.next_state]),
             ),
-            action=batch.action,
-            returns=batch.returns,
-            discounts=batch.discounts,
-            weights=batch.weights,
-            ids=batch.ids,
+            **{field.name: getattr(batch, field.name) for field in dataclasses.fields(SampledTransitions)},
         )
 
     def _global_features(self, codes: np.ndarray, player: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Return float32 [B, F]: what the head of a convolutional network reads beside its trunk's features."""
-        parts = (
-            self._statistics(codes, player),
-            locate(player, self.spec.height, self.spec.width),
-            compress(state),
-        )
-        return np.concatenate(parts, axis=1)
+        places = locate(player, self.spec.height, self.spec.width)
+        return np.concatenate([self._statistics(codes, player), places, compress(state)], axis=1)
 
     def _statistics(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
         """Return float32 [B, C * CHARACTER_STATISTICS]."""
@@ -123,7 +115,6 @@ class EgocentricExtractor(FeatureExtractor):
         self._n_windowed = len(windows)
         cells = np.concatenate([windows, central_cells(self.radius, ADJACENT_RADIUS)])
         self._crop = Crop(spec.height, spec.width, self.radius, cells, spec.n_characters + 1)
-        self._region: Crop | None = None
         self.is_bounded = spec.height * spec.width > LARGEST_STATISTICS_BOARD
         if self.is_bounded:
             cells = np.arange((2 * STATISTICS_RADIUS + 1) ** 2)
@@ -140,7 +131,7 @@ class EgocentricExtractor(FeatureExtractor):
         return windows, adjacent, self._global_features(codes, player, state)
 
     def _statistics(self, codes: np.ndarray, player: np.ndarray) -> np.ndarray:
-        if self._region is None:
+        if not self.is_bounded:
             return super()._statistics(codes, player)
         side = 2 * STATISTICS_RADIUS + 1
         region = self._region.gather(codes, player).reshape(-1, side, side)

@@ -33,37 +33,33 @@ def check_state(state: Mapping[str, Any]) -> None:
     Raises:
         ValueError: naming what is wrong.
     """
-    if state.get("version") != STATE_VERSION:
-        raise ValueError(f"a replay state of version {state.get('version')} cannot be read, only {STATE_VERSION}")
+
+    def require(name: str, holds: bool | np.bool, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"{name} of a replay state must be {rule}")
+
+    require("version", state.get("version") == STATE_VERSION, f"{STATE_VERSION}, not {state.get('version')}")
     for name in ("turns", "oldest", "first_row"):
-        if not isinstance(state.get(name), int) or state[name] < 0:
-            raise ValueError(f"{name} of a replay state must be a count, not {state.get(name)!r}")
+        value = state.get(name)
+        require(name, isinstance(value, int) and value >= 0, f"a count, not {value!r}")
     for name, kind in FIELDS.items():
-        if not isinstance(state.get(name), np.ndarray) or state[name].dtype != kind:
-            raise ValueError(f"{name} of a replay state must be an array of {kind.__name__}")
-    count = len(state["first"])
+        value = state.get(name)
+        require(name, isinstance(value, np.ndarray) and value.dtype == kind, f"an array of {kind.__name__}")
+    count, priorities = len(state["first"]), state.get("priorities")
     for name in ("first", "next", "action", "returns", "discounts", "priorities"):
-        if state.get(name) is not None and state[name].shape != (count,):
-            raise ValueError(f"{name} of a replay state must hold one value for each of its {count} transitions")
-    _check_values(state, count)
-
-
-def _check_values(state: Mapping[str, Any], count: int) -> None:
-    last_row = state["first_row"] + len(state["codes"])
+        value = state.get(name)
+        require(name, value is None or value.shape == (count,), f"one value for each of its {count} transitions")
+    low, high = state["first_row"], state["first_row"] + len(state["codes"]) - 1
     for name in ("first", "next"):
-        if count and not (state["first_row"] <= state[name].min() and state[name].max() < last_row):
-            raise ValueError(f"{name} of a replay state names rows that it does not hold")
+        rows = state[name]
+        require(name, not count or low <= rows.min() <= rows.max() <= high, f"rows that it holds, {low}..{high}")
     for name in ("state", "returns", "discounts", "priorities"):
-        if state.get(name) is not None and not np.isfinite(state[name]).all():
-            raise ValueError(f"{name} of a replay state must be finite")
-    if state.get("priorities") is not None and count and state["priorities"].min() <= 0:
-        raise ValueError("priorities of a replay state must be positive")
+        require(name, state.get(name) is None or np.isfinite(state[name]).all(), "finite")
+    require("priorities", priorities is None or not count or priorities.min() > 0, "positive")
 
 
 COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8
 """Bytes of a transition in a state: its two rows, action, return, discount and priority."""
-
-
 LEAST_SPARE_ROWS = 1 / 16
 """Rows beyond one a transition, as a share of the capacity, where grants are long and n-step returns short."""
 
@@ -141,9 +137,8 @@ class ReplayBuffer:
             ValueError: for a block that is not valid or of another board; nothing of it is kept.
         """
         block.check_valid()
-        priorities = None
-        if self._priorities and block.priorities is not None:
-            priorities = self._priorities.from_errors(block.priorities)
+        errors = block.priorities
+        priorities = self._priorities.from_errors(errors) if self._priorities and errors is not None else None
         start = self._rows.append(block.codes, block.player, block.state)
         new = Transitions(
             first=start + block.first.astype(np.int64),
@@ -168,8 +163,7 @@ class ReplayBuffer:
             raise ValueError(f"cannot sample {n_batches} batches of {batch_size} records")
         held = self._transitions
         slots, weights = self._draw(n_batches, batch_size)
-        places = np.stack([held.first[slots], held.next[slots]], axis=1)
-        codes, player, state = self._rows.take(places)
+        codes, player, state = self._rows.take(np.stack([held.first[slots], held.next[slots]], axis=1))
         action = held.action[slots].astype(np.int64)
         returns, discounts, ids = held.returns[slots], held.discounts[slots], held.ids(slots)
         return [
@@ -274,18 +268,18 @@ class ReplayBuffer:
     def _oldest_within(self, limit_bytes: int) -> int:
         """Return the oldest transition such that a copy from it on takes at most `limit_bytes`."""
         held, rows = self._transitions, self._rows
-        per_row, per_transition = rows.memory_bytes / rows.size, COPIED_BYTES
 
         def is_within(oldest: int) -> bool:
             lowest_row = held.lowest_row_from(oldest)
             n_rows = 0 if lowest_row is None else rows.written - lowest_row
-            return n_rows * per_row + (held.added - oldest) * per_transition <= limit_bytes
+            return n_rows * rows.memory_bytes / rows.size + (held.added - oldest) * COPIED_BYTES <= limit_bytes
 
         return held.oldest + bisect.bisect_left(range(held.oldest, held.added), True, key=is_within)
 
     def _append(self, new: Transitions, priorities: npt.NDArray[np.float64] | None) -> None:
         held = self._transitions
-        added, oldest, mean = held.added, held.oldest, self._mean_priority()
+        added, oldest = held.added, held.oldest
+        mean = self._priorities.total / len(self) if self._priorities and len(self) else 1.0
         held.append(new, self._rows.places(new.first), self._rows.places(new.next))
         held.evict(self._rows.oldest)
         if self._priorities:
@@ -297,6 +291,3 @@ class ReplayBuffer:
                 np.concatenate([gone, held.slots(kept, held.added)]),
                 np.concatenate([np.zeros(len(gone)), values[kept - added :]]),
             )
-
-    def _mean_priority(self) -> float:
-        return self._priorities.total / len(self) if self._priorities and len(self) else 1.0

@@ -77,11 +77,8 @@ class Block(Transitions):
         _require(self.codes.ndim == 3 and self.codes.dtype == np.uint8, "codes", "[R, H, W] uint8")
         rows, count = len(self.codes), len(self.first)
         _require(self.player.shape == (rows, 2) and self.player.dtype == np.int16, "player", "[R, 2] int16")
-        _require(
-            self.state.ndim == 2 and len(self.state) == rows and self.state.dtype == np.float32,
-            "state",
-            "[R, S] float32",
-        )
+        is_table = self.state.ndim == 2 and len(self.state) == rows
+        _require(is_table and self.state.dtype == np.float32, "state", "[R, S] float32")
         for name in ("first", "next"):
             _require(_is_vector(getattr(self, name), count, np.int32), name, "[K] int32")
         _require(_is_vector(self.action, count, np.uint8, np.uint16), "action", "[K] uint8 or uint16")
@@ -262,11 +259,7 @@ class ObservationRows:
         return start
 
     def check_shapes(self, codes: Codes, player: Players, state: States) -> None:
-        """Return if the rows have this ring's board and number of state values.
-
-        Raises:
-            ValueError: if they are not.
-        """
+        """Raise ValueError unless the rows have this ring's board and number of state values."""
         for name, rows in (("codes", codes), ("player", player), ("state", state)):
             ours = getattr(self, name)
             if rows.shape != (len(codes), *ours.shape[1:]) or rows.dtype != ours.dtype:
