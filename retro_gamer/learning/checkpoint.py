@@ -123,19 +123,15 @@ class Mismatch:
 def values_to_match(metadata: GameMetadata, settings: Hyperparameters) -> dict[str, Any]:
     """Return the values of `MUST_MATCH` as plain types, as a checkpoint holds them."""
     described = metadata.to_mapping()
-    values: dict[str, Any] = {name: described.get(name) for name in MUST_MATCH if name not in SIZES}
+    values: dict[str, Any] = {name: described.get(name) for name in MUST_MATCH}
     if metadata.end is not None:
         values["reward"] = f"{metadata.reward} {json.dumps(dict(metadata.end))}"
-    values["observe_state"] = list(metadata.observe_state)
-    values["spatial"] = metadata.spatial
-    return {**values, **{name: getattr(settings, name) for name in SIZES}}
+    values |= {"observe_state": list(metadata.observe_state), "spatial": metadata.spatial}
+    return values | {name: getattr(settings, name) for name in SIZES}
 
 
 def find_mismatches(
-    state: Mapping[str, Any],
-    metadata: GameMetadata,
-    settings: Hyperparameters,
-    names: Iterable[str] = MUST_MATCH,
+    state: Mapping[str, Any], metadata: GameMetadata, settings: Hyperparameters, names: Iterable[str] = MUST_MATCH
 ) -> list[Mismatch]:
     """Return which of `names` differ between a checkpoint and a run."""
     present = values_to_match(metadata, settings)

@@ -16,7 +16,7 @@ from retro_gamer.learning.inference import Weights
 from retro_gamer.learning.networks import make_network
 from retro_gamer.learning.networks.base import QNetwork, grow_tensor
 from retro_gamer.learning.optimizer import MOMENTS, FlatAdam, FlatParameters, WeightAverage, join
-from retro_gamer.learning.step import EagerStep, Step, UpdateContext, UpdateResult
+from retro_gamer.learning.step import EagerStep, UpdateContext, UpdateResult
 from retro_gamer.replay.transitions import Batch
 
 NETWORKS = ("model_state_dict", "online_state_dict", "target_state_dict")
@@ -50,9 +50,6 @@ class Learner:
         self._target = FlatParameters(self.target_network)
         self._optimizer = FlatAdam(self._online.vector, self._settings.learning_rate)
         self._average = WeightAverage(self._online.vector, self._settings.weight_averaging)
-        self._step = self._make_step()
-
-    def _make_step(self) -> Step:
         context = UpdateContext(
             network=self.network,
             target_network=self.target_network,
@@ -61,7 +58,7 @@ class Learner:
             max_gradient_norm=self._settings.max_gradient_norm,
         )
         is_recorded = self._device.type == "cuda" and self.network.has_fixed_shapes
-        return CudaGraphStep(context) if is_recorded else EagerStep(context)
+        self._step: CudaGraphStep | EagerStep = CudaGraphStep(context) if is_recorded else EagerStep(context)
 
     @property
     def is_finite(self) -> bool:

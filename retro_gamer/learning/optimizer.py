@@ -58,23 +58,10 @@ class FlatAdam:
         """Do a step by the gradient over `divisor`, or none where `unless` is 1; both are numbers on the device."""
         parameters, gradients, means, squares = self._pieces
         adam(
-            parameters,
-            gradients,
-            means,
-            squares,
-            [],
-            list(self._steps.unbind()),
-            fused=True,
-            grad_scale=divisor,
-            found_inf=unless,
-            amsgrad=False,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            lr=self._rate,
-            weight_decay=0.0,
-            eps=EPSILON,
-            maximize=False,
-        )
+            parameters, gradients, means, squares, [], list(self._steps.unbind()),
+            lr=self._rate, beta1=BETA_1, beta2=BETA_2, eps=EPSILON, weight_decay=0.0, amsgrad=False, maximize=False,
+            fused=True, grad_scale=divisor, found_inf=unless,
+        )  # fmt: skip
 
     def set_state(self, steps: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:
         """Continue after this many steps with these moments, shaped like the vector."""
@@ -87,24 +74,18 @@ class FlatParameters:
     """Moves a network's parameters (and gradients) into one contiguous tensor of which they become views."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._named = list(network.named_parameters())
-        first = self._named[0][1]
-        total = sum(parameter.numel() for _, parameter in self._named)
-        self.vector = nn.Parameter(torch.empty(total, device=first.device))
+        parameters = dict(network.named_parameters())
+        self._shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        self.vector = nn.Parameter(join(parameters).detach())
         self.vector.grad = torch.zeros_like(self.vector)
-        with torch.no_grad():
-            for (_, parameter), place, gradient in zip(
-                self._named, self.views(self.vector.data).values(), self.views(self.vector.grad).values(), strict=True
-            ):
-                place.copy_(parameter)
-                parameter.data = place
-                parameter.grad = gradient
+        places, gradients = self.views(self.vector.data), self.views(self.vector.grad)
+        for name, parameter in parameters.items():
+            parameter.data, parameter.grad = places[name], gradients[name]
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return `vector` (one value a parameter) as tensors shaped like the parameters, by name."""
-        shapes = {name: parameter.shape for name, parameter in self._named}
-        pieces = torch.split(vector, [shape.numel() for shape in shapes.values()])
-        return {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+        pieces = torch.split(vector, [shape.numel() for shape in self._shapes.values()])
+        return {name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
     @property
     def gradient(self) -> torch.Tensor:
@@ -117,7 +98,7 @@ class FlatParameters:
         self.gradient.zero_()
 
 
-def join(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+def join(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return the tensors, in their order, as one vector."""
     return torch.cat([tensor.flatten() for tensor in tensors.values()])
 

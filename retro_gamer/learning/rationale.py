@@ -25,7 +25,7 @@ def describe_network(network: QNetwork, metadata: GameMetadata, settings: Hyperp
         f"  Actions: {format_keys(metadata.actions)} and doing nothing: {spec.n_actions} Q-values.",
         *(_describe_trunk(network) if isinstance(network, ConvolutionalNetwork) else _describe_list(spec)),
         _describe_state(metadata),
-        f"  Head: {_layers(spec.n_layers, spec.layer_size)}, then {_describe_outputs(spec)}.",
+        f"  Head: {_describe_hidden_layers(spec)}, then {_describe_outputs(spec)}.",
         f"  {network.n_parameters:,} weights in all.",
         "Learning",
         "  Double DQN: one network selects the best next action, and an older copy of it, the target network, "
@@ -89,9 +89,8 @@ def _describe_list(spec: NetworkSpec) -> list[str]:
 def _describe_state(metadata: GameMetadata) -> str:
     if not metadata.observe_state:
         return "  State: none observed (observe_state is empty)."
-    return (
-        f"  State: {', '.join(metadata.observe_state)}, each as sign(x) log(1 + |x|), which suits values of any size."
-    )
+    names = ", ".join(metadata.observe_state)
+    return f"  State: {names}, each as sign(x) log(1 + |x|), which suits values of any size."
 
 
 def _describe_outputs(spec: NetworkSpec) -> str:
@@ -103,7 +102,7 @@ def _describe_outputs(spec: NetworkSpec) -> str:
     return "one Q-value for each action"
 
 
-def _layers(n_layers: int, layer_size: int) -> str:
-    if n_layers == 0:
+def _describe_hidden_layers(spec: NetworkSpec) -> str:
+    if spec.n_layers == 0:
         return "no hidden layer"
-    return f"{n_layers} hidden {'layer' if n_layers == 1 else 'layers'} of {layer_size} units"
+    return f"{spec.n_layers} hidden {'layer' if spec.n_layers == 1 else 'layers'} of {spec.layer_size} units"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -120,15 +119,6 @@ class UpdateContext:
     online: FlatParameters
     optimizer: FlatAdam
     max_gradient_norm: float
-
-
-class Step(Protocol):
-    """Changes the weights by one batch."""
-
-    context: UpdateContext
-
-    def __call__(self, batch: FeatureBatch) -> UpdateResult:
-        """Do one step on a batch."""
 
 
 class EagerStep:
