@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 
 from retro_gamer.errors import GameFailedError
 
-NORMAL_95 = 1.959964
 SMALL_SAMPLE_95 = (12.706, 4.303, 3.182, 2.776, 2.571)
 """Student's t for a 95% interval with 1 to 5 degrees of freedom."""
 
@@ -68,7 +67,6 @@ def compute_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> Ev
     if not played:
         raise GameFailedError(failures[0])
     scores = [result.total_reward for result in played]
-    states = [result.state for result in played]
     return Evaluation(
         episodes=len(played),
         mean=statistics.fmean(scores),
@@ -78,9 +76,9 @@ def compute_statistics(results: Sequence[GameResult], keys: Iterable[str]) -> Ev
         worst=min(scores),
         mean_turns=statistics.fmean(result.turns for result in played),
         state_means={
-            key: statistics.fmean(state[key] for state in states if key in state)
+            key: statistics.fmean(values)
             for key in sorted(keys)
-            if any(key in state for state in states)
+            if (values := [result.state[key] for result in played if key in result.state])
         },
         faults=len(failures),
         first_fault=failures[0] if failures else None,
@@ -98,7 +96,7 @@ def students_t_95(degrees_of_freedom: int) -> float:
     """Return the two-sided 95% quantile of Student's t (Cornish-Fisher; within 0.003 of the tables)."""
     if degrees_of_freedom <= len(SMALL_SAMPLE_95):
         return SMALL_SAMPLE_95[degrees_of_freedom - 1]
-    z, n = NORMAL_95, degrees_of_freedom
+    z, n = 1.959964, degrees_of_freedom
     return (
         z
         + (z**3 + z) / (4 * n)

@@ -117,13 +117,8 @@ class JobServer:
         self, submission_id: str, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]
     ) -> None:
         """Start a job."""
-        body = {
-            "submission_id": submission_id,
-            "entrypoint": entrypoint,
-            "runtime_env": runtime_env,
-            "metadata": metadata,
-        }
-        self._request("POST", "/api/jobs/", json=body)
+        job = {"submission_id": submission_id, "entrypoint": entrypoint}
+        self._request("POST", "/api/jobs/", json={**job, "runtime_env": runtime_env, "metadata": metadata})
 
     def info(self, submission_id: str) -> JobInfo:
         """Return the state of a job.
@@ -170,18 +165,15 @@ class JobServer:
                 "ssh -L open a way)."
             ) from error
         if response.status_code in (401, 403):
-            raise ClusterError(self._explain_refusal())
+            what = "does not accept the token that was sent" if self._token else "requires a token, but none was found"
+            raise ClusterError(
+                f"the cluster at {self.address} {what}. Write the cluster's token to ~/.ray/auth_token, or name its "
+                "file: export RAY_AUTH_TOKEN_PATH=FILE"
+            )
         if response.status_code >= 400 and response.status_code not in allowed:
             message = f"the job server at {self.address} refused ({response.status_code}): {_last_line(response)}"
             raise UnreachableError(message) if response.status_code >= 500 else ClusterError(message)
         return response
-
-    def _explain_refusal(self) -> str:
-        what = "does not accept the token that was sent" if self._token else "requires a token, but none was found"
-        return (
-            f"the cluster at {self.address} {what}. Write the cluster's token to ~/.ray/auth_token, or name its "
-            "file: export RAY_AUTH_TOKEN_PATH=FILE"
-        )
 
 
 def _last_line(response: requests.Response) -> str:

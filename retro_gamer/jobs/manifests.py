@@ -9,13 +9,12 @@ from typing import Any
 
 import yaml
 
-from retro_gamer.jobs.submission import STOP_SECONDS, JobPlan
+from retro_gamer.jobs.submission import ENVIRONMENT, STOP_SECONDS, JobPlan
 
 IMAGE = "retro-gamer:latest"
 RAY_VERSION = "2.60.0"
 SHARED = "/shared"
 VOLUME_CLAIM = "retro-gamer-shared"
-
 MOST_WORKERS = 8
 DEFAULT_WORKERS = 2
 CPUS_PER_NODE = 4
@@ -26,7 +25,7 @@ def make_rayjob(plan: JobPlan) -> str:
     name = plan.submission_id.lower()[:47].strip("-")
     package = f"{SHARED}/{plan.submission_id}.zip"
     storage = plan.storage or f"{SHARED}/runs/{plan.submission_id}"
-    runtime_env = {"working_dir": f"file://{package}", "env_vars": plan.env_vars}
+    runtime_env = {"working_dir": f"file://{package}", "env_vars": ENVIRONMENT}
     manifest = {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",

@@ -23,7 +23,6 @@ LARGE_FILE_BYTES = 20 * 1000 * 1000
 LARGEST_SNAPSHOT_BYTES = 100 * 1000 * 1000
 LARGEST_BYTES = 200 * 1000 * 1000
 _LEFT_OUT = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
-_FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class Package:
         """Write the package as a zip file and return its SHA-256. The same files give the same bytes."""
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in self.files:
-                info = zipfile.ZipInfo(file.name, _FIXED_TIME)
+                info = zipfile.ZipInfo(file.name, date_time=(2020, 1, 1, 0, 0, 0))
                 info.external_attr = 0o644 << 16
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, file.path.read_bytes())
@@ -69,9 +68,7 @@ class Package:
 
 
 def plan_package(
-    source: GameSource | None,
-    directory: RunDirectory | None = None,
-    resume: ResumePoint | None = None,
+    source: GameSource | None, directory: RunDirectory | None = None, resume: ResumePoint | None = None
 ) -> Package:
     """Return the package for a game and, with `directory`, for its run: config, log, one checkpoint and its snapshot.
 
@@ -88,8 +85,7 @@ def plan_package(
         files += _project_files(root, source.search_path is None, left_out)
         moved = _move(source, root)
     if directory is not None:
-        files += _run_files(directory, resume)
-        files += _snapshot_file(directory, resume, left_out)
+        files += _run_files(directory, resume, left_out)
     package = Package(files=tuple(files), source=moved, left_out=tuple(left_out))
     if package.size_bytes > LARGEST_BYTES:
         largest = sorted(files, key=lambda file: -file.size_bytes)[:3]
@@ -167,21 +163,16 @@ def _is_left_out(folder: Path) -> bool:
     return hidden or is_environment or is_run
 
 
-def _run_files(directory: RunDirectory, resume: ResumePoint | None) -> Iterator[PackedFile]:
+def _run_files(directory: RunDirectory, resume: ResumePoint | None, left_out: list[str]) -> Iterator[PackedFile]:
     yield PackedFile(path=directory.config_path, name=f"{RUN}/config.toml")
-    for path in sorted(directory.path.glob("training.log*")):
-        if resume is not None and path.is_file():
-            yield PackedFile(path=path, name=f"{RUN}/{path.name}")
-    if resume is not None:
-        yield PackedFile(path=resume.file.path, name=f"{RUN}/checkpoints/{resume.name}{SUFFIX}")
-
-
-def _snapshot_file(directory: RunDirectory, resume: ResumePoint | None, left_out: list[str]) -> Iterator[PackedFile]:
-    snapshot = resume.state.get("replay_snapshot") if resume is not None else None
-    path = SnapshotFolder(directory.path).find(snapshot) if isinstance(snapshot, str) else None
-    if path is None:
+    if resume is None:
         return
-    if path.stat().st_size > LARGEST_SNAPSHOT_BYTES:
+    logs = [path for path in sorted(directory.path.glob("training.log*")) if path.is_file()]
+    yield from (PackedFile(path=path, name=f"{RUN}/{path.name}") for path in logs)
+    yield PackedFile(path=resume.file.path, name=f"{RUN}/checkpoints/{resume.name}{SUFFIX}")
+    snapshot = resume.state.get("replay_snapshot")
+    path = SnapshotFolder(directory.path).find(snapshot) if isinstance(snapshot, str) else None
+    if path is not None and path.stat().st_size > LARGEST_SNAPSHOT_BYTES:
         left_out.append(f"{RUN}/replay/{path.name} ({path.stat().st_size / 1e6:.0f} MB): replay memory starts empty")
-    else:
+    elif path is not None:
         yield PackedFile(path=path, name=f"{RUN}/replay/{path.name}")

@@ -17,7 +17,7 @@ from retro_gamer.errors import UsageError, printable
 from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.config import load_config
-from retro_gamer.run.directory import CheckpointFile, RunDirectory
+from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.files import read_record, write_atomic
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.planning.allocation import ClusterOptions, check_options
@@ -60,12 +60,13 @@ def load_job_note(run_dir: Path) -> JobNote:
         raise UsageError(printable(f"{run_dir / NOTE_NAME} is damaged ({error}). Submit the run again")) from error
 
 
-_UNUSUAL = re.compile(r"[^A-Za-z0-9]+")
 START_SECONDS = 60.0
 """How long `send_job` retries while a cluster is starting."""
 RETRY_SECONDS = 2.0
 STOP_SECONDS = 120
 """The time Ray gives a job to write its last checkpoint after a request to stop."""
+ENVIRONMENT = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+"""The environment variables of a job."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,11 +81,6 @@ class JobPlan:
     n_actors: int | None
     minutes: float | None
     storage: str | None
-
-    @property
-    def env_vars(self) -> dict[str, str]:
-        """The environment variables of the job."""
-        return {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
 
     @property
     def entrypoint(self) -> str:
@@ -115,7 +111,7 @@ class JobPlan:
         lines = [
             f"Job:          {self.submission_id}",
             f"Command:      {self.entrypoint}",
-            *(f"Environment:  {name}={value}" for name, value in self.env_vars.items()),
+            *(f"Environment:  {name}={value}" for name, value in ENVIRONMENT.items()),
             f"Package:      {len(files):,} files, {self.package.size_bytes / 1e6:.1f} MB: retro-gamer and",
             *(f"  {file.name}  {file.size_bytes:,} B" for file in own),
             *(f"Left out:     {name}, too large" for name in self.package.left_out),
@@ -145,7 +141,7 @@ def plan_job(
             "AWS_SECRET_ACCESS_KEY in their environment, or a role)."
         )
     prepared, point = prepare(directory, load_config(directory.path), resume=resume)
-    name = _UNUSUAL.sub("-", directory.path.resolve().name)[:40]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", directory.path.resolve().name)[:40]
     return JobPlan(
         submission_id=f"retro-gamer-{name}-{secrets.token_hex(4)}",
         run_dir=directory.path.resolve(),
@@ -168,21 +164,20 @@ def send_job(server: JobServer, plan: JobPlan, directory: RunDirectory) -> JobNo
         path = Path(folder) / "package.zip"
         digest = plan.package.write(path)
         uri = server.upload(f"_ray_pkg_{digest[:32]}.zip", path.read_bytes())
-    _start(server, plan, {"working_dir": uri, "env_vars": plan.env_vars})
+    _start(server, plan, {"working_dir": uri, "env_vars": ENVIRONMENT})
+    origin = None
+    if plan.resume is not None:
+        own = directory.find_own(plan.resume.file)
+        origin = own.name if own is not None else str(plan.resume.file.path.resolve())
     note = JobNote(
         address=server.address,
         submission_id=plan.submission_id,
         storage=plan.storage,
-        resumed_from=_name_origin(directory, plan.resume.file) if plan.resume else None,
+        resumed_from=origin,
         episodes=plan.resume.episodes if plan.resume else 0,
     )
     note.save(directory.path)
     return note
-
-
-def _name_origin(directory: RunDirectory, file: CheckpointFile) -> str:
-    own = directory.find_own(file)
-    return own.name if own is not None else str(file.path.resolve())
 
 
 def _start(server: JobServer, plan: JobPlan, runtime_env: dict[str, Any]) -> None:
@@ -190,8 +185,7 @@ def _start(server: JobServer, plan: JobPlan, runtime_env: dict[str, Any]) -> Non
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            server.submit(plan.submission_id, plan.entrypoint, runtime_env, {"run": plan.run_dir.name})
-            return
+            return server.submit(plan.submission_id, plan.entrypoint, runtime_env, {"run": plan.run_dir.name})
         except UnreachableError:
             if server.knows(plan.submission_id):
                 return
