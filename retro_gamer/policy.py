@@ -22,8 +22,10 @@ from retro_gamer.games.validation import is_board_size
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import (
     MUST_MATCH_TO_PLAY,
+    NO_DIGEST,
     STATE_ERRORS,
     find_mismatches,
+    has_digest,
     load_checkpoint,
     make_damaged_error,
     read_network_spec,
@@ -55,7 +57,9 @@ class TrainedPolicy:
         else:
             self.checkpoint, self.note = run.resolve_checkpoint(checkpoint), None
         name = self.checkpoint.path.name
-        state = load_checkpoint(self.checkpoint.path.read_bytes(), name)
+        state = load_checkpoint(self.checkpoint.read(), name)
+        if not has_digest(state):
+            self.note = "; ".join(filter(None, [self.note, f"{name} {NO_DIGEST}"]))
         present = _with_board(config.metadata, state["must_match"])
         _check_compatible(state, present, config.hyperparameters, name)
         self.metadata, spec = read_network_spec(present, state, name)

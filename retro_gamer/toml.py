@@ -11,6 +11,9 @@ from typing import Any
 
 from retro_gamer.errors import ConfigurationError, Problem, printable
 
+LARGEST_BYTES = 100_000_000
+MOST_DOTS = 2000
+"""In a line: each dot of a key nests a table."""
 _BYTE_ORDER_MARK = "\ufeff"
 _JOINER = "\u200d"  # part of many emoji, and harmless in a terminal
 _SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -32,8 +35,11 @@ def read_text(path: Path) -> str:
     """Return the text of a file with its line ends and its byte order mark.
 
     Raises:
-        ConfigurationError: if it is not UTF-8.
+        ConfigurationError: if it is not UTF-8, or far larger than any such file.
     """
+    if path.stat().st_size > LARGEST_BYTES:
+        rule = f"has more than {LARGEST_BYTES:,} bytes"
+        raise _unreadable(path, "…", rule, "undo the last edit of the file")
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -49,6 +55,8 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         ConfigurationError: naming the line, if it is not TOML or nested too deeply.
     """
     try:
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):  # tomllib takes minutes for such a key
+            raise RecursionError
         return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except RecursionError:
         rule = "is nested too deeply to be read"

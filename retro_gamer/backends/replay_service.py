@@ -78,7 +78,9 @@ class ReplayService:
         try:
             if data:
                 load_snapshot(self._buffer, data, self._run_spec)
-        except (KeyError, TypeError, OverflowError, AttributeError) as error:  # fields are missing or make no sense
+        except ValueError:
+            raise
+        except Exception as error:  # numpy names none; training resumes with an empty memory, whatever is wrong
             raise ValueError(f"it is not a snapshot of replay memory ({type(error).__name__}: {error})") from error
         self._buffer.turns = turns
         return len(self._buffer)
@@ -88,7 +90,7 @@ def load_snapshot(buffer: ReplayBuffer, data: bytes, run_spec: RunSpec) -> None:
     """Load a snapshot into `buffer`, after checking its values against the network that will use them.
 
     Raises:
-        ValueError, KeyError, TypeError, OverflowError, AttributeError: if it is damaged or belongs to another run.
+        Exception: a ValueError in most cases, if it is damaged or belongs to another run.
     """
     # A run with a larger memory may have written it; what does not fit here is left out.
     limit_bytes = buffer.memory_bytes + 1000 * 1000 * run_spec.settings.snapshot_megabytes + OVERHEAD_BYTES

@@ -7,14 +7,13 @@ import hashlib
 import threading
 import time
 from pathlib import PurePosixPath
-from typing import Any
 
 from retro_gamer.errors import ClusterError, first_line, printable
 from retro_gamer.jobs.client import JobInfo, JobServer, UnreachableError
 from retro_gamer.jobs.submission import JobNote
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.events import EventSink, Progress, Remark, Starting, TrainingOutcome
-from retro_gamer.run.files import write_atomic
+from retro_gamer.run.events import EventSink, Remark, Starting, TrainingOutcome
+from retro_gamer.run.files import check_link, write_atomic
 from retro_gamer.run.mirror import Storage
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.run.status import STATUS_NAME, FileMark, RunStatus, matches, parse_status
@@ -52,8 +51,7 @@ class JobEnd:
 
     def outcome(self) -> TrainingOutcome | None:
         """Return how the training ended, or None if it did not end properly."""
-        values: Any = self.status.outcome if self.status is not None else None
-        return TrainingOutcome(**values) if values else None
+        return self.status.read_outcome() if self.status is not None else None
 
 
 class JobFollower:
@@ -198,8 +196,9 @@ class RunFollower:
             if number >= self._n_reported:
                 self._display.handle(Remark(remark))
         self._n_reported = max(self._n_reported, status.first_note + len(status.notes))
-        if status.progress is not None:
-            self._display.handle(Progress(**status.progress))
+        progress = status.read_progress()
+        if progress is not None:
+            self._display.handle(progress)
 
     def _fetch(self, status: RunStatus, whole: bool) -> None:
         if not status.text:  # training has not begun: the job has only the files it was sent
@@ -213,6 +212,7 @@ class RunFollower:
                 path = self._directory.path / name
                 if path.exists():
                     self._directory.keep_abandoned(path.parent)
+                check_link(path.parent, self._directory.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data[: mark.size_bytes])
         if missing:

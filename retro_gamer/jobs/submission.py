@@ -13,17 +13,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import UsageError, printable
+from retro_gamer.errors import UsageError, first_line, printable
 from retro_gamer.jobs.client import JobServer, UnreachableError
 from retro_gamer.jobs.package import Package, plan_package
 from retro_gamer.run.config import load_config
 from retro_gamer.run.directory import RunDirectory
-from retro_gamer.run.files import read_record, write_atomic
+from retro_gamer.run.files import parse_json, read_file, read_record, write_atomic
 from retro_gamer.run.mirror import hide_secrets
 from retro_gamer.training.planning.allocation import ClusterOptions, check_options
 from retro_gamer.training.preparation import ResumePoint, prepare
 
 NOTE_NAME = ".job.json"
+LARGEST_NOTE = 100_000
+"""Bytes of a job note that is read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,12 +54,17 @@ def load_job_note(run_dir: Path) -> JobNote:
         UsageError: if there is none, or it is damaged.
     """
     try:
-        return read_record(JobNote, json.loads((run_dir / NOTE_NAME).read_bytes()))
+        note = read_record(JobNote, parse_json(read_file(run_dir / NOTE_NAME, LARGEST_NOTE), LARGEST_NOTE))
+        texts = [note.address, note.submission_id, note.storage or "", note.resumed_from or ""]
+        if not 0 <= note.episodes < 10**18 or not all(map(str.isprintable, texts)):
+            raise ValueError("its values are out of range")
+        return note
     except FileNotFoundError:
         command = f"retro-gamer submit {shlex.quote(str(run_dir))}"
         raise UsageError(printable(f"{run_dir} was not submitted to a cluster. To submit it: {command}")) from None
-    except (ValueError, TypeError) as error:
-        raise UsageError(printable(f"{run_dir / NOTE_NAME} is damaged ({error}). Submit the run again")) from error
+    except (ValueError, TypeError, OSError) as error:
+        reason = first_line(error)
+        raise UsageError(printable(f"{run_dir / NOTE_NAME} is damaged ({reason}). Submit the run again")) from error
 
 
 START_SECONDS = 60.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
+import math
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,34 +17,81 @@ from retro_gamer.errors import CheckpointError, ConfigurationError, first_line, 
 from retro_gamer.features.spec import SIZES, NetworkSpec, make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import SETTINGS, Hyperparameters
+from retro_gamer.learning.optimizer import MOMENTS
 
 FORMAT = "retro-gamer checkpoint"
 FORMAT_VERSION = 1
 HEADER = {"format": FORMAT, "format_version": FORMAT_VERSION}
-REQUIRED: dict[str, type] = {
-    "model_state_dict": dict,  # the weights to play by
-    "target_state_dict": dict,
-    "optimizer_state_dict": dict,  # step, learning_rate, exp_avg and exp_avg_sq by parameter
-    "epsilon": float,
-    "total_steps": int,  # updates done
-    "episode": int,  # episodes completed
-    "total_turns": int,
-    "characters": list,
-    "spec": dict,  # of the network
-    "must_match": dict,  # values of `MUST_MATCH`
-    "hyperparameters": dict,
+LARGEST_SLACK = 10_000_000
+"""Turns by which updates may lag behind; ten thousand actors stay below it."""
+DIGEST = "sha256"
+"""The field with the digest of all others. Checkpoints of older versions lack it."""
+LARGEST_COUNT = 2**53
+MOST_VALUES = 1_000_000
+DEEPEST_NESTING = 8
+
+
+def _is_weights(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(v, torch.Tensor) and v.dtype == torch.float32 for v in value.values())
+        and all(bool(torch.isfinite(v).all()) for v in value.values())
+    )
+
+
+def _is_optimizer(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"step", "learning_rate", *MOMENTS} <= value.keys():
+        return False
+    steps = value["step"]
+    is_valid = isinstance(steps, torch.Tensor) and steps.numel() == 1 and 0 <= float(steps) <= LARGEST_COUNT
+    return is_valid and _is_rate(value["learning_rate"]) and all(_is_weights(value[name]) for name in MOMENTS)
+
+
+def _is_characters(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_plain_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) and _is_plain(each) for name, each in value.items())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return _is_plain_table(value) if isinstance(value, dict) else type(value) in (bool, int, float, str, type(None))
+
+
+def _within(kind: type[int] | type[float], low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) in (int, kind) and low <= value <= high
+
+
+_is_rate = _within(float, 0.0, 1e30)
+_is_count = _within(int, 0, LARGEST_COUNT)
+REQUIRED: dict[str, Callable[[Any], bool]] = {
+    "model_state_dict": _is_weights,  # the weights to play by
+    "target_state_dict": _is_weights,
+    "optimizer_state_dict": _is_optimizer,  # step, learning_rate, exp_avg and exp_avg_sq by parameter
+    "epsilon": _within(float, 0.0, 1.0),
+    "total_steps": _is_count,  # updates done
+    "episode": _is_count,  # episodes completed
+    "total_turns": _is_count,
+    "characters": _is_characters,
+    "spec": _is_plain_table,  # of the network
+    "must_match": _is_plain_table,  # values of `MUST_MATCH`
+    "hyperparameters": _is_plain_table,
 }
-"""What every checkpoint holds, and of which type."""
-OPTIONAL = (
-    "online_state_dict",  # the weights that learn, where model_state_dict is their average
-    "skipped_updates",
-    "torch_generator",
-    "slack_turns",  # see `TurnsPerUpdate`
-    "recent_rewards",
-    "largest_reward",
-    "replay_snapshot",  # the name of the snapshot to restore
-    "player",
-)
+"""What every checkpoint holds, and which values it may have."""
+OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "online_state_dict": _is_weights,  # the weights that learn, where model_state_dict is their average
+    "skipped_updates": _is_count,
+    "torch_generator": lambda value: isinstance(value, torch.Tensor) and value.dtype == torch.uint8,
+    "slack_turns": _within(int, -LARGEST_COUNT, LARGEST_SLACK),  # see `TurnsPerUpdate`
+    "recent_rewards": lambda value: isinstance(value, list) and all(type(each) in (int, float) for each in value),
+    "largest_reward": lambda value: value is None or type(value) is float,
+    "replay_snapshot": lambda value: value is None or isinstance(value, str),  # the name of the snapshot to restore
+    "player": lambda value: value is None or isinstance(value, str),
+    DIGEST: lambda value: isinstance(value, str),
+}
 """What a checkpoint may also hold; older ones lack some."""
 
 MUST_MATCH = {
@@ -66,24 +115,110 @@ def dump_checkpoint(state: Mapping[str, Any]) -> bytes:
     missing = [name for name in REQUIRED if name not in state]
     if missing:
         raise ValueError(f"a checkpoint needs {', '.join(missing)}")
-    undeclared = sorted(state.keys() - REQUIRED.keys() - HEADER.keys() - set(OPTIONAL))
+    undeclared = _find_undeclared(state)
     if undeclared:
         raise ValueError(f"the checkpoint format does not declare {', '.join(undeclared)}")
+    whole = {**HEADER, **state}
     buffer = io.BytesIO()
-    torch.save({**HEADER, **state}, buffer)
+    torch.save({**whole, DIGEST: hash_content(whole)}, buffer)
     return buffer.getvalue()
 
 
-def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
-    """Return the state that `dump_checkpoint` was given.
+def _find_undeclared(state: Mapping[str, Any]) -> list[str]:
+    return sorted(map(str, state.keys() - REQUIRED.keys() - HEADER.keys() - OPTIONAL.keys()))
 
-    Only tensors and plain types are unpickled (`weights_only=True`): a checkpoint from a stranger cannot run code.
+
+def hash_content(state: Mapping[str, Any], limit_bytes: int | None = None) -> str:
+    """Return the SHA-256 of every value but the digest itself: tensors with type and shape, plain values with type.
+
+    Entries are taken in their order, because the learner joins its parameters in that order. `limit_bytes` bounds the
+    tensors: a small file can describe one of any size.
 
     Raises:
-        CheckpointError: if the bytes are truncated, of another program or a later format, or hold anything else.
+        ValueError: for any other kind of value, or more of them than a checkpoint holds.
     """
+    content = _ContentHash(math.inf if limit_bytes is None else limit_bytes)
+    content.add({name: value for name, value in state.items() if name != DIGEST})
+    return content.sha256.hexdigest()
+
+
+class _ContentHash:
+    """Hashes values one after the other. Each begins with its type and length, so no two contents read the same."""
+
+    def __init__(self, limit_bytes: float) -> None:
+        self.sha256 = hashlib.sha256()
+        self._bytes_left = limit_bytes
+        self._values_left = MOST_VALUES
+
+    def add(self, value: Any, depth: int = 0) -> None:
+        self._values_left -= 1
+        if depth > DEEPEST_NESTING or self._values_left < 0:
+            raise ValueError("it is nested more deeply, or holds more values, than a checkpoint does")
+        if isinstance(value, torch.Tensor):
+            self._add_tensor(value)
+        elif isinstance(value, dict):
+            self._add_items("dict", [each for item in value.items() for each in item], depth)
+        elif isinstance(value, (list, tuple)):
+            self._add_items("list" if isinstance(value, list) else "tuple", value, depth)
+        elif isinstance(value, int) and value.bit_length() > 64:
+            raise ValueError("it holds a number that is too large")
+        elif value is None or type(value) in (bool, int, float, str):
+            text = repr(value).encode("utf-8", "surrogatepass")
+            self.sha256.update(f"{type(value).__name__} {len(text)} ".encode() + text)
+        else:
+            raise ValueError(f"it holds a {type(value).__name__}")
+
+    def _add_items(self, kind: str, items: Sequence[Any], depth: int) -> None:
+        self.sha256.update(f"{kind} {len(items)} ".encode())
+        for item in items:
+            self.add(item, depth + 1)
+
+    def _add_tensor(self, tensor: torch.Tensor) -> None:
+        self._bytes_left -= tensor.numel() * tensor.element_size()
+        if self._bytes_left < 0 or tensor.layout != torch.strided:
+            raise ValueError("it holds a tensor that no file of its size can hold")
+        self.sha256.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        self.sha256.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+
+
+NO_DIGEST = "was written by an older version, without a digest: damage to its numbers cannot be detected"
+
+
+def has_digest(state: Mapping[str, Any]) -> bool:
+    """Return whether the checkpoint's content was compared with its digest when it was loaded."""
+    return DIGEST in state
+
+
+def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
+    """Return the state that `dump_checkpoint` was given, with its digest.
+
+    Only tensors and plain types are unpickled (`weights_only=True`): a checkpoint from a stranger cannot run code. Then
+    the digest is compared, and every field is checked against its declaration.
+
+    Raises:
+        CheckpointError: if the bytes are damaged, of another program or a later format, or hold anything else.
+    """
+    state = _unpickle(data, name)
+    if not isinstance(state, dict) or not isinstance(state.get("format"), str) or state["format"] != FORMAT:
+        raise CheckpointError(f"{name} was not written by retro-gamer (its format mark is missing).")
+    version = state.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name} has format version {quoted(version)}; this retro-gamer reads {FORMAT_VERSION}. "
+            "Use the version of retro-gamer that wrote it."
+        )
     try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        problem = _find_damage(state, len(data))
+    except Exception as error:  # torch names none: a tensor made of damaged bytes may raise anything when it is read
+        problem = first_line(error)
+    if problem is not None:
+        raise make_damaged_error(name, problem)
+    return state
+
+
+def _unpickle(data: bytes, name: str) -> Any:
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{name} holds more than tensors and plain values, which only a foreign or malicious file does; "
@@ -94,20 +229,21 @@ def load_checkpoint(data: bytes, name: str) -> dict[str, Any]:
             f"{name} is damaged or is no checkpoint ({len(data)} bytes). Use another one: 'retro-gamer info' lists "
             f"them.\n({first_line(error)})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise CheckpointError(f"{name} was not written by retro-gamer (its format mark is missing).")
-    if state.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{name} has format version {quoted(state.get('format_version'))}; this retro-gamer reads "
-            f"{FORMAT_VERSION}. Use the version of retro-gamer that wrote it."
-        )
+
+
+def _find_damage(state: dict[str, Any], size_bytes: int) -> str | None:
     missing = [field for field in REQUIRED if field not in state]
     if missing:
-        raise CheckpointError(f"{name} lacks {', '.join(missing)}: it is damaged.")
-    wrong = [field for field, kind in REQUIRED.items() if not isinstance(state[field], kind)]
-    if wrong:
-        raise CheckpointError(f"{name} is damaged: {', '.join(wrong)} cannot be what retro-gamer wrote.")
-    return state
+        return f"it lacks {', '.join(missing)}"
+    undeclared = _find_undeclared(state)
+    if undeclared:
+        return f"it holds {quoted(undeclared[0])}, which retro-gamer does not write"
+    digest = hash_content(state, size_bytes)
+    if has_digest(state) and state[DIGEST] != digest:
+        return "its content does not have the digest (SHA-256) that was written with it"
+    checks = {**REQUIRED, **OPTIONAL}
+    wrong = [field for field, value in state.items() if field in checks and not checks[field](value)]
+    return f"{', '.join(wrong)} cannot be what retro-gamer wrote" if wrong else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from retro_gamer.errors import quoted
 from retro_gamer.replay.samplers import Priorities, RareTransitions
 from retro_gamer.replay.transitions import Batch, Block, ObservationRows, TransitionRing, Transitions
 
@@ -25,6 +26,13 @@ FIELDS = {
     "discounts": np.float32,
 }
 """The arrays of a state with their types: rows first, then the fields of transitions."""
+LARGEST_COUNT = 2**53
+COUNTS = ("turns", "oldest", "first_row")
+"""The counts of a state, from 0 to `LARGEST_COUNT`."""
+LARGEST_VALUES = {"returns": 1e37, "discounts": 1.0, "priorities": 1e30}
+"""The largest absolute values of a state. Sums and squares of them stay finite."""
+GENERATOR = {"state": 2**128, "inc": 2**128, "has_uint32": 2, "uinteger": 2**32}
+"""The integers of the random generator's state, each below its bound."""
 
 
 def check_state(state: Mapping[str, Any]) -> None:
@@ -38,24 +46,38 @@ def check_state(state: Mapping[str, Any]) -> None:
         if not holds:
             raise ValueError(f"{name} of a replay state must be {rule}")
 
-    require("version", state.get("version") == STATE_VERSION, f"{STATE_VERSION}, not {state.get('version')}")
-    for name in ("turns", "oldest", "first_row"):
+    require("version", state.get("version") == STATE_VERSION, f"{STATE_VERSION}, not {quoted(state.get('version'))}")
+    for name in COUNTS:
         value = state.get(name)
-        require(name, isinstance(value, int) and value >= 0, f"a count, not {value!r}")
+        require(name, type(value) is int and 0 <= value <= LARGEST_COUNT, f"a count, not {quoted(value)}")
+    require("random", _is_generator(state.get("random")), "the state of a PCG64 generator")
     for name, kind in FIELDS.items():
         value = state.get(name)
         require(name, isinstance(value, np.ndarray) and value.dtype == kind, f"an array of {kind.__name__}")
-    count, priorities = len(state["first"]), state.get("priorities")
+    count, priorities = len(state["first"]), state.get("priorities", "missing")
+    is_array = isinstance(priorities, np.ndarray) and priorities.dtype == np.float64
+    require("priorities", priorities is None or is_array, "an array of float64, or None")
     for name in ("first", "next", "action", "returns", "discounts", "priorities"):
-        value = state.get(name)
+        value = state[name]
         require(name, value is None or value.shape == (count,), f"one value for each of its {count} transitions")
     low, high = state["first_row"], state["first_row"] + len(state["codes"]) - 1
     for name in ("first", "next"):
         rows = state[name]
         require(name, not count or low <= rows.min() <= rows.max() <= high, f"rows that it holds, {low}..{high}")
     for name in ("state", "returns", "discounts", "priorities"):
-        require(name, state.get(name) is None or np.isfinite(state[name]).all(), "finite")
+        require(name, state[name] is None or np.isfinite(state[name]).all(), "finite")
+    for name, largest in LARGEST_VALUES.items():
+        value = state[name]
+        require(name, value is None or not count or np.abs(value).max() <= largest, f"at most {largest:g}")
     require("priorities", priorities is None or not count or priorities.min() > 0, "positive")
+
+
+def _is_generator(random: Any) -> bool:
+    """Return whether `random` is the state of a PCG64 generator; with an even increment it may repeat one number."""
+    inner = random.get("state") if isinstance(random, dict) else None
+    values = {**random, **inner} if isinstance(inner, dict) else {}
+    is_within = all(type(values.get(name)) is int and 0 <= values[name] < bound for name, bound in GENERATOR.items())
+    return is_within and random.get("bit_generator") == "PCG64" and values["inc"] % 2 == 1
 
 
 COPIED_BYTES = 8 + 8 + 2 + 4 + 4 + 8

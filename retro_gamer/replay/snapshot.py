@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import queue
 import threading
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from retro_gamer.errors import first_line
+
 PIECE_BYTES = 4 * 1024 * 1024
 PLAIN = "plain"
 """The member that holds everything that is not an array, as JSON."""
+ENCRYPTED = 0x1
+"""The bit of a member's flags."""
+MOST_MEMBERS = 100
 COMPRESSION_LEVEL = 1
 """Boards are mostly empty: the fastest level saves nearly as much as the slowest."""
 
@@ -90,10 +95,56 @@ def write_snapshot(state: Mapping[str, Any], file: Any) -> None:
     plain = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     arrays[PLAIN] = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as archive:
+    signing = _Signing(file)
+    with zipfile.ZipFile(signing, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as archive:
+        archive.comment = SIGNATURE + bytes(DIGEST_BYTES)
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+    signing.finish()
+
+
+SIGNATURE = b"sha256:"
+"""Begins the archive's comment, with which the file ends."""
+DIGEST_BYTES = 64
+
+
+class _Signing(io.RawIOBase):
+    """A file to write to that passes everything on, and its SHA-256 in place of the last `DIGEST_BYTES` bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._held = b""
+        self._sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        whole = self._held + bytes(data)
+        self._held = whole[-DIGEST_BYTES:]
+        self._pass_on(whole[:-DIGEST_BYTES])
+        return len(data)
+
+    def finish(self) -> None:
+        """Write the digest."""
+        self._file.write(self._sha256.hexdigest().encode())
+
+    def _pass_on(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self._file.write(data)
+
+
+def is_signed(data: bytes) -> bool:
+    """Return whether a snapshot ends with its digest; those of older versions do not."""
+    return data[-DIGEST_BYTES - len(SIGNATURE) : -DIGEST_BYTES] == SIGNATURE
+
+
+def _check_digest(data: bytes) -> None:
+    if is_signed(data):
+        sha256 = hashlib.sha256(memoryview(data)[:-DIGEST_BYTES]).hexdigest()
+        if data[-DIGEST_BYTES:] != sha256.encode():
+            raise ValueError("it is damaged: its content does not have the digest (SHA-256) that was written with it")
 
 
 def read_snapshot(data: bytes, limit_bytes: int) -> dict[str, Any]:
@@ -104,18 +155,27 @@ def read_snapshot(data: bytes, limit_bytes: int) -> dict[str, Any]:
     Raises:
         ValueError: if the bytes are damaged, no snapshot, or hold more.
     """
+    _check_digest(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size_bytes = sum(member.file_size for member in archive.infolist())
-            if size_bytes > limit_bytes:
-                raise ValueError(f"it would unpack to {size_bytes} bytes, and this memory holds {limit_bytes}")
+            _check_members(archive, is_signed(data), limit_bytes)
             arrays = {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
         plain = json.loads(arrays.pop(PLAIN).tobytes())
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RecursionError) as error:
-        raise ValueError(f"it is damaged or is no snapshot ({error})") from error
+    except Exception as error:  # zipfile, zlib and numpy name none: bytes without sense raise nearly anything
+        raise ValueError(f"it is damaged or is no snapshot ({first_line(error)})") from error
     if not isinstance(plain, dict):
         raise ValueError("it is no snapshot")
     return {**plain, **arrays}
+
+
+def _check_members(archive: zipfile.ZipFile, signed: bool, limit_bytes: int) -> None:
+    members = archive.infolist()
+    size_bytes = sum(member.file_size for member in members)
+    if size_bytes > limit_bytes:
+        raise ValueError(f"it would unpack to {size_bytes} bytes, and this memory holds {limit_bytes}")
+    kinds = {(member.compress_type, member.flag_bits & ENCRYPTED) for member in members}
+    if kinds - {(zipfile.ZIP_DEFLATED, 0)} or len(members) > MOST_MEMBERS or (archive.comment and not signed):
+        raise ValueError("its archive is not of the kind that retro-gamer writes")
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

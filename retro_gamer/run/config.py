@@ -156,13 +156,13 @@ def load_config(run_dir: str | Path) -> RunConfig:
 def update_config(run_dir: str | Path, changes: Mapping[tuple[str, str], Any]) -> bool:
     """Set values of config.toml, such as ``{("metadata", "character_set"): ["@"]}``; return whether any was new.
 
-    All other text stays (see `edit_toml`).
+    All other text stays (see `edit_toml`). If config.toml is a link, the file that it leads to is edited.
 
     Raises:
         ConfigurationError: if the file is not TOML.
-        OSError: if it cannot be written. The old file is unchanged then.
+        OSError: if it cannot be written, or is read-only. The old file is unchanged then.
     """
-    path = RunDirectory.open(run_dir).config_path
+    path = Path(os.path.realpath(RunDirectory.open(run_dir).config_path))
     edited = edit_toml(read_text(path), path, dict(changes.items()))
     if edited is not None:
         write_atomic(path, edited.encode("utf-8"))

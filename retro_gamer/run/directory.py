@@ -11,7 +11,15 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, UsageError, printable, quoted
-from retro_gamer.run.files import TEMPORARY, first_free, sync_directory, write_atomic
+from retro_gamer.run.files import (
+    TEMPORARY,
+    check_link,
+    check_links,
+    first_free,
+    read_file,
+    sync_directory,
+    write_atomic,
+)
 
 SUFFIX = ".pt"
 FINAL = "final"
@@ -20,6 +28,8 @@ EVERY_EPISODES = 100
 """A checkpoint is kept for good at each multiple of this many episodes."""
 BETWEEN_KEPT = 2
 """Of the checkpoints in between: the latest, and one before it in case the latest is damaged."""
+LARGEST_BYTES = 4_000_000_000
+"""Of a checkpoint that is read."""
 _NAME = re.compile(r"ep_(\d{4,})|final", re.ASCII)
 
 
@@ -36,6 +46,14 @@ class CheckpointFile:
     episode: int | None
     size_bytes: int
     modified: datetime.datetime
+
+    def read(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            OSError: also for a file larger than `LARGEST_BYTES`.
+        """
+        return read_file(self.path, LARGEST_BYTES)
 
 
 def checkpoint_name(episode: int) -> str:
@@ -170,6 +188,7 @@ class RunDirectory:
 
         Raises:
             RunExistsError: if there is a run and `force` is false, or if `path` is a file.
+            StorageError: if a link leads out of the run directory.
         """
         run = cls(path)
         place = quoted(str(path), 300)
@@ -180,6 +199,7 @@ class RunDirectory:
                 f"{place} already contains a run. Choose another directory, or add --force: it moves the settings, "
                 "checkpoints and log aside and deletes nothing."
             )
+        check_links(run.path)
         run.checkpoints_dir.mkdir(parents=True, exist_ok=True)
         if run.config_path.is_file():
             write_atomic(first_free(run.path, f"{run.config_path.name}."), run.config_path.read_bytes())
@@ -220,6 +240,7 @@ class RunDirectory:
         """
         if not is_checkpoint_name(name):
             raise ValueError(f"the name of a checkpoint must be ep_NNNN or final, not {name!r}")
+        check_link(self.checkpoints_dir, self.path)
         self.checkpoints_dir.mkdir(parents=True, exist_ok=True)
         path = self.checkpoints_dir / f"{name}{SUFFIX}"
         write_atomic(path, data)
@@ -227,6 +248,7 @@ class RunDirectory:
 
     def delete_temporary_files(self) -> None:
         """Delete temporary files of a killed writer. Call only while holding the run lock."""
+        check_link(self.checkpoints_dir, self.path)
         for folder in (self.path, self.checkpoints_dir):
             for temporary in folder.glob(f"{TEMPORARY}*"):
                 temporary.unlink(missing_ok=True)
@@ -236,6 +258,7 @@ class RunDirectory:
 
         Those of every hundredth episode, ``final`` and those named in `keep` (such as ``ep_0157``) always stay.
         """
+        check_link(self.checkpoints_dir, self.path)
         for file in prunable(self.checkpoints()):
             if file.name not in keep:
                 file.path.unlink(missing_ok=True)
@@ -282,6 +305,7 @@ class RunDirectory:
 
         If training resumes from final.pt, that is renamed to the checkpoint of its episode, so that it is kept.
         """
+        check_link(self.checkpoints_dir, self.path)
         final = self.checkpoints_dir / f"{FINAL}{SUFFIX}"
         if resumed_from and final.is_file() and final.samefile(resumed_from.path):
             os.replace(final, self.checkpoints_dir / f"{checkpoint_name(episode)}{SUFFIX}")

@@ -9,8 +9,10 @@ import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
+import stat
 import types
 import typing
 from collections.abc import Mapping
@@ -18,7 +20,83 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from retro_gamer.errors import RunExistsError, printable
+from retro_gamer.errors import RunExistsError, StorageError, printable
+
+_WRITTEN = re.compile(
+    r"\.lock|\.job\.json|status\.json|training\.log(\.\d+)?|checkpoints|replay|abandoned-\d+", re.ASCII
+)
+"""What training writes in a run directory and its checkpoints. config.toml may be a link: its user edits it."""
+
+
+def check_links(run_dir: Path) -> None:
+    """Check that no link in a run directory leads what is written there to another place.
+
+    Raises:
+        StorageError: naming the first link that does.
+    """
+    for folder in (run_dir, run_dir / "checkpoints"):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if _WRITTEN.fullmatch(path.name):
+                check_link(path, run_dir)
+
+
+def check_link(path: Path, run_dir: Path) -> None:
+    """Check that `path` is not a link that leads out of `run_dir`. The run directory itself may be reached by a link.
+
+    Raises:
+        StorageError: if it is.
+    """
+    if leads_out(path, run_dir):
+        raise StorageError(
+            printable(
+                f"{path} is a link that leads out of the run, to {os.path.realpath(path)}; nothing outside the run is "
+                "written or deleted.\nReplace the link by what it leads to, or move the whole run there."
+            )
+        )
+
+
+def leads_out(path: Path, run_dir: Path) -> bool:
+    """Return whether `path` is, or is reached by, a link out of `run_dir`."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(run_dir))
+
+
+def open_own(path: Path | str, flags: int) -> int:
+    """Return a descriptor of a regular file, for `open(..., opener=open_own)`; no link is followed.
+
+    Raises:
+        OSError: also for a link, and for a FIFO or device, which is never waited for.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        _check_regular(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_file(path: Path, limit_bytes: int) -> bytes:
+    """Return the content of a file that a stranger may have made.
+
+    Raises:
+        OSError: also for a FIFO or device, which is never waited for, and for more than `limit_bytes`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_regular(descriptor, path)
+        size_bytes = os.fstat(descriptor).st_size
+        if size_bytes > limit_bytes:
+            raise OSError(errno.EFBIG, f"larger than the {limit_bytes:,} bytes that are read", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(size_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _check_regular(descriptor: int, path: Path | str) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
 
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -41,8 +119,10 @@ class RunLock:
 
         Raises:
             RunExistsError: naming the holder, if another trainer has the lock.
+            StorageError: if a link leads out of the run directory.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        check_links(self.path.parent)
+        descriptor = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             self._take(descriptor)
             os.truncate(descriptor, 0)
@@ -120,14 +200,19 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, durably: a power cut after the return does not undo it.
 
     The data is first written to a temporary file beside it, whose name is never that of a checkpoint, log or
-    configuration.
+    configuration. Mode and, where we may, owner stay those of the old file. A link at `path` is replaced, not followed.
 
     Raises:
         OSError: if it cannot be written (disk full, read-only). The old file is unchanged then.
     """
+    old = _writable_status(path)
     temporary = path.with_name(f"{TEMPORARY}{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
+            if old is not None:
+                with contextlib.suppress(PermissionError):  # only root gives files away
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -137,6 +222,25 @@ def write_atomic(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def _writable_status(path: Path) -> os.stat_result | None:
+    """Return the status of the regular file at `path`, None if there is none.
+
+    Raises:
+        PermissionError: if the file is read-only, which its folder would not prevent us from replacing.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    is_protected = not os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)  # root may write anything
+    if is_protected or not status.st_mode & 0o222:
+        rule = f"the file is read-only (mode {stat.S_IMODE(status.st_mode):03o}); make it writable with chmod u+w"
+        raise PermissionError(errno.EACCES, rule, str(path))
+    return status
 
 
 def sync_directory(directory: Path) -> None:
@@ -159,13 +263,27 @@ def first_free(directory: Path, stem: str) -> Path:
 Record = TypeVar("Record")
 
 
+def parse_json(data: bytes, limit_bytes: int) -> Any:
+    """Return the value that JSON from a stranger holds.
+
+    Raises:
+        ValueError: if it is not JSON, is nested too deeply, or has more than `limit_bytes`.
+    """
+    if len(data) > limit_bytes:
+        raise ValueError(f"it has more than {limit_bytes:,} bytes")
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_record(kind: type[Record], values: object) -> Record:
     """Return the dataclass `kind` made from parsed JSON, after checking the names and types of all fields.
 
     It stays our own code: pydantic takes 0.3 seconds to load, and would have to be installed on every node.
 
     Raises:
-        ValueError: for a field of another type.
+        ValueError: for a field of another type, or an integer of more than 63 bits.
         TypeError: for a field that is unknown or missing.
     """
     if not isinstance(values, dict):
@@ -186,6 +304,10 @@ def _read_value(hint: Any, value: Any, name: str) -> Any:
         return tuple(_read_value(arguments[0], entry, name) for entry in value)
     if origin is Mapping and isinstance(value, dict):
         return {key: _read_value(arguments[1], entry, f"{name}.{key}") for key, entry in value.items()}
+    if type(value) is int and abs(value) >= 2**63:
+        raise ValueError(f"{printable(name)} is too large a number")
+    if hint is float and type(value) is int:
+        return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise ValueError(f"{name} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
+    raise ValueError(f"{printable(name)} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")

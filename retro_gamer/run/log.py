@@ -12,13 +12,15 @@ import textwrap
 from pathlib import Path
 
 from retro_gamer.errors import printable
-from retro_gamer.run.files import first_free, write_atomic
+from retro_gamer.run.files import first_free, open_own, read_file, write_atomic
 
 _NUMBER = r"-?\d+(?:\.\d+)?|nan|-?inf"
 _PATTERN = re.compile(
     rf"\[EP (\d{{4,18}})\] total_reward=({_NUMBER}) steps=(\d{{1,18}}) epsilon=({_NUMBER}) avg_loss=({_NUMBER})",
     re.ASCII,
 )
+LARGEST_BYTES = 4_000_000_000
+"""Of a log that is read: forty million episodes."""
 _DECIMALS = 4
 _MOST_DECIMALS = 40
 
@@ -132,9 +134,9 @@ class TrainingLog:
     def _write(self, text: str) -> None:
         try:
             if self._file is None:
-                self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  # stays open from line to line
+                self._file = open(self.path, "ab", buffering=0, opener=open_own)  # noqa: SIM115  # stays open
                 whole = sum(len(_encode(line)) for line in _whole_lines(self._read()))
-                os.truncate(self.path, whole)
+                os.truncate(self._file.fileno(), whole)
             data = _encode(text)
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -149,7 +151,7 @@ class TrainingLog:
 
     def _read(self) -> str:
         try:
-            return self.path.read_bytes().decode("utf-8", "surrogateescape")
+            return read_file(self.path, LARGEST_BYTES).decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return ""
 

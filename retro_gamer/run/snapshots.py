@@ -9,11 +9,13 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from retro_gamer.run.files import TEMPORARY, sync_directory
+from retro_gamer.run.files import TEMPORARY, check_link, read_file, sync_directory
 
 KEPT = 2
 """The newest checkpoint names the newest snapshot; the checkpoint before it names that or the one before."""
 SUFFIX = ".npz"
+LARGEST_BYTES = 64_000_000_000
+"""Of a snapshot that is read; `snapshot_megabytes` limits those that are written."""
 _NAME = re.compile(r"ep_\d{4,}-[0-9a-f]{8}\.npz", re.ASCII)
 
 
@@ -27,15 +29,18 @@ class SnapshotFolder:
 
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / "replay"
+        self._run_dir = run_dir
 
     def begin(self, name: str) -> SnapshotFile:
         """Return a new snapshot to write, with the name `name` (see `snapshot_name`).
 
         Raises:
             OSError: if it cannot be created.
+            StorageError: if the folder is a link that leads out of the run.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of a snapshot")
+        check_link(self.path, self._run_dir)
         self.path.mkdir(exist_ok=True)
         return SnapshotFile(self.path, name)
 
@@ -49,13 +54,14 @@ class SnapshotFolder:
         """Return the content of the snapshot `name`, None if it no longer exists.
 
         Raises:
-            OSError: if it cannot be read.
+            OSError: if it cannot be read, or is larger than `LARGEST_BYTES`.
         """
         path = self.find(name)
-        return path.read_bytes() if path is not None else None
+        return read_file(path, LARGEST_BYTES) if path is not None else None
 
     def prune(self, *keep: str) -> None:
         """Delete all snapshots but the newest, and temporary files. Those in `keep` stay and count as the newest."""
+        check_link(self.path, self._run_dir)
         for temporary in self.path.glob(f"{TEMPORARY}*"):
             temporary.unlink(missing_ok=True)
         found = [path for path in self.path.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name)]

@@ -13,15 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retro_gamer.errors import ClusterError, quoted
+from retro_gamer.errors import ClusterError, first_line, quoted
 from retro_gamer.run.directory import RunDirectory, is_between
 from retro_gamer.run.events import Failed, Progress, Remark, RunEvent, Starting, TrainingOutcome
-from retro_gamer.run.files import read_record, write_atomic
+from retro_gamer.run.files import Record, leads_out, parse_json, read_record, write_atomic
 
 STATUS_NAME = "status.json"
 FORMAT_VERSION = 1
 MOST_NOTES = 200
 WRITE_SECONDS = 1.0
+STATES = ("running", "ended", "failed")
+LARGEST_BYTES = 16_000_000
+"""Of a status that is read."""
+LONGEST_NAME = 100
 _SNAPSHOT = r"replay/ep_\d{4,}-[0-9a-f]{8}\.npz"
 _FILES = (
     r"config\.toml",
@@ -60,6 +64,25 @@ class RunStatus:
     error: str | None
     files: Mapping[str, FileMark]
 
+    def read_progress(self) -> Progress | None:
+        """Return the progress of the run, None before the first.
+
+        Raises:
+            ClusterError: if its fields are not those of `Progress`.
+        """
+        return None if self.progress is None else _read(Progress, self.progress)
+
+    def read_outcome(self) -> TrainingOutcome | None:
+        """Return how the training ended, None while it has not.
+
+        Raises:
+            ClusterError: if its fields are not those of `TrainingOutcome`.
+        """
+        outcome = None if self.outcome is None else _read(TrainingOutcome, self.outcome)
+        if outcome is not None and not 0 <= (outcome.signal_number or 0) < 128:
+            raise ClusterError(f"the {STATUS_NAME} of the cluster names the signal {outcome.signal_number}")
+        return outcome
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         return json.dumps(_encode({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)})).encode()
@@ -67,7 +90,7 @@ class RunStatus:
 
 def is_run_file(name: str) -> bool:
     """Return whether `name` is the path of a file of a run, relative to its directory. No other file is downloaded."""
-    return _FILE.fullmatch(name) is not None
+    return len(name) <= LONGEST_NAME and _FILE.fullmatch(name) is not None
 
 
 def is_prunable(name: str) -> bool:
@@ -83,18 +106,31 @@ def parse_status(data: bytes) -> RunStatus:
         ClusterError: if it is anything else, or names a file that is no file of a run.
     """
     try:
-        values = _decode(json.loads(data))
+        values = _decode(parse_json(data, LARGEST_BYTES))
         if values.pop("format_version") != FORMAT_VERSION:
             raise ValueError("another format")
         status = read_record(RunStatus, values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ClusterError(f"the {STATUS_NAME} of the cluster is not the status of a run ({error})") from error
+        if status.state not in STATES or min([status.first_note, *(m.size_bytes for m in status.files.values())]) < 0:
+            raise ValueError("its values are out of range")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _make_error(error) from error
     strange = [name for name in status.files if not is_run_file(name)]
     if strange:
         raise ClusterError(
             f"the {STATUS_NAME} of the cluster lists {quoted(strange[0])}, which cannot be a file of a run"
         )
     return status
+
+
+def _read(kind: type[Record], values: object) -> Record:
+    try:
+        return read_record(kind, values)
+    except (ValueError, TypeError) as error:
+        raise _make_error(error) from error
+
+
+def _make_error(error: Exception) -> ClusterError:
+    return ClusterError(f"the {STATUS_NAME} of the cluster is not the status of a run ({first_line(error)})")
 
 
 class FileIndex:
@@ -109,7 +145,7 @@ class FileIndex:
         marks: dict[str, FileMark] = {}
         for path in sorted(self._directory.rglob("*")):
             name = path.relative_to(self._directory).as_posix()
-            if is_run_file(name) and path.is_file():
+            if is_run_file(name) and path.is_file() and not leads_out(path, self._directory):
                 mark = self._mark(name, path)
                 if mark is not None:
                     marks[name] = mark

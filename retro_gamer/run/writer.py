@@ -176,7 +176,7 @@ class RunWriter:
     def _try_to_write_snapshot(self, event: SnapshotEvent) -> None:
         try:
             self._write_snapshot(event)
-        except OSError as error:
+        except (OSError, RetroGamerError) as error:
             self._show_trouble(error)
             self._discard_snapshot()
 

@@ -15,6 +15,7 @@ from retro_gamer.learning import set_threads
 from retro_gamer.learning.checkpoint import STATE_ERRORS, make_damaged_error
 from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
+from retro_gamer.replay.snapshot import is_signed
 from retro_gamer.run.events import EventSink, Remark, Started, Starting, TrainingOutcome
 from retro_gamer.training.loop.backend import Backend, WorkerPool
 from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
@@ -132,15 +133,22 @@ def restore_memory(workers: WorkerPool, task: LearnerTask) -> tuple[Counters, li
     start, state = task.start, task.state
     if state is None:
         return start, []
-    why = "the checkpoint has no snapshot of it" if state.get("replay_snapshot") is None else "its snapshot is gone"
+    why = (
+        "the checkpoint has no snapshot of it"
+        if state.get("replay_snapshot") is None
+        else "its snapshot is gone or unreadable"
+    )
     if task.snapshot:
         try:
             held = workers.replay.restore(task.snapshot, start.turns)
         except ValueError as error:
             why = f"its snapshot cannot be used: {printable(str(error))}"
         else:
-            resumed = dataclasses.replace(start, slack_turns=int(state["slack_turns"]))
-            return resumed, [f"Replay memory restored ({held:,} transitions)."]
+            resumed = dataclasses.replace(start, slack_turns=int(state.get("slack_turns", 0)))
+            kind = (
+                "" if is_signed(task.snapshot) else "; its snapshot was written by an older version, without a digest"
+            )
+            return resumed, [f"Replay memory restored ({held:,} transitions{kind})."]
     workers.replay.restore(b"", start.turns)
     return start, [f"Replay memory starts empty and is filled before learning continues ({why})."]
 

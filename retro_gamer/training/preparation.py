@@ -9,14 +9,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, quoted
+from retro_gamer.errors import CheckpointError, ConfigurationError, Problem, RunExistsError, printable, quoted
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.loading.find import GameSource
 from retro_gamer.games.loading.launcher import load_factory
 from retro_gamer.games.random_play import RandomPlay, open_game, play_randomly
 from retro_gamer.games.session import seed_generators
-from retro_gamer.learning.checkpoint import find_mismatches, load_checkpoint, read_network_spec
+from retro_gamer.learning.checkpoint import (
+    NO_DIGEST,
+    find_mismatches,
+    has_digest,
+    load_checkpoint,
+    read_network_spec,
+)
 from retro_gamer.run.config import RunConfig, load_config, update_config
 from retro_gamer.run.directory import LATEST, CheckpointFile, RunDirectory, checkpoint_name
 from retro_gamer.run.snapshots import SnapshotFolder
@@ -173,9 +179,11 @@ def find_resume_point(directory: RunDirectory, text: str) -> ResumePoint:
     damaged: list[str] = []
     for file in files:
         try:
-            state = load_checkpoint(file.path.read_bytes(), str(file.path))
+            state = load_checkpoint(file.read(), str(file.path))
         except CheckpointError as error:
             damaged.append(str(error))
+        except OSError as error:  # a bad sector, for example
+            damaged.append(printable(f"{file.path} cannot be read: {error.strerror}"))
         else:
             return ResumePoint(file=file, state=state, skipped=tuple(damaged))
     raise CheckpointError("\n".join(damaged))
@@ -198,7 +206,7 @@ def resume_run(prepared: PreparedRun, point: ResumePoint) -> PreparedRun:
             + "\nChange these back in config.toml, or start a new run with 'retro-gamer create'."
         )
     _, network = read_network_spec(run_spec.metadata, point.state, str(point.file.path))
-    metadata = dataclasses.replace(run_spec.metadata, player=run_spec.metadata.player or point.state["player"])
+    metadata = dataclasses.replace(run_spec.metadata, player=run_spec.metadata.player or point.state.get("player"))
     network = network.with_characters(len(metadata.character_set or ()))
     return dataclasses.replace(prepared, run_spec=dataclasses.replace(run_spec, metadata=metadata, network=network))
 
@@ -275,7 +283,10 @@ class Attempts:
 
 def _read_snapshot(directory: RunDirectory, point: ResumePoint) -> bytes:
     name = point.state.get("replay_snapshot")
-    return (SnapshotFolder(directory.path).read(name) or b"") if isinstance(name, str) else b""
+    try:
+        return (SnapshotFolder(directory.path).read(name) or b"") if name is not None else b""
+    except (OSError, MemoryError):  # training resumes without it
+        return b""
 
 
 def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[str]:
@@ -284,6 +295,8 @@ def _make_remarks(prepared: PreparedRun, point: ResumePoint | None) -> Iterator[
         for damage in point.skipped:
             yield f"Skipped a damaged newer checkpoint: {damage}"
         yield f"Resumed from {point.file.name} at episode {point.episodes}."
+        if not has_digest(point.state):
+            yield f"{point.file.name} {NO_DIGEST}."
         yield from describe_changes(prepared, point)
         episodes = prepared.run_spec.settings.training_episodes
         if point.episodes >= episodes:

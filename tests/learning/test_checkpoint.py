@@ -17,11 +17,15 @@ from retro_gamer.games.description import GameMetadata
 from retro_gamer.learning.checkpoint import (
     FORMAT,
     FORMAT_VERSION,
+    HEADER,
+    LARGEST_SLACK,
     MUST_MATCH,
     MUST_MATCH_TO_PLAY,
     REQUIRED,
     dump_checkpoint,
     find_mismatches,
+    has_digest,
+    hash_content,
     load_checkpoint,
     values_to_match,
 )
@@ -157,7 +161,7 @@ def test_a_malicious_pickle_without_torchs_archive_is_not_run(tmp_path: Path) ->
     assert not target.exists()
 
 
-@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1", None])
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1", None, torch.tensor(1), torch.zeros(3), True])
 def test_another_format_version_is_refused(version: object) -> None:
     data = save_anything({"format": FORMAT, "format_version": version, **make_state()[1]})
     with pytest.raises(CheckpointError, match="format version"):
@@ -179,9 +183,72 @@ def test_a_checkpoint_that_lacks_a_part_is_neither_written_nor_read(name: str) -
         load_checkpoint(save_anything({"format": FORMAT, "format_version": FORMAT_VERSION, **state}), "ep_0100.pt")
 
 
-def test_a_field_that_the_format_does_not_declare_is_not_written() -> None:
+def test_a_field_that_the_format_does_not_declare_is_neither_written_nor_read() -> None:
     with pytest.raises(ValueError, match="does not declare extra, more"):
         dump_checkpoint({**make_state()[1], "more": 1, "extra": 2})
+    with pytest.raises(CheckpointError, match="it holds 'more', which retro-gamer does not write"):
+        load_checkpoint(save_anything({**HEADER, **make_state()[1], "more": 1}), "ep_0100.pt")
+
+
+def test_an_older_checkpoint_without_a_digest_loads_and_can_be_recognized() -> None:
+    state = make_state()[1]
+    older, newer = save_anything({**HEADER, **state}), dump_checkpoint(state)
+    assert not has_digest(load_checkpoint(older, "ep_0100.pt"))
+    assert has_digest(load_checkpoint(newer, "ep_0100.pt"))
+    assert has_digest(load_checkpoint(dump_checkpoint(load_checkpoint(older, "ep_0100.pt")), "ep_0100.pt"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: next(iter(state["model_state_dict"].values())).view(-1)[:1].add_(1.0),
+        lambda state: state["optimizer_state_dict"].update(learning_rate=0.123),
+        lambda state: state.update(target_state_dict=dict(reversed(state["target_state_dict"].items()))),
+        lambda state: state.update(episode=121),
+        lambda state: state["characters"].reverse(),
+        lambda state: state["spec"].update(spatial=int(state["spec"]["spatial"])),
+        lambda state: state.update(player=""),
+    ],
+)
+def test_the_digest_depends_on_every_value_with_its_type_and_order(change: Any) -> None:
+    state = make_state()[1]
+    digest = hash_content(state)
+    change(state)
+    assert hash_content(state) != digest
+
+
+def test_a_checkpoint_whose_content_was_changed_is_refused() -> None:
+    state = load_checkpoint(dump_checkpoint(make_state()[1]), "ep_0100.pt")
+    next(iter(state["model_state_dict"].values())).view(-1)[0] += 1.0
+    with pytest.raises(CheckpointError, match=r"ep_0100\.pt is damaged: its content does not have the digest"):
+        load_checkpoint(save_anything(state), "ep_0100.pt")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("slack_turns", 2**63), ("slack_turns", LARGEST_SLACK + 1), ("slack_turns", 0.5), ("episode", -1),
+        ("episode", True), ("total_turns", 2**60), ("epsilon", 1.5), ("epsilon", float("nan")), ("player", 3),
+        ("characters", [1]), ("recent_rewards", ["1"]), ("replay_snapshot", 5),
+        ("must_match", {"reward": torch.ones(1)}), ("skipped_updates", -2),
+        ("model_state_dict", {"w": torch.tensor([float("inf")])}), ("spec", {"height": None, 3: 4}),
+        ("torch_generator", torch.zeros(3)), ("hyperparameters", {"gamma": torch.ones(2)}),
+        ("optimizer_state_dict", {"step": 3}),
+    ],
+)  # fmt: skip
+def test_a_field_out_of_its_bounds_is_refused_by_name(field: str, value: object) -> None:
+    data = save_anything({**HEADER, **make_state()[1], field: value})
+    with pytest.raises(CheckpointError, match=rf"ep_0100\.pt is damaged: {field} cannot be what retro-gamer wrote"):
+        load_checkpoint(data, "ep_0100.pt")
+
+
+def test_what_only_a_hostile_file_holds_ends_in_one_message() -> None:
+    circular: list[Any] = []
+    circular.extend([circular] * 10)
+    huge = torch.zeros(1).expand(10**6, 10**6)
+    for field, value in (("characters", circular), ("player", 10**5000), ("target_state_dict", {"w": huge})):
+        with pytest.raises(CheckpointError, match=r"ep_0100\.pt (is damaged: it|holds more than)"):
+            load_checkpoint(save_anything({**HEADER, **make_state()[1], field: value}), "ep_0100.pt")
 
 
 def test_messages_are_fit_for_a_terminal() -> None:
