@@ -1,4 +1,4 @@
-"""TOML files: one reader whose errors name the line, one speller of values, one editor that keeps all other text."""
+"""TOML files: one reader whose errors name the line, one writer of values, one editor that keeps all other text."""
 
 from __future__ import annotations
 

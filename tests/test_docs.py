@@ -128,7 +128,8 @@ def test_the_demo_runs_twice(folder: Path) -> None:
 
 
 def test_readme_game_commands_run(folder: Path) -> None:
-    game = [c for c in commands(ROOT / "README.md") if c.startswith("retro-gamer ")]
+    watch, *game = [c for c in commands(ROOT / "README.md") if c.startswith("retro-gamer ")]
+    assert watch == "retro-gamer play runs/snake"  # of the demo's run
     assert [c.split()[1] for c in game] == ["check", "create", "train", "play"]
     for command in game:
         arguments = [sys.executable, "-m", "retro_gamer", *shlex.split(command)[1:]]
@@ -187,7 +188,7 @@ PACKAGE = ROOT / "retro_gamer"
 OF_THE_GAMES = {"Game": {"step", "play"}, "create_game": set[str]()}
 """What the page mentions of retro-games and of games."""
 WALKS = {
-    "### Walk 1: one transition, from `Game.step` to a moved weight": 18,
+    "### Walk 1: one transition, from `Game.step` to a changed weight": 18,
     "### Walk 2a: `--gamma`": 10,
     "### Walk 2b: `--learning-rate`": 10 - 6,  # after six steps that both share
     "### Walk 3a: one checkpoint, from the learner to the disk": 7,

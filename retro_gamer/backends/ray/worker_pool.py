@@ -44,7 +44,7 @@ class RayReplay:
         self.process = self._start()
         self.turns = 0
         """Turns that replay is known to have received."""
-        self.losses: list[ReplayLost] = []
+        self.events: list[ReplayLost] = []
         """Losses that have not been reported yet."""
         self._network = run_spec.network
         self._requests: deque[tuple[ray.ObjectRef[Any], int]] = deque()
@@ -62,7 +62,7 @@ class RayReplay:
 
         Return None if replay was lost: the new one is empty, and is not sampled before the loss has been reported.
         """
-        if self.losses:
+        if self.events:
             return None
         if spec != self._network:  # the network has grown: batches with features for the smaller one are useless
             self._network = spec
@@ -106,7 +106,7 @@ class RayReplay:
         self._requests.clear()
         self._batches.clear()
         self._errors, self._accepts_errors, self._piece = [], False, None
-        self.losses.append(ReplayLost(reason=first_line(error)))
+        self.events.append(ReplayLost(reason=first_line(error)))
 
     def update_priorities(self, ids: np.ndarray, errors: np.ndarray) -> None:
         """Keep the errors until there are enough for a message. The transitions of a lost replay are gone."""
@@ -215,7 +215,7 @@ class RayWorkerPool:
     def poll(self, timeout_seconds: float) -> list[WorkerEvent]:
         """Return the reports that have arrived, and which processes were lost."""
         waiting = [*self._playing, *self._starting]
-        if not waiting or self.replay.losses:
+        if not waiting or self.replay.events:
             return self._take_replay_events()
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready and timeout_seconds > 0:
@@ -226,9 +226,9 @@ class RayWorkerPool:
         return self._take_replay_events() + events
 
     def _take_replay_events(self) -> list[WorkerEvent]:
-        losses: list[WorkerEvent] = [*self.replay.losses]
-        self.replay.losses.clear()
-        return losses
+        events: list[WorkerEvent] = [*self.replay.events]
+        self.replay.events.clear()
+        return events
 
     def _receive(self, reference: ray.ObjectRef[Any]) -> GrantReported | ActorLost:
         actor = self._playing.pop(reference)
