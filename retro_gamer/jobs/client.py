@@ -78,11 +78,7 @@ class JobServer:
         return version
 
     def versions(self) -> str:
-        """Return the cluster's versions of Ray and Python, as text.
-
-        Raises:
-            ClusterError: if one is too old, or the cluster cannot be reached or denies access.
-        """
+        """Return the cluster's versions of Ray and Python, as text; raises as `version` and `python_version` do."""
         ray, python = self.version(), self.python_version()
         return f"Ray {printable(ray)}" + (f", Python {printable(python)}" if python else "")
 

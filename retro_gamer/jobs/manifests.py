@@ -96,10 +96,7 @@ def _make_pod(name: str, resources: dict[str, str]) -> dict[str, Any]:
                     "name": name,
                     "image": IMAGE,
                     "resources": {"requests": resources, "limits": dict(resources)},
-                    "volumeMounts": [
-                        {"name": "shared", "mountPath": SHARED},
-                        {"name": "shm", "mountPath": "/dev/shm"},
-                    ],
+                    "volumeMounts": [{"name": "shared", "mountPath": SHARED}, {"name": "shm", "mountPath": "/dev/shm"}],
                 }
             ],
             "volumes": [

@@ -143,8 +143,7 @@ class CudaGraphStep:
             norm = online.gradient.norm()
             finite = torch.dot(errors, weights) + norm  # finite if the loss and the gradient are
             self.context.optimizer.step(
-                divisor=(norm / self.context.max_gradient_norm).clamp_(min=1.0),
-                unless=(finite - finite).ne(0).float(),
+                divisor=(norm / self.context.max_gradient_norm).clamp_(min=1.0), unless=(finite - finite).ne(0).float()
             )
             self._outputs.copy_(torch.cat([errors, torch.stack([q_tm1.abs().max(), finite])]), non_blocking=True)
 

@@ -82,7 +82,7 @@ def _describe_trunk(network: ConvolutionalNetwork) -> list[str]:
 def _describe_list(spec: NetworkSpec) -> list[str]:
     return [
         f"  Not spatial: an MLP reads the board as a list of {spec.height * spec.width * spec.n_characters} numbers, "
-        "one for each cell and character. It does not know which cells are neighbours.",
+        "one for each cell and character. It does not know which cells are neighbours."
     ]
 
 
@@ -94,12 +94,10 @@ def _describe_state(metadata: GameMetadata) -> str:
 
 
 def _describe_outputs(spec: NetworkSpec) -> str:
-    if spec.dueling:
-        return (
-            "a dueling head: the board's value plus each action's advantage over the mean advantage gives one Q-value "
-            "for each action"
-        )
-    return "one Q-value for each action"
+    values = "one Q-value for each action"
+    if not spec.dueling:
+        return values
+    return f"a dueling head: the board's value plus each action's advantage over the mean advantage gives {values}"
 
 
 def _describe_hidden_layers(spec: NetworkSpec) -> str:

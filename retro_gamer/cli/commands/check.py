@@ -80,13 +80,7 @@ def check(
 
 
 def check_game(
-    game: str,
-    *,
-    turns: int,
-    seconds: float,
-    seed: int,
-    n_processes: int,
-    report: Callable[[int], None],
+    game: str, *, turns: int, seconds: float, seed: int, n_processes: int, report: Callable[[int], None]
 ) -> CheckReport:
     """Probe a game and return the report.
 
@@ -147,7 +141,7 @@ def _find_problems(described: Mapping[str, Any], proposed: Mapping[str, Any], fi
     from retro_gamer.games.validation import assignment, find_problems
 
     is_whole = "actions" in described
-    values = dict(described) if is_whole else {**proposed, **described}
+    values = described if is_whole else {**proposed, **described}
     problems = find_problems(values)
     if not problems:
         state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}

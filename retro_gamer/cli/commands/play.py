@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from retro_gamer.cli.display.play_screen import WatchedGame
 
 FASTEST_FRAMERATE = 1000
-MOST_GAMES_LISTED = 10
 
 Framerate = Annotated[float, typer.Option("--framerate", metavar="N", help="Turns shown per second.")]
 
@@ -64,17 +63,15 @@ def play(run_dir: RunDir, checkpoint: Checkpoint = None, framerate: Framerate = 
 
 
 def describe_games(watched: list[WatchedGame], reward: str, run_dir: Path, checkpoint: str | None) -> str:
-    """Return the scores of the games watched and the command that shows more."""
-    lines = [_describe(game, reward) for game in watched[-MOST_GAMES_LISTED:]]
+    """Return the scores of the last ten games watched and the command that shows more."""
+    lines = [_describe(game, reward) for game in watched[-10:]]
     chosen = f" --checkpoint {shlex.quote(checkpoint)}" if checkpoint is not None else ""
     return "\n".join([*lines, f"Watch again: retro-gamer play {shlex.quote(str(run_dir))}{chosen}"])
 
 
 def _describe(game: WatchedGame, reward: str) -> str:
-    numbers = {
-        str(key): value for key, value in game.state.items() if isinstance(value, (int, float)) and key != reward
-    }
-    others = ", ".join(f"{key} {_value(value)}" for key, value in sorted(numbers.items()))
+    numbers = {str(key): value for key, value in game.state.items() if isinstance(value, (int, float))}
+    others = ", ".join(f"{key} {_value(value)}" for key, value in sorted(numbers.items()) if key != reward)
     outcome = "Game over" if game.is_over else "Quit"
     text = f"{outcome} after {count(game.turns, 'turn')}: {reward} {_value(game.score)}"
     return f"{text} ({others})" if others else text

@@ -174,11 +174,7 @@ class Screen(TerminalView):
         self._write(self.terminal.move_xy(column, row) + self.terminal.reverse(clipped))
 
     def check_size(self, game: Any) -> None:
-        """Check that the game fits the terminal.
-
-        Raises:
-            TerminalError: if it does not; names the size needed.
-        """
+        """Raise TerminalError, with the size needed, unless the game fits the terminal."""
         width, height = needed_size(self, game)
         if self.terminal.width < width or self.terminal.height < height:
             raise TerminalError(
