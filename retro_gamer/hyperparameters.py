@@ -134,7 +134,7 @@ class Hyperparameters:
     )  # fmt: skip
     target_update_freq: int = setting(
         100, group=LEARNING, minimum=1, maximum=10_000_000, unit="updates",
-        help="Updates between two copies of the network to the target network.",
+        help="Updates after which the network is copied to the target network.",
     )  # fmt: skip
     weight_averaging: int = setting(
         3_000, group=LEARNING, minimum=1, maximum=100_000_000, unit="updates",
@@ -202,7 +202,7 @@ class Hyperparameters:
 
     n_layers: int = setting(
         2, group=NETWORK, minimum=0, maximum=16, unit="layers",
-        help="Hidden layers of the MLP; in spatial games, of the layers after the CNN.",
+        help="Hidden layers of the MLP. In spatial games, hidden layers after the CNN.",
     )  # fmt: skip
     layer_size: int = setting(
         128, group=NETWORK, minimum=1, maximum=8192, unit="units",

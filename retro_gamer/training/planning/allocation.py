@@ -168,7 +168,7 @@ class ClusterOptions:
     retries: int = 3
     """How often a lost learner is replaced."""
     wait_seconds: float = 300.0
-    """How long to wait for a node with room for the learner."""
+    """How long to wait for a node that can take the learner."""
 
 
 def check_options(n_actors: int | None, minutes: float | None, cluster: ClusterOptions | None) -> None:

@@ -68,8 +68,8 @@ def test_actors_that_outgrow_their_limit_in_every_game_are_found_out() -> None:
         for actor in list(stage.workers.granted):
             grant = stage.workers.granted.pop(actor)
             stage.workers.replay_turns += grant.turns
-            worn = {"unused_tickets": grant.tickets, "recycled": "it had grown by 900 MB"}
-            events.append(GrantReported(actor=actor, report=make_report(stage, grant, **worn)))
+            recycled = {"unused_tickets": grant.tickets, "recycled": "it had grown by 900 MB"}
+            events.append(GrantReported(actor=actor, report=make_report(stage, grant, **recycled)))
         return events
 
     stage.workers.poll = poll  # type: ignore[method-assign]
