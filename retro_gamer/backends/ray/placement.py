@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,12 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from retro_gamer.errors import ClusterError
+from retro_gamer.errors import ClusterError, EngineError
+from retro_gamer.training.planning.allocation import ClusterOptions
 
 MOST_LEARNER_CPUS = 4
+REMARK_SECONDS = 5.0
+"""The wait for a first actor is remarked on after this time, if no processor is free."""
 WAIT_SECONDS = 1.0
 """The time between two checks whether the user has given up."""
 
@@ -25,6 +29,8 @@ class Placement:
     learner: Mapping[str, Any]
     replay: Mapping[str, Any]
     actor: Mapping[str, Any]
+    wait_seconds: float = ClusterOptions.wait_seconds
+    """The longest wait with no actor started."""
 
 
 THIS_MACHINE = Placement(learner={}, replay={"num_cpus": 0}, actor={"num_cpus": 1})
@@ -53,8 +59,8 @@ class Resources:
         cpus = {"CPU": float(self.learner_cpus + self.replay_cpus)}
         return {**cpus, "GPU": float(self.learner_gpus)} if self.learner_gpus else cpus
 
-    def place(self, group: PlacementGroup) -> Placement:
-        """Return the options of each role for a reservation that Ray has granted."""
+    def place(self, group: PlacementGroup, wait_seconds: float) -> Placement:
+        """Return the options of each role for a reservation that Ray has granted, and how long to wait for actors."""
         strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
         learner = {
             "num_cpus": self.learner_cpus,
@@ -66,6 +72,7 @@ class Resources:
             learner=learner,
             replay={"num_cpus": self.replay_cpus, "scheduling_strategy": strategy},
             actor={"num_cpus": 1, "scheduling_strategy": "SPREAD"},
+            wait_seconds=wait_seconds,
         )
 
 
@@ -96,7 +103,7 @@ def reserve(resources: Resources, wait_seconds: float, is_cancelled: Callable[[]
             waited += WAIT_SECONDS
             if waited >= wait_seconds or is_cancelled():
                 raise ClusterError(_explain(resources, waited))
-        yield resources.place(group)
+        yield resources.place(group, wait_seconds)
     finally:
         remove_placement_group(group)
 
@@ -109,6 +116,55 @@ def _explain(resources: Resources, waited: float) -> str:
         "Wait for other jobs to end, add nodes, ask for less with --learner-cpus 1, or wait longer with "
         "--wait-seconds."
     )
+
+
+class ActorWait:
+    """The wait while no actor has started: remarked on if no processor is free, and ended after `wait_seconds`.
+
+    Make it before the actors: afterwards the free processors may be theirs, while their processes start.
+    """
+
+    def __init__(self, wait_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._wait_seconds = wait_seconds
+        self._had_free_cpus = _count_free_cpus() >= 1
+        self._clock = clock
+        self._since: float | None = None
+        self._is_remarked = False
+
+    def check(self, is_waiting: bool) -> str | None:
+        """Return a remark if one is due.
+
+        Raises:
+            EngineError: if no actor has started for too long.
+        """
+        if not is_waiting:
+            self._since, self._is_remarked = None, False
+            return None
+        if self._since is None:
+            self._since = self._clock()
+        waited = self._clock() - self._since
+        if waited >= self._wait_seconds:
+            raise EngineError(
+                f"no actor has started within {waited:.0f} seconds: {_describe_free_cpus()}.\n"
+                "Let other work in this Ray end, or train in one process: --actors 0. On a cluster, add nodes, or wait "
+                "longer with --wait-seconds."
+            )
+        if self._is_remarked or self._had_free_cpus or waited < REMARK_SECONDS or _count_free_cpus() >= 1:
+            return None
+        self._is_remarked = True
+        return (
+            f"No actor runs yet: {_describe_free_cpus()}. Training waits for that, at most "
+            f"{self._wait_seconds:.0f} seconds."
+        )
+
+
+def _count_free_cpus() -> float:
+    return float(ray.available_resources().get("CPU", 0))
+
+
+def _describe_free_cpus() -> str:
+    total = ray.cluster_resources().get("CPU", 0)
+    return f"Ray has {_count_free_cpus():g} of {total:g} CPUs free, and each actor needs 1"
 
 
 def _count(resources: Mapping[str, float]) -> str:

@@ -14,14 +14,14 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from retro_gamer.acting.actor import Grant
 from retro_gamer.backends.ray.actor_process import ActorProcess, CrashReport, remove_crash_reports
-from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
+from retro_gamer.backends.ray.placement import THIS_MACHINE, ActorWait, Placement
 from retro_gamer.backends.replay_service import ReplayService
 from retro_gamer.errors import EngineError, GameFailedError, GameNotFoundError, UsageError, first_line, printable
 from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.snapshot import PIECE_BYTES
-from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost, WorkerEvent
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, NoActorStarted, ReplayLost, WorkerEvent
 from retro_gamer.training.planning.allocation import Allocation
 from retro_gamer.training.planning.run_spec import RunSpec
 
@@ -170,6 +170,7 @@ class RayWorkerPool:
         self._token = secrets.token_hex(8)
         self._crash_reports: dict[int, CrashReport] = {}
         self.replay = RayReplay(run_spec, self._run_spec, placement.replay, seed=seed)
+        self._wait = ActorWait(placement.wait_seconds)
         self._starting: dict[ray.ObjectRef[Any], int] = {}
         self._actors = [self._start_actor(number) for number in range(allocation.n_actors)]
         self._playing: dict[ray.ObjectRef[Any], int] = {}
@@ -213,7 +214,11 @@ class RayWorkerPool:
         self._playing[self._actors[actor].play.remote(grant, self._weights, self.replay.process)] = actor
 
     def poll(self, timeout_seconds: float) -> list[WorkerEvent]:
-        """Return the reports that have arrived, and which processes were lost."""
+        """Return the reports that have arrived, which processes were lost, and whether no actor starts.
+
+        Raises:
+            EngineError: if no actor starts for too long.
+        """
         waiting = [*self._playing, *self._starting]
         if not waiting or self.replay.events:
             return self._take_replay_events()
@@ -223,6 +228,9 @@ class RayWorkerPool:
         for reference in ready:
             self._starting.pop(reference, None)
         events: list[WorkerEvent] = [self._receive(reference) for reference in ready if reference in self._playing]
+        remark = self._wait.check(len(self._starting) == self.n_actors)
+        if remark is not None:
+            events.append(NoActorStarted(text=remark))
         return self._take_replay_events() + events
 
     def _take_replay_events(self) -> list[WorkerEvent]:

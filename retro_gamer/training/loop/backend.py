@@ -39,7 +39,14 @@ class ReplayLost:
     reason: str
 
 
-WorkerEvent = GrantReported | ActorLost | ReplayLost
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoActorStarted:
+    """No actor can play, and what they wait for."""
+
+    text: str
+
+
+WorkerEvent = GrantReported | ActorLost | ReplayLost | NoActorStarted
 
 
 class Replay(Protocol):

@@ -3,10 +3,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import ray
 
 from retro_gamer.backends.ray.engine import explain, join_ray
-from retro_gamer.backends.ray.placement import Resources, choose_resources
-from retro_gamer.errors import ClusterError, UsageError
+from retro_gamer.backends.ray.placement import ActorWait, Resources, choose_resources
+from retro_gamer.errors import ClusterError, EngineError, UsageError
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate_on_cluster, useful_actors
 
@@ -82,3 +83,33 @@ def test_versions_that_differ_are_named_on_both_sides() -> None:
     )
     assert isinstance(said, ClusterError)
     assert "There: Ray 2.59.0, Python 3.12.1. Here: Ray 2.60.0, Python 3.11.7." in str(said)
+
+
+def test_the_wait_for_a_first_actor_is_remarked_on_after_5_seconds_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, free = 100.0, 0
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": free} if free else {})
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2})
+    wait = ActorWait(60, clock=lambda: now)
+    assert wait.check(True) is None
+    now += 4.9
+    assert wait.check(True) is None
+    now += 0.2
+    assert wait.check(True) == (
+        "No actor runs yet: Ray has 0 of 2 CPUs free, and each actor needs 1. Training waits for that, at most 60 "
+        "seconds."
+    )
+    now += 50
+    assert wait.check(True) is None, "once is enough"
+    assert wait.check(False) is None
+    now, free = now + 50, 1
+    assert wait.check(True) is None, "the wait begins again"
+    now += 59
+    assert wait.check(True) is None, "a processor is free, so the process is about to start"
+    now += 1
+    had_some, free = ActorWait(60, clock=lambda: now), 0
+    assert had_some.check(True) is None
+    now += 6
+    assert had_some.check(True) is None, "the processors may be those of our own actors, which start"
+    free = 1
+    with pytest.raises(EngineError, match="no actor has started within 66 seconds: Ray has 1 of 2 CPUs free"):
+        wait.check(True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import tempfile
 import threading
@@ -14,14 +15,14 @@ import ray
 from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
-from retro_gamer.backends.ray import worker_pool
+from retro_gamer.backends.ray import placement, worker_pool
 from retro_gamer.backends.ray.actor_process import CrashReport, remove_crash_reports
-from retro_gamer.backends.ray.placement import Placement
+from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, NoActorStarted, ReplayLost, WorkerEvent
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
 from tests.training.planning.test_run_spec import make_run_spec
@@ -66,9 +67,9 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayWork
     made.close()
 
 
-def play(runtime: RayWorkerPool, *tickets: Any) -> GrantReported | ActorLost | ReplayLost:
+def play(runtime: RayWorkerPool, *tickets: Any) -> WorkerEvent:
     runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=tickets))
-    events: list[GrantReported | ActorLost | ReplayLost] = []
+    events: list[WorkerEvent] = []
     while not events:
         events = runtime.poll(5.0)
     (event,) = events
@@ -248,6 +249,42 @@ def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeyp
             assert runtime.poll(5.0) == []
     finally:
         runtime.close()
+
+
+@ray.remote(num_cpus=4)
+class Greedy:
+    """Holds all processors of the tests' Ray."""
+
+    def holds(self) -> bool:
+        return True
+
+
+def test_without_a_free_processor_the_wait_is_remarked_on_once_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "ActorProcess", PlayingLight)
+    monkeypatch.setattr(placement, "REMARK_SECONDS", 0)
+    run_spec = make_run_spec(tmp_path, batch_size=4, learning_starts=0)
+    plan = allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 2)
+    greedy: Any = Greedy.remote()  # type: ignore[attr-defined]
+    assert ray.get(greedy.holds.remote())
+    while ray.available_resources().get("CPU"):
+        threading.Event().wait(0.1)  # Ray counts them some moments later
+    patient, impatient = THIS_MACHINE, dataclasses.replace(THIS_MACHINE, wait_seconds=0)
+    with contextlib.closing(RayWorkerPool(run_spec, plan, seed=3, placement=patient)) as runtime:
+        events: list[WorkerEvent] = []
+        while not events:
+            events = runtime.poll(0.1)
+        assert [type(event) for event in events] == [NoActorStarted]
+        assert runtime.poll(0.0) == []
+        ray.kill(greedy)
+        while len(runtime.ready_actors()) < 2:
+            assert runtime.poll(5.0) == []
+    with (
+        contextlib.closing(RayWorkerPool(run_spec, plan, seed=3, placement=impatient)) as runtime,
+        pytest.raises(EngineError, match=r"no actor has started within 0 seconds.*\n.*--actors 0"),
+    ):
+        runtime.poll(0.0)
 
 
 class BrokenAtTheStart(PlayingLight):

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from retro_gamer.acting.actor import Episode, Grant, Report
-from retro_gamer.training.loop.backend import ActorLost, GrantReported
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, NoActorStarted
 from tests.training.stand_ins import Stage, make_stage
 
 
@@ -35,6 +35,20 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
     assert stage.run()
     assert [line.total_reward for line in stage.sink.lines] == [1, 2, 3]
     assert [grant.tickets for _, grant in grants] == [(1, 2, 3), (1, 2, 3)]
+
+
+def test_what_actors_wait_for_is_a_remark_and_costs_nothing() -> None:
+    stage = make_stage(1, training_episodes=3)
+    events: list[Any] = [NoActorStarted(text="No \x9bactor runs yet.")]
+    play = stage.workers.poll
+
+    def poll(timeout_seconds: float) -> list[Any]:
+        return [events.pop()] if events else play(timeout_seconds)
+
+    stage.workers.poll = poll  # type: ignore[method-assign]
+    assert stage.run()
+    assert "No \\x9bactor runs yet." in stage.sink.remarks
+    assert len(stage.sink.lines) == 3
 
 
 def meet(stage: Stage, character: str) -> None:
