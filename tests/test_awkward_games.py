@@ -29,18 +29,21 @@ from retro_gamer.run.events import EventLogger
 from retro_gamer.run.log import TrainingLog
 from retro_gamer.training.planning import measurements
 from tests.cli.terminals import show
+from tests.test_checked_games import CHECKED
 
 GAMES = Path(__file__).parent / "games"
 ANSWERS = {"menu": '[tool.retro-gamer]\nanswers = ["2"]\n'}
 REWARDS = {
     "arguments": "gems", "at_import": "score", "bare_except": "points", "crashing": "score", "in_main": "score",
-    "inside_guard": "@turns", "leaking": "slime", "levels": "x", "menu": "distance", "messages": "@end",
+    "inside_guard": None, "leaking": "slime", "levels": "x", "menu": "distance", "messages": "@end",
     "module_score": "score", "no_state": "@turns", "off_the_board": "@turns", "old_style": "score",
-    "own_class": "height", "packaged": "energy", "shadowed_module": "score", "standard_names": "score",
-    "starts_again": "score", "still_score": "@turns", "threads": "ticks",
+    "own_class": "height", "packaged": "@turns", "shadowed_module": "score", "standard_names": "score",
+    "starts_again": "score", "still_score": None, "threads": "ticks",
     "title_screen": "bubbles", "two_players": "left", "wide_world": "trees", "writes_files": "depth",
 }  # fmt: skip
+"""What is proposed, None if no reward tells a good game from a bad one."""
 REFUSED = {
+    "blackjack": "is no retro-games game: none of its files imports retro",
     "asks_forever": "asks again and again, last with 'What is your name?'",
     "needs_package": "game.py:1: ModuleNotFoundError: No module named 'a_package_nobody_has'",
     "no_game": "no function create_game(), plays no game when it is run",
@@ -56,7 +59,7 @@ SETTINGS = {
     "games_per_actor": 2,
 }
 SEED = 2
-"""With it what is worth a reward is met in so few random turns: the food of `packaged`, more goals on the left."""
+"""With it what is worth a reward is met in so few random turns, such as more goals on the left."""
 
 
 def quietly(turns: int) -> None:
@@ -96,7 +99,7 @@ def probe_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_game_of_the_collection_is_here() -> None:
     names = {path.name for path in GAMES.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert names == {*REWARDS, *REFUSED, *APART}
+    assert names == {*REWARDS, *REFUSED, *APART, *CHECKED}
     assert len(names) >= 15
 
 
@@ -110,10 +113,11 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
         str(folder), turns=250, seconds=0.6, seed=SEED, n_processes=1, report=quietly
     )  # fmt: skip
     if name != "threads":  # whose best candidate depends on the clock
-        assert checked.proposed["reward"] == REWARDS[name]
+        assert checked.proposed.get("reward") == REWARDS[name]
+        assert any("no reward" in obstacle for obstacle in checked.obstacles) == (REWARDS[name] is None)
     assert checked.findings.turns > 0
     path = folder / "pyproject.toml"
-    path.write_text(complete_description(path, checked.proposed)[0])
+    path.write_text(complete_description(path, {"reward": "@turns", **checked.proposed})[0])
 
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, SETTINGS)

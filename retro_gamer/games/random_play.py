@@ -23,6 +23,10 @@ from retro_gamer.games.session import GameSession, Turn, make_player_generator
 MOST_TURNS_TO_MEET_THE_PLAYER = 200
 """Limit of the random turns in which a described player may appear that is not there at the start."""
 _MOST_FAILED_EPISODES = 10
+_DEFAULT = ""
+_ABOUT_AS_MUCH = 0.8
+_LEAST_SENSITIVITY = 0.05
+"""Keys move an agent if it moves in this many more of the turns with a key than of those without."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,7 +154,6 @@ class RandomPlayer:
     characters: how often each was on the observed boards
     agents: the names of each agent that was observed (see `names_of_all`)
     player: the label of the first player that was observed
-    has_player: whether a player was on the board
     """
 
     def __init__(self, session: GameSession, seed: int | None, described_player: str | None = None) -> None:
@@ -159,7 +162,7 @@ class RandomPlayer:
         self.characters: Counter[str] = Counter()
         self.agents: list[tuple[str, str]] = []
         self.player: str | None = None
-        self.has_player = False
+        self._is_on_board = False
         self._session = session
         self._random = make_player_generator(seed)
         self._finder = PlayerFinder(described_player or session.metadata.player)
@@ -213,8 +216,13 @@ class RandomPlayer:
             player = self._finder.find(game.agents)
             if player is not None:
                 self.player = self.player or label_of(player)
-                self.has_player = self.has_player or cell_of(player, (encoder.width, encoder.height)) != NO_CELL
+                self._is_on_board = self._is_on_board or cell_of(player, (encoder.width, encoder.height)) != NO_CELL
         self.characters.update(encoder.unknown)
+
+    @property
+    def has_player(self) -> bool:
+        """Whether a player was on the board, the described one or one that there is no doubt about."""
+        return self._is_on_board and (self._finder.described is not None or self._mover.is_known)
 
     def choose_mover(self) -> str | None:
         """Return the label of the agent that keys move most, None if there was never a choice."""
@@ -230,7 +238,10 @@ def _observing() -> Iterator[None]:
 
 
 class MoverCount:
-    """Counts how often each agent that handles keys moves, with a key pressed and without."""
+    """Counts how often each agent that handles keys moves, with a key pressed and without.
+
+    One rule decides who the player is, for `check`, for creating a run and for training.
+    """
 
     def __init__(self) -> None:
         self._moves: dict[str, list[list[int]]] = {}
@@ -248,6 +259,8 @@ class MoverCount:
             for agent, (label, _) in zip(game.agents, names_of_all(game.agents), strict=True)
             if id(agent) in candidates
         ]
+        if self._before:  # the one that is taken for the player without a description
+            self._before.append((self._before[0][0], _DEFAULT, self._before[0][2]))
 
     def after(self, *, pressed: bool) -> None:
         """Count which of them moved in the turn."""
@@ -257,10 +270,24 @@ class MoverCount:
             counts[pressed][1] += 1
 
     def choose(self) -> str | None:
-        """Return the label of the agent that keys move most, None if there was never a choice."""
-        if not self._is_ambiguous:
+        """Return the label of the agent that keys move most.
+
+        None if there was never a choice, if keys move none of them, or if the first agent that handles keys, which is
+        taken for the player anyway, moves about as much.
+        """
+        if not self._is_ambiguous or not self._moves:
             return None
-        return max(self._moves, key=lambda label: self._sensitivity(*self._moves[label]))
+        shares = {label: self._sensitivity(*counts) for label, counts in self._moves.items()}
+        best = max(shares, key=lambda label: shares[label])
+        return None if self._moves_nobody() or shares[_DEFAULT] >= _ABOUT_AS_MUCH * shares[best] else best
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is no doubt who the player is: one agent handles keys, or keys move one of several."""
+        return not self._is_ambiguous or not self._moves_nobody()
+
+    def _moves_nobody(self) -> bool:
+        return max((self._sensitivity(*counts) for counts in self._moves.values()), default=0.0) < _LEAST_SENSITIVITY
 
     @staticmethod
     def _sensitivity(without_key: list[int], with_key: list[int]) -> float:

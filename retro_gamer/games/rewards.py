@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from retro_gamer.games.observation import finite_number
+from retro_gamer.games.observation import PlayerFinder, finite_number, names_of
 from retro_gamer.games.validation import END, OTHERWISE, TURNS
 
 if TYPE_CHECKING:
@@ -17,9 +17,21 @@ if TYPE_CHECKING:
 Signal = Callable[[Any], float]
 """Returns the reward of the turn that a game has just played."""
 
-DEFAULT_END: Mapping[str, float] = {"win": 1, "won": 1, "victory": 1, OTHERWISE: -1}
-"""The reward of a game's end if the description does not set it."""
-
+_VERBS = ("win", "wins", "won")
+_NOUNS = ("winner", "winners", "victory", "victorious")
+_LOSSES = ("lose", "loses", "lost", "loss", "dead", "die", "died", "dies", "killed", "defeat", "fail", "failed", "over")
+_NEGATIONS = (
+    *("not", "no", "never", "nobody", "none", "neither", "nor", "nothing", "cannot", "cant", "didnt", "without"),
+    *("almost", "nearly", "if", "to", "could", "should", "would", "unless", "until", "beat", "beats"),
+)
+_PLAYERS = ("you", "youve", "yours", "player", "p1", "we", "i", "ive", "human", "hero")
+_FIRST = ("1", "one")
+_FILLERS = (
+    *("the", "a", "an", "has", "have", "had", "ve", "just", "finally", "all", "is", "are", "was", "were", "been"),
+    *("game", "level", "round", "match", "this", "that", "it", "and", "so", "then", "congratulations", "congrats"),
+    *("well", "done", "great", "nice", "good", "job", "yay", "hooray", "wow", "yes", "ok", "okay", "oh", "hey"),
+    *("again", "goes", "for", "by", "of", "now", "already", "perfect", "epic", "total", "flawless", "easy", "final"),
+)
 _MESSAGES_READ = 20
 _COMPARISON = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -38,14 +50,57 @@ def make_signal(metadata: GameMetadata) -> Signal | None:
     if metadata.reward == TURNS:
         return reward_turn
     if metadata.reward == END:
-        end = metadata.end or DEFAULT_END
-        return lambda game: 0.0 if game.playing else worth_of_end(game, end)
+        return lambda game: 0.0 if game.playing else reward_end(game, metadata.end, metadata.player)
     return None
 
 
 def reward_turn(game: Any) -> float:
     """Return 1 if the game goes on after the turn, else 0."""
     return 1.0 if game.playing else 0.0
+
+
+def reward_end(game: Any, end: Mapping[str, float] | None = None, player: str | None = None) -> float:
+    """Return the reward of a game that is over: by the lines of `end`, else 1 if the player has won and -1 if not.
+
+    The first text of the state, or of the latest messages, that tells of a win or a loss decides.
+    """
+    if end:
+        return worth_of_end(game, end)
+    found = PlayerFinder(player).find(game.agents)
+    names = ([player] if player else []) + (list(names_of(found)) if found is not None else [])
+    messages = [str(message) for _, message in game.log_messages[: -_MESSAGES_READ - 1 : -1]]
+    for text in (*(value for value in game.state.values() if isinstance(value, str)), *messages):
+        if is_win(text, names):
+            return 1.0
+        if set(_words_of(text)) & {*_VERBS, *_NOUNS, *_LOSSES}:
+            return -1.0
+    return -1.0
+
+
+def is_win(text: str, names: Collection[str] = ()) -> bool:
+    """Return whether a text says that the player wins, who may have `names`, and not someone else or nobody."""
+    called = {word for name in names for word in _words_of(name)} - {*_FILLERS, "player"}
+    return any(
+        _is_win(_words_of(clause), called) for clause in re.split(r"[.!?;,\n]|\bbut\b|\bwhile\b", text.casefold())
+    )
+
+
+def _is_win(words: list[str], called: set[str]) -> bool:
+    place = next((i for i, word in enumerate(words) if word in (*_VERBS, *_NOUNS)), None)
+    if place is None or any(word in _NEGATIONS or word.endswith("n't") for word in words):
+        return False
+    is_noun = words[place] in _NOUNS or words[place + 1 : place + 2] == ["by"]
+    who = [word for word in (words[:place] + words[place + 1 :] * is_noun) if word not in _FILLERS]
+    if "player" in who:
+        return set(who[who.index("player") + 1 :]) <= ({word for word in called if word.isdigit()} or set(_FIRST))
+    if not who or any(word in called for word in who):
+        return True
+    return any(word.replace("'", "") in _PLAYERS for word in who)
+
+
+def _words_of(text: str) -> list[str]:
+    plain = re.sub(r"\bp(?:layer)?[ _#]?(\d)", r"player \1", text.casefold().replace("’", "'"))
+    return re.findall(r"[\w']+", plain)
 
 
 def worth_of_end(game: Any, end: Mapping[str, float]) -> float:

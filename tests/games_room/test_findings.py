@@ -151,7 +151,29 @@ def test_keys_that_could_not_be_tried_are_taken_from_the_code() -> None:
     verdict = judge_keys(findings(keys_in_code=("w", "KEY_UP")))
     assert (verdict.tried, verdict.effective) == (False, ("w", "KEY_UP"))
     assert propose_actions(findings(keys_in_code=("w",))) == ["w"]
-    assert propose_actions(findings()) == ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
+    assert propose_actions(findings()) == []
+    assert "actions" not in propose_description(findings(), {})
+
+
+def test_a_key_that_the_code_names_beyond_doubt_is_kept_without_evidence() -> None:
+    found = findings(
+        keys_in_code=("a", "KEY_UP", "h"),
+        certain_keys=("a", "KEY_UP"),
+        keys={"a": tried(0), "KEY_UP": tried(0), "h": tried(0)},
+        acting=("z",),
+        failing_keys={"KEY_UP": "boom"},
+    )
+    verdict = judge_keys(found)
+    assert (verdict.effective, verdict.unproven, verdict.idle) == (("z",), ("a",), ("a", "h"))
+    assert verdict.failing == ("KEY_UP",)
+    assert propose_actions(found) == ["z", "a"]
+
+
+def test_if_any_key_acts_one_is_proposed() -> None:
+    found = findings(keys={" ": tried(0)}, any_key=3)
+    assert propose_actions(found) == [" "]
+    found.acting = ("a",)
+    assert propose_actions(found) == ["a"]
 
 
 def test_a_suggested_description_is_a_valid_one() -> None:

@@ -8,7 +8,8 @@ import pytest
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.sandbox import temporary_folder_of
-from retro_gamer.games.probe.game_probe import Probe, ProbePlan, fingerprint
+from retro_gamer.games.probe.fingerprint import fingerprint
+from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 
 Project = Callable[[dict[str, str]], Path]
 GAMES = Path(__file__).parents[1] / "games"

@@ -7,7 +7,8 @@ import pytest
 from retro.agent import ArrowKeyAgent
 
 from retro_gamer.games.loading.importing import ModuleSpace
-from retro_gamer.games.probe.key_scan import ARROWS, find_keys
+from retro_gamer.games.loading.keys import ARROWS
+from retro_gamer.games.probe.key_scan import find_keys
 
 Project = Callable[[dict[str, str]], Path]
 

@@ -309,7 +309,7 @@ def test_a_module_that_fails_on_import_is_named_by_file_and_line(
 
 
 def test_a_module_that_plays_nothing_says_what_was_tried(make_project: Project) -> None:
-    folder = make_project({"game.py": "def main(): ...\ndef run(): ...\n"})
+    folder = make_project({"game.py": "import retro\ndef main(): ...\ndef run(): ...\n"})
     with pytest.raises(GameNotFoundError) as raised:
         load_factory(find_source(str(folder / "game.py")))
     for piece in ("no function create_game()", "main(), play(), run()", 'factory = "game:NAME"'):

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from retro.agent import ArrowKeyAgent
 from retro.errors import IllegalMove
 from retro.game import Game
 
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.rewards import DEFAULT_END, describe_reward, make_signal, worth_of_end
+from retro_gamer.games.rewards import describe_reward, is_win, make_signal, reward_end, worth_of_end
 from retro_gamer.games.session import GameSession
 from tests.games_room.test_session import NOTHING, Script
 
@@ -37,16 +38,62 @@ def over(state: dict[str, Any], *messages: str) -> Any:
         ({"outcome != victory": 4}, {"outcome": "victory"}, [], 0),
         ({"alive = false": -3}, {"alive": False}, [], -3),
         ({"a = b": 1}, {"text": "now a = b holds"}, [], 1),
-        (DEFAULT_END, {"message": "The winner is you"}, [], 1),
-        (DEFAULT_END, {"message": "through the window"}, [], -1),
-        (DEFAULT_END, {}, [], -1),
     ],
 )
 def test_the_first_line_that_holds_counts(
     end: dict[str, float], state: dict[str, Any], messages: list[str], worth: float
 ) -> None:
-    expected = 1 if "window" in str(state) else worth  # a text begins a word: window does, too
-    assert worth_of_end(over(state, *messages), end) == expected
+    assert worth_of_end(over(state, *messages), end) == worth
+
+
+@pytest.mark.parametrize(
+    ("state", "messages", "worth"),
+    [
+        ({"message": "The winner is you"}, [], 1),
+        ({"message": "through the window"}, [], -1),
+        ({}, [], -1),
+        ({"message": ""}, ["You win!"], 1),
+        ({"message": "The zombies win!"}, [], -1),
+        ({}, ["You won level 1", "You lose"], -1),
+        ({}, ["You lose a life", "You win"], 1),
+        ({"outcome": "Left wins"}, [], 1),
+        ({"outcome": "Right wins"}, [], -1),
+    ],
+)
+def test_without_rules_only_a_win_of_the_player_counts(
+    state: dict[str, Any], messages: list[str], worth: float
+) -> None:
+    class Left(ArrowKeyAgent):
+        name = "left"
+
+    game = over(state, *messages)
+    game.agents = [Left()]
+    assert reward_end(game) == worth
+
+
+WINS = """You win! | The winner is you | Victory! | Game over, you won | Congratulations! You've won! | Player 1 wins
+WIN | Winner: you | The player has won the game | Great game, you win | Flawless victory"""
+NO_WINS = """The zombies win! | Player 2 wins | P2 wins | Player two wins | computer wins | you did not win
+You didn't win | You don’t win | no one wins | Nobody won | through the window | Victory for the computer
+Collect 3 to win | O wins
+the red side won | Your opponent wins | The AI has won this round. You lose | Winner: computer | You almost won"""
+
+
+@pytest.mark.parametrize("text", WINS.replace("\n", " | ").split(" | "))
+def test_a_win_of_the_player(text: str) -> None:
+    assert is_win(text)
+
+
+@pytest.mark.parametrize("text", NO_WINS.replace("\n", " | ").split(" | "))
+def test_a_win_of_someone_else_or_nobody(text: str) -> None:
+    assert not is_win(text)
+
+
+def test_a_name_tells_whose_win_it_is() -> None:
+    assert is_win("Player 2 wins", ["Player 2"])
+    assert not is_win("Player 1 wins", ["player_2"])
+    assert is_win("Red wins", ["red"])
+    assert not is_win("Blue wins", ["red"])
 
 
 def play(

@@ -33,7 +33,11 @@ Turns = Annotated[int, typer.Option("--turns", metavar="N", min=1, max=10_000_00
 Seconds = Annotated[
     float,
     typer.Option(
-        "--seconds", metavar="S", min=0.1, max=3600, help="Time limit for playing, and again for trying keys."
+        "--seconds",
+        metavar="S",
+        min=0.1,
+        max=3600,
+        help="Time limit for playing, and again (as processor time) for trying keys and for comparing seeds.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the first game.")]
@@ -65,7 +69,7 @@ def check(
         found = check_game(game, turns=turns, seconds=seconds, seed=seed, n_processes=count_cpus(), report=report)
     written: list[str] = []
     path: Path | None = None
-    if write:
+    if write and not found.obstacles:
         path = find_description_file(find_source(game))
         text, written = complete_description(path, found.proposed)
         if written:
@@ -75,7 +79,7 @@ def check(
         typer.echo(json.dumps(values, indent=2))
     else:
         typer.echo(printable("\n".join([*to_lines(found), "", *_advise(found, game, path, written)])))
-    if found.problems:
+    if found.problems or found.obstacles:
         raise typer.Exit(1)
 
 
@@ -88,7 +92,7 @@ def check_game(
         GameNotFoundError, ConfigurationError
         GameFailedError: if the game cannot be started.
     """
-    from retro_gamer.cli.display.check_text import CheckReport
+    from retro_gamer.cli.display.check_text import CheckReport, find_obstacles
     from retro_gamer.games.probe.findings import propose_description
     from retro_gamer.games.probe.game_probe import ProbePlan
     from retro_gamer.games.probe.workers import find_game, probe_in_processes
@@ -101,7 +105,8 @@ def check_game(
     plan = ProbePlan(
         source=source,
         player=player if isinstance(player, str) else None,
-        actions=_usable_actions(described),
+        actions=tuple(_usable(described, "actions") or ()),
+        end=_usable(described, "end"),
         seed=seed,
         turns=turns,
         play_seconds=seconds,
@@ -110,7 +115,7 @@ def check_game(
     findings = probe_in_processes(plan, n_processes, report)
     proposed = propose_description(findings, described)
     problems = _find_problems(described, proposed, findings)
-    metadata = None if problems else _complete(described, proposed, findings)
+    metadata = None if problems or findings.mostly_fails else _complete(described, proposed, findings)
     return CheckReport(
         game=source.label,
         findings=findings,
@@ -118,16 +123,18 @@ def check_game(
         origin=None if description is None else description.origin,
         proposed=proposed,
         problems=tuple(problems),
+        obstacles=tuple(find_obstacles(findings, {**proposed, **described})),
         cost=None if metadata is None else estimate_cost(metadata, source, findings),
         seconds=time.monotonic() - started,
     )
 
 
-def _usable_actions(described: Mapping[str, Any]) -> tuple[str, ...]:
+def _usable(described: Mapping[str, Any], field: str) -> Any:
+    """Return the value of a described field, None if it is missing or wrong."""
     from retro_gamer.games.validation import find_field_problems
 
-    actions = described.get("actions", ())
-    return () if find_field_problems("actions", actions) else tuple(actions)
+    value = described.get(field)
+    return None if value is None or find_field_problems(field, value) else value
 
 
 def _find_problems(described: Mapping[str, Any], proposed: Mapping[str, Any], findings: ProbeFindings) -> list[Any]:
@@ -138,10 +145,10 @@ def _find_problems(described: Mapping[str, Any], proposed: Mapping[str, Any], fi
     from retro_gamer.games.description import GameMetadata
     from retro_gamer.games.game_rules import find_problems_against
     from retro_gamer.games.probe.findings import rank_rewards
-    from retro_gamer.games.validation import assignment, find_problems
+    from retro_gamer.games.validation import TURNS, assignment, find_problems
 
     is_whole = "actions" in described
-    values = described if is_whole else {**proposed, **described}
+    values = dict(described) if is_whole else {"actions": ["KEY_RIGHT"], "reward": TURNS, **proposed, **described}
     problems = find_problems(values)
     if not problems:
         state = {name: key.low if key.is_number else "text" for name, key in findings.state.items()}
@@ -169,6 +176,7 @@ def _complete(
 
 def _advise(report: CheckReport, game: str, path: Path | None, written: list[str]) -> list[str]:
     """Return what was written or is proposed, and the command that may follow."""
+    from retro_gamer.cli.display.check_text import describe_pay
     from retro_gamer.games.loading.find import SECTION
     from retro_gamer.toml import to_toml
 
@@ -176,6 +184,8 @@ def _advise(report: CheckReport, game: str, path: Path | None, written: list[str
     create = ["Next:", "", f"    retro-gamer create --game {name} --output runs/{_run_name(report.game)}"]
     if report.problems:
         create = [f"Fix the description, then run check again: retro-gamer check {name}"]
+    if report.obstacles:
+        return [f"Nothing was written. When this is fixed, run check again: retro-gamer check {name}"]
     if path is not None:
         what = f"Wrote {', '.join(written)} to {path}." if written else f"{path} is complete; nothing was changed."
         return [what, "", *create]
@@ -185,7 +195,11 @@ def _advise(report: CheckReport, game: str, path: Path | None, written: list[str
         "Proposed additions to the description:" if report.described else "Proposed description:",
         "",
         f"    [{SECTION}]",
-        *(f"    {field} = {to_toml(value)}" for field, value in report.proposed.items()),
+        *(
+            f"    {field} = {to_toml(value)}"
+            + (f"  # {describe_pay(report.findings, value)}" if field == "reward" else "")
+            for field, value in report.proposed.items()
+        ),
         "",
         f"To write this to the game's pyproject.toml: retro-gamer check {name} --write",
     ]
@@ -212,4 +226,4 @@ def _progress(is_quiet: bool) -> Iterator[Callable[[int], None]]:
             timer.cancel()
         return
     with console.status(_BUILDING) as status:
-        yield lambda turns: status.update(f"Playing at random: {turns:,} turns" if turns else _BUILDING)
+        yield lambda turns: status.update(f"Playing at random: {turns:,} turns" if turns else "Trying keys")

@@ -11,7 +11,16 @@ from typing import Any
 from retro_gamer.cli.display.numbers import count, number
 from retro_gamer.errors import Problem, quoted
 from retro_gamer.games.loading.keys import format_keys
-from retro_gamer.games.probe.findings import KeyVerdict, ProbeFindings, StateKey, judge_keys, rank_rewards, view_pays
+from retro_gamer.games.probe.findings import (
+    KeyVerdict,
+    ProbeFindings,
+    StateKey,
+    can_tell,
+    judge_keys,
+    pays,
+    rank_rewards,
+    view_pays,
+)
 from retro_gamer.games.rewards import compared_key
 from retro_gamer.games.validation import SIGNALS
 from retro_gamer.training.planning.measurements import Cost
@@ -34,6 +43,8 @@ class CheckReport:
     proposed: Mapping[str, Any]
     """Values for the fields that the description lacks."""
     problems: tuple[Problem, ...]
+    obstacles: tuple[str, ...] = ()
+    """What must be settled before the game can be trained (see `find_obstacles`)."""
     cost: Cost | None
     seconds: float
 
@@ -50,7 +61,13 @@ def to_json(check: CheckReport) -> dict[str, Any]:
         "player": findings.player,
         "state": {name: _key_json(key, findings.turns) for name, key in findings.state.items()},
         "rewards": rank_rewards(findings),
-        "keys": {"listened": findings.keys_in_code, **dataclasses.asdict(verdict)},
+        "paid": {name: _pay_json(pays(findings, name)) for name in rank_rewards(findings)},
+        "keys": {
+            "listened": findings.keys_in_code,
+            "pressed": len(findings.swept),
+            "errors": findings.failing_keys,
+            **dataclasses.asdict(verdict),
+        },
         "episodes": findings.episodes,
         "turns": findings.turns,
         "episode_turns": {
@@ -63,6 +80,7 @@ def to_json(check: CheckReport) -> dict[str, Any]:
         "failed_games": findings.n_failures,
         "repeats_for_a_seed": findings.repeats,
         "ignores_seed": findings.ignores_seed,
+        "compared": {"games": findings.compared_games, "longest_turns": findings.compared_turns},
         "shares": findings.sharing,
         "turns_per_second": round(findings.turns_per_second),
         "start_seconds": findings.start_seconds,
@@ -70,6 +88,7 @@ def to_json(check: CheckReport) -> dict[str, Any]:
         "described": dict(check.described),
         "suggested": dict(check.proposed),
         "problems": [{"field": p.field, "value": quoted(p.value), "rule": p.rule} for p in check.problems],
+        "obstacles": list(check.obstacles),
         "remarks": list(find_remarks(check)),
         "seconds": round(check.seconds, 1),
     }
@@ -79,6 +98,7 @@ def to_lines(check: CheckReport) -> Iterator[str]:
     """Yield the lines of the report."""
     findings = check.findings
     yield f"Checked {check.game}"
+    yield from (f"Error: {obstacle}" for obstacle in check.obstacles)
     for name, text in _facts(check):
         yield f"  {name:<12} {text}"
     remarks = list(find_remarks(check))
@@ -96,28 +116,43 @@ def to_lines(check: CheckReport) -> Iterator[str]:
             yield f"  seed {failure.seed}, turn {failure.turn}: {failure.text}"
 
 
+def find_obstacles(findings: ProbeFindings, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a game with the description `values` cannot be trained, or not to any purpose."""
+    if findings.mostly_fails:
+        played = count(findings.episodes + findings.n_failures, "game")
+        yield f"{findings.n_failures:,} of {played} failed, for example: {findings.failures[0].text}"
+    if "actions" not in values:
+        tried = f"none of the {len(findings.swept)} keys that were pressed changed anything"
+        what = tried if findings.swept else "the keys could not be tried, and the code names none"
+        yield f'no key was found: {what}. Name the keys in the description, as in actions = ["a", "d"].'
+    if "reward" not in values:
+        yield (
+            "no reward was found that tells a good game from a bad one: "
+            + "; ".join(f'"{name}" {describe_pay(findings, name)}' for name in rank_rewards(findings)[:4])
+            + ". Let the game count a score in its state, or end when the player fails. To train it all the same, "
+            'write a reward into the description, as in reward = "@turns".'
+        )
+
+
+def describe_pay(findings: ProbeFindings, reward: str) -> str:
+    """Return what a reward would have paid in the worst and the best of the random games."""
+    paid = pays(findings, reward)
+    if not paid:
+        return "paid nothing, because no game ended"
+    if min(paid) == max(paid):
+        return f"paid {number(paid[0])} in " + ("the only game" if len(paid) == 1 else f"each of {len(paid):,} games")
+    return f"paid {number(min(paid))} in the worst and {number(max(paid))} in the best of {len(paid):,} games"
+
+
+def _pay_json(paid: list[float]) -> dict[str, Any]:
+    return {"worst": min(paid, default=None), "best": max(paid, default=None), "games": len(paid)}
+
+
 def find_remarks(check: CheckReport) -> Iterator[str]:
     """Yield remarks on what the user should know or change."""
-    findings, described, verdict = check.findings, check.described, judge_keys(check.findings)
-    actions = described.get("actions", ())
-    if verdict.tried:
-        idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
-        if idle:
-            yield f"actions: {format_keys(idle)} never changed anything in {findings.keys[idle[0]].tries} tries."
-        for group in verdict.same:
-            if not described or sum(key in actions for key in group) > 1:
-                yield f"The keys {format_keys(group)} always did the same; one of them is enough."
-        if verdict.quitting:
-            yield f"{format_keys(verdict.quitting)} only ended the game."
-    reward = described.get("reward")
-    steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
-    if steady and findings.turns >= ENOUGH_TURNS:
-        yield (
-            f'reward = "{reward}" did not change in {findings.turns:,} random turns. Consider a signal instead: '
-            '"@turns" (each turn survived) or "@end" (how the game ends).'
-        )
-    if reward in SIGNALS and not findings.episode_turns:
-        yield f'reward = "{reward}" needs games that end, but none of {findings.cut_short} did.'
+    findings, described = check.findings, check.described
+    yield from _remarks_on_keys(findings, described)
+    yield from _remarks_on_reward(findings, described.get("reward"))
     yield from _remarks_on_end(described.get("end"), findings)
     known = described.get("character_set")
     unknown = sorted(set(findings.characters) - set(known)) if isinstance(known, list) else []
@@ -132,6 +167,40 @@ def find_remarks(check: CheckReport) -> Iterator[str]:
             'observe = "view" trains much faster.'
         )
     yield from _remarks_on_repeating(findings)
+
+
+def _remarks_on_keys(findings: ProbeFindings, described: Mapping[str, Any]) -> Iterator[str]:
+    verdict, actions = judge_keys(findings), described.get("actions", ())
+    if not verdict.tried:
+        return
+    idle = [key for key in actions if key in findings.keys and key not in verdict.effective]
+    if idle:
+        yield f"actions: {format_keys(idle)} never changed anything in {findings.keys[idle[0]].tries} tries."
+    unproven = [key for key in verdict.unproven if key not in idle]
+    if unproven:
+        yield f"The code names {format_keys(unproven)}, but no effect was found. Actions keep such keys."
+    for group in verdict.same:
+        if not described or sum(key in actions for key in group) > 1:
+            yield f"The keys {format_keys(group)} always did the same; one of them is enough."
+    if verdict.quitting:
+        yield f"{format_keys(verdict.quitting)} only ended the game."
+    if verdict.failing:
+        more = f" and {len(verdict.failing) - 1} other keys" if len(verdict.failing) > 1 else ""
+        error = findings.failing_keys[verdict.failing[0]]
+        yield f"The game fails when {format_keys(verdict.failing[:1])}{more} are pressed: {error}"
+
+
+def _remarks_on_reward(findings: ProbeFindings, reward: Any) -> Iterator[str]:
+    steady = isinstance(reward, str) and reward in findings.state and not findings.state[reward].changes
+    if steady and findings.turns >= ENOUGH_TURNS:
+        yield (
+            f'reward = "{reward}" did not change in {findings.turns:,} random turns. Consider a signal instead: '
+            '"@turns" (each turn survived) or "@end" (how the game ends).'
+        )
+    elif reward in SIGNALS and not findings.episode_turns:
+        yield f'reward = "{reward}" needs games that end, but none of {findings.cut_short} did.'
+    elif not steady and isinstance(reward, str) and findings.games and not can_tell(findings, reward):
+        yield f'reward = "{reward}" cannot tell a good game from a bad one: it {describe_pay(findings, reward)}.'
 
 
 def _remarks_on_end(end: Any, findings: ProbeFindings) -> Iterator[str]:
@@ -158,7 +227,11 @@ def _remarks_on_repeating(findings: ProbeFindings) -> Iterator[str]:
             "generator of its own. It can be trained, but runs are not repeatable, and its keys could not be tried."
         )
     if findings.ignores_seed:
-        yield "Games with different seeds were identical under the same keys: the game does not seem to use chance."
+        compared = f"{count(findings.compared_games, 'game')} of up to {count(findings.compared_turns, 'turn')}"
+        yield (
+            f"Games with different seeds were identical under the same keys ({compared} were compared): the game does "
+            "not seem to use chance."
+        )
     if findings.sharing is not None:
         yield f"Each actor will play one game at a time, because {findings.sharing}."
 
@@ -171,15 +244,19 @@ def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
     yield "board", f"{_size(findings.board_size)} cells{window}"
     yield "characters", (" ".join(characters[:40]) or "none") + (" …" if len(characters) > 40 else "")
     player = findings.movers[0] if findings.movers else findings.player
-    yield "player", player or "none found: the agent sees the whole board"
-    yield "keys", _describe_keys(judge_keys(findings))
+    yield "player", player or "none found: the agent observes the whole board"
+    yield "keys", _describe_keys(judge_keys(findings), len(findings.swept))
     for i, (name, key) in enumerate(findings.state.items()):
         if i < MOST_LISTED:
             yield ("state" if not i else "", f"{quoted(name, 30)}: {_describe_key(key, findings.turns)}")
     if not findings.state:
         yield "state", "empty"
-    yield "reward", ", ".join(f'"{name}"' for name in rank_rewards(findings)[:4]) + " (candidates, best first)"
+    for i, name in enumerate(rank_rewards(findings)[:4]):
+        pay = describe_pay(findings, name)
+        yield "" if i else "reward", f'"{name}" {pay}' + ("" if can_tell(findings, name) else "; tells nothing")
     yield "episodes", _describe_episodes(findings)
+    if findings.mostly_fails:
+        return
     yield "speed", f"{number(findings.turns_per_second)} turns per second and process, without training"
     if check.cost is not None:
         cost = check.cost
@@ -190,11 +267,13 @@ def _facts(check: CheckReport) -> Iterator[tuple[str, str]]:
     yield "description", check.origin or "none yet"
 
 
-def _describe_keys(verdict: KeyVerdict) -> str:
+def _describe_keys(verdict: KeyVerdict, n_pressed: int) -> str:
     if not verdict.tried:
         return f"{format_keys(verdict.effective) or 'none'} named in the code (not tried)"
-    idle = f"; {format_keys(verdict.idle)} never did" if verdict.idle else ""
-    return f"{format_keys(verdict.effective) or 'none'} changed something{idle}"
+    idle = [key for key in verdict.idle if key not in verdict.unproven]
+    never = f"; {format_keys(idle)} never did" if idle else ""
+    unproven = f"; {format_keys(verdict.unproven)} unproven" if verdict.unproven else ""
+    return f"{format_keys(verdict.effective) or 'none'} changed something{unproven}{never} ({n_pressed} were pressed)"
 
 
 def _describe_key(key: StateKey, turns: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
+import string
 from collections.abc import Iterable, Mapping
 
 from blessed import keyboard
@@ -12,6 +13,8 @@ from blessed import keyboard
 LARGEST_ACTION_COUNT = 256
 """More actions are refused: no game has so many keys, and each needs an output of the network."""
 
+ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
+_USUAL_KEYS = (*ARROWS, " ", "KEY_ENTER", "KEY_ESCAPE", "KEY_TAB", "KEY_BACKSPACE", "KEY_DELETE")
 _MODIFIERS = ("CTRL", "ALT", "SHIFT")
 
 _ALIASES: Mapping[str, str] = {
@@ -40,6 +43,15 @@ def format_keys(keys: Iterable[str]) -> str:
 def key_codes() -> Mapping[str, int]:
     """Return the code of every special key that the framework's terminal library can name."""
     return {name: code for code, name in keyboard.get_keyboard_codes().items() if name.startswith("KEY_")}
+
+
+@functools.cache
+def all_keys() -> tuple[str, ...]:
+    """Return every key that the framework can name, without modifiers but Ctrl, the usual ones first."""
+    letters = string.ascii_lowercase
+    characters = (*letters, *string.digits, *string.ascii_uppercase, *string.punctuation)
+    controls = [f"KEY_CTRL_{letter}" for letter in string.ascii_uppercase]
+    return tuple(dict.fromkeys((*_USUAL_KEYS, *characters, *sorted(key_codes()), *controls)))
 
 
 @functools.cache

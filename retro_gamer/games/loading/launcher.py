@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,13 +17,19 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError, GameNotFoundError, RetroGamerError, printable
 from retro_gamer.games.loading.failures import describe_failure
-from retro_gamer.games.loading.find import FACTORY_NAME, FRAMEWORK, GameSource
+from retro_gamer.games.loading.find import FACTORY_NAME, FRAMEWORK, GameSource, file_of_module
 from retro_gamer.games.loading.importing import PRIVATE_PACKAGE, ModuleSpace, folders_of
 from retro_gamer.games.loading.sandbox import NullSandbox, Sandbox, temporary_folder_of
 from retro_gamer.games.loading.watchdog import HungGameError
 
 PLAYING_NAMES = ("main", "play", "run", "start", "start_game", "play_game", "run_game", "new_game", "make_game", "game")
 _MAIN_MODULE = "__main__"
+_FRAMEWORK_IMPORT = f"import {FRAMEWORK}"
+_IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w[\w.]*)", re.MULTILINE)
+_NAMES_FRAMEWORK = re.compile(
+    rf"^[ \t]*(?:from|import)[ \t]+{FRAMEWORK}\b|import_module|__import__|exec\(|runpy", re.MULTILINE
+)
+"""Code that imports the framework, or may do so by other means."""
 
 
 class NothingToPlayError(Exception):
@@ -166,6 +174,8 @@ class Launcher:
             full = f"{self._space.name}.{name}" if self._space is not None else name
             if importlib.util.find_spec(full) is not None:
                 self._module_name = name
+            else:
+                return f"{self._module_name.replace('.', '/')}/__init__.py"
         return self._module_name.replace(".", "/") + ".py"
 
     def _run_script(self) -> Any:
@@ -257,9 +267,40 @@ def load_factory(source: GameSource) -> Launcher:
     try:
         return Launcher(source)
     except NothingToPlayError:
+        _refuse_other_program(source)
         raise GameNotFoundError(_explain_no_factory(source)) from None
     except (Exception, SystemExit, HungGameError) as error:
+        if isinstance(error, GameFailedError):
+            _refuse_other_program(source)
         raise _explain_failed_import(source, error) from None
+
+
+def _refuse_other_program(source: GameSource) -> None:
+    """Raise GameNotFoundError if no file of the program imports the framework."""
+    if source.factory is None and not any(_NAMES_FRAMEWORK.search(text) for text in _texts_of_program(source)):
+        raise GameNotFoundError(
+            f"{source.label} is no retro-games game: none of its files imports {FRAMEWORK}. retro-gamer trains "
+            f"games that are built with {FRAMEWORK}.game.Game."
+        ) from None
+
+
+def _texts_of_program(source: GameSource) -> Iterator[str]:
+    """Yield the code of a program's main file and of those that it imports, of a package that of all its files."""
+    if source.search_path is None:
+        yield _FRAMEWORK_IMPORT  # an installed module is not read
+        return
+    folder = Path(source.search_path)
+    top = folder / source.module.partition(".")[0]
+    waiting = [file_of_module(folder, source.module), *(top.rglob("*.py") if (top / "__init__.py").is_file() else ())]
+    visited: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in visited or not path.is_file():
+            continue
+        visited.add(path)
+        text = path.read_text(errors="replace")
+        yield text
+        waiting += [file_of_module(folder, name) for name in _IMPORTED.findall(text)]
 
 
 def _explain_failed_import(source: GameSource, error: BaseException) -> RetroGamerError:

@@ -9,8 +9,9 @@ from typing import Any
 
 from retro_gamer.errors import printable, quoted
 from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
+from retro_gamer.games.loading.keys import LARGEST_ACTION_COUNT
 from retro_gamer.games.observation import finite_number
-from retro_gamer.games.probe.key_scan import ARROWS
+from retro_gamer.games.rewards import is_win
 from retro_gamer.games.validation import END, SIGNALS, TURNS
 
 _MOST_VALUES = 6
@@ -90,6 +91,14 @@ class KeyEffects:
         self.outcomes |= other.outcomes
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GamePay:
+    """What each reward would have paid in one random game: the change of each number of the state, and the signals."""
+
+    has_ended: bool
+    pay: dict[str, float]
+
+
 @dataclasses.dataclass(kw_only=True)
 class ProbeFindings:
     """Everything that a probe has found out about a game."""
@@ -99,11 +108,14 @@ class ProbeFindings:
     view_size: tuple[int, int] = (0, 0)
     sharing: str | None = None
     keys_in_code: tuple[str, ...] = ()
+    certain_keys: tuple[str, ...] = ()
+    """Those of them that are keys beyond doubt (see `find_certain_keys`)."""
     turns: int = 0
     seconds: float = 0.0
     start_seconds: float = 0.0
     episode_turns: list[int] = dataclasses.field(default_factory=list)
     cut_short: int = 0
+    games: list[GamePay] = dataclasses.field(default_factory=list)
     agents: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """The names of each agent that was observed (see `names_of_all`)."""
     characters: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -119,7 +131,18 @@ class ProbeFindings:
     """Whether the same seed gives the same game twice; None if not tried."""
     ignores_seed: bool = False
     """Whether several seeds all gave the same game."""
+    compared_games: int = 0
+    compared_turns: int = 0
+    """The length of the longest of the games that were compared for that."""
     keys: dict[str, KeyEffects] = dataclasses.field(default_factory=dict)
+    swept: set[str] = dataclasses.field(default_factory=set)
+    """Every key that was pressed in a sweep."""
+    acting: tuple[str, ...] = ()
+    """Those that changed something there."""
+    failing_keys: dict[str, str] = dataclasses.field(default_factory=dict)
+    """The keys that make the game fail, with the error."""
+    any_key: int = 0
+    """How often even a key that no game names changed something."""
 
     @property
     def episodes(self) -> int:
@@ -130,6 +153,11 @@ class ProbeFindings:
     def turns_per_second(self) -> float:
         """Turns per second of one process, without observations."""
         return self.turns / self.seconds if self.seconds else 0.0
+
+    @property
+    def mostly_fails(self) -> bool:
+        """Whether at least half of the games failed, or no key acts and some make the game fail."""
+        return self.n_failures > 0 and self.n_failures >= self.episodes
 
     def add(self, other: ProbeFindings) -> None:
         """Add the findings of another process."""
@@ -148,6 +176,13 @@ class ProbeFindings:
         self.sharing = self.sharing or other.sharing
         self.repeats = _both(self.repeats, other.repeats)
         self.ignores_seed = self.ignores_seed and other.ignores_seed
+        self.compared_games += other.compared_games
+        self.compared_turns = max(self.compared_turns, other.compared_turns)
+        self.games += other.games
+        self.swept |= other.swept
+        self.acting = tuple(dict.fromkeys((*self.acting, *other.acting)))
+        self.failing_keys = {**other.failing_keys, **self.failing_keys}
+        self.any_key += other.any_key
         for name, state in other.state.items():
             self.state.setdefault(name, StateKey()).add(state)
         for key, effects in other.keys.items():
@@ -169,8 +204,11 @@ def _both(first: bool | None, second: bool | None) -> bool | None:
 
 
 _SCORE_NAMES = ("reward", "score", "points", "coins", "gold", "money", "apples", "level", "distance", "kills", "wins")
-_LOSS_NAMES = ("lost", "loss", "miss", "death", "damage", "error", "penalty", "wrong", "danger", "fail")
-_WORDS_OF_ENDS = ("win", "won", "victory", "lose", "lost", "game over", "dead", "died")
+_LOSS_NAMES = (
+    *("lost", "loss", "miss", "death", "damage", "error", "penalty", "wrong", "danger", "fail", "over", "dead"),
+    *("enem", "opponent", "computer", "cpu", "zombie", "monster", "player2", "player 2", "player_2", "p2"),
+)
+_FEWEST_GAMES = 2
 _FEWEST_TRIALS = 3
 _NEARLY_ALL = 0.95
 VIEW_PAYS = 4
@@ -185,10 +223,14 @@ class KeyVerdict:
     """Those that changed something, in the order of the code."""
     idle: tuple[str, ...]
     """Those named in the code that never changed anything."""
+    unproven: tuple[str, ...]
+    """Those of them that are keys beyond doubt, so that they are proposed all the same."""
     same: tuple[tuple[str, ...], ...]
     """Groups of keys that always had the same effect."""
     quitting: tuple[str, ...]
     """Those that only ever ended the game."""
+    failing: tuple[str, ...]
+    """Those that made the game fail and never did anything else."""
     tried: bool
     """False if keys could not be tried; the verdict then uses only the code."""
 
@@ -197,49 +239,85 @@ def judge_keys(findings: ProbeFindings) -> KeyVerdict:
     """Return the verdict on the keys."""
     shown = set(findings.characters)
     named = [key for key in findings.keys_in_code if len(key) > 1 or key not in shown or _had_effect(findings, key)]
-    if not findings.keys:
-        return KeyVerdict(effective=tuple(named), idle=(), same=(), quitting=(), tried=False)
-    order = list(dict.fromkeys((*named, *findings.keys)))
-    effective = tuple(key for key in order if _had_effect(findings, key))
-    quitting = tuple(
-        key
-        for key in effective
-        if findings.keys[key].ended == findings.keys[key].changed and findings.keys[key].changed > 2
+    tried = bool(findings.keys or findings.swept)
+    effective = tuple(
+        key for key in dict.fromkeys((*named, *findings.acting, *findings.keys)) if _had_effect(findings, key)
     )
+    if findings.any_key >= _FEWEST_TRIALS and not effective:
+        effective = (" ",)  # any key acts, whichever it is
+    quitting = tuple(
+        key for key in effective if key in findings.keys and findings.keys[key].ended == findings.keys[key].changed > 2
+    )
+    failing = tuple(key for key in findings.failing_keys if key not in effective)
+    idle = tuple(key for key in named if tried and key not in effective and key not in failing)
     return KeyVerdict(
-        effective=effective,
-        idle=tuple(key for key in named if key in findings.keys and not _had_effect(findings, key)),
+        effective=effective if tried else tuple(named),
+        idle=idle,
+        unproven=tuple(key for key in idle if key in findings.certain_keys),
         same=_find_same(findings, effective),
         quitting=quitting,
-        tried=True,
+        failing=failing,
+        tried=tried,
     )
 
 
 def propose_actions(findings: ProbeFindings) -> list[str]:
-    """Return the keys worth pressing: one of each group with the same effect, none that only ends the game."""
+    """Return the keys worth pressing: one of each group with the same effect, none that only ends the game.
+
+    None are proposed if no key does anything and the code names none.
+    """
     verdict = judge_keys(findings)
     doubles = {key for group in verdict.same for key in group[1:]}
     keys = [key for key in verdict.effective if key not in doubles and key not in verdict.quitting]
-    return keys or list(findings.keys_in_code) or list(ARROWS)
+    return [*keys, *verdict.unproven][:LARGEST_ACTION_COUNT]
 
 
 def rank_rewards(findings: ProbeFindings) -> list[str]:
-    """Return the candidates for `reward`, the best first; last the signals and the keys that count losses."""
-    numbers = [
-        name for name, key in findings.state.items() if key.is_number and key.changes and not _is_clock(findings, name)
-    ]
-    numbers.sort(key=lambda name: (_score_rank(name), -findings.state[name].changes, name))
-    clocks = [
-        name for name, key in findings.state.items() if key.is_number and key.changes and _is_clock(findings, name)
-    ]
-    growing = [name for name in clocks if max(findings.state[name].steady_steps) > 0]
+    """Return the candidates for `reward`, the best first; last the keys that count losses.
+
+    Those that cannot tell a good game from a bad one come after those that can.
+    """
+    numbers = [name for name, key in findings.state.items() if key.is_number and key.changes]
+    losses = [name for name in numbers if _counts_losses(name) or _only_marks_the_end(findings, name)]
+    clocks = [name for name in numbers if _is_clock(findings, name)]
+    values = [name for name in numbers if name not in clocks and name not in losses]
+    values.sort(key=lambda name: (_score_rank(name), -findings.state[name].changes, name))
+    losses.sort(key=lambda name: (-findings.state[name].changes, name))
+    growing = [name for name in clocks if max(findings.state[name].steady_steps) > 0 and name not in losses]
     named = [name for name in growing if _score_rank(name) < len(_SCORE_NAMES)]
-    messages = " ".join(findings.messages_at_end).casefold()
-    signals = [END, TURNS] if any(word in messages for word in _WORDS_OF_ENDS) else [TURNS, END]
-    scores = [name for name in numbers if _score_rank(name) < len(_SCORE_NAMES)]
-    others = [name for name in numbers if name not in scores and not _counts_losses(name)]
-    losses = [name for name in numbers if name not in scores and _counts_losses(name)]
-    return [*scores, *named, *others, *signals, *losses]
+    scores = [name for name in values if _score_rank(name) < len(_SCORE_NAMES)]
+    others = [name for name in values if name not in scores]
+    is_won = max(pays(findings, END), default=0) > 0 or any(map(is_win, findings.messages_at_end))
+    signals = [END, TURNS] if is_won else [TURNS, END]
+    ranked = [*scores, *named, *others, *signals, *losses]
+    return sorted(ranked, key=lambda name: name in losses or not can_tell(findings, name))
+
+
+def pays(findings: ProbeFindings, reward: str) -> list[float]:
+    """Return what a reward would have paid in each random game, the signal of the end only in those that ended."""
+    return [game.pay.get(reward, 0.0) for game in findings.games if game.has_ended or reward != END]
+
+
+def can_tell(findings: ProbeFindings, reward: str) -> bool:
+    """Return whether a reward tells good games from bad ones, or may do so: few games are no evidence against it."""
+    ended = [game.pay.get(reward, 0.0) for game in findings.games if game.has_ended]
+    if reward in SIGNALS:
+        values = set(pays(findings, reward))
+        return not findings.games or (bool(ended) and (len(values) > 1 or len(findings.games) == 1))
+    known = findings.state.get(reward)
+    return (
+        known is not None and known.changes > 0 and (len(ended) < _FEWEST_GAMES or len(set(ended)) > 1 or ended[0] > 0)
+    )
+
+
+def _only_marks_the_end(findings: ProbeFindings, name: str) -> bool:
+    """Return whether a number changed only in the last turn of games that ended, each time. That may be a defeat."""
+    ended = [game.pay.get(name, 0.0) for game in findings.games if game.has_ended]
+    others = [game.pay.get(name, 0.0) for game in findings.games if not game.has_ended]
+    is_score = _score_rank(name) < len(_SCORE_NAMES)
+    return (
+        not is_score and bool(ended) and all(ended) and not any(others) and findings.state[name].changes == len(ended)
+    )
 
 
 def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,7 +325,8 @@ def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -
     reward = described.get("reward")
     known = findings.state.get(reward) if isinstance(reward, str) else None
     if reward not in SIGNALS and (known is None or not known.is_number):
-        reward = rank_rewards(findings)[0]
+        best = rank_rewards(findings)[0]
+        reward = best if can_tell(findings, best) else None
     observed = [
         name
         for name, key in findings.state.items()
@@ -264,7 +343,7 @@ def propose_description(findings: ProbeFindings, described: Mapping[str, Any]) -
         proposed["player"] = findings.movers[0]
     if view_pays(findings):
         proposed["observe"] = "view"
-    return {name: value for name, value in proposed.items() if name not in described and value != []}
+    return {name: value for name, value in proposed.items() if name not in described and value not in ([], None)}
 
 
 def view_pays(findings: ProbeFindings) -> bool:
@@ -274,13 +353,13 @@ def view_pays(findings: ProbeFindings) -> bool:
 
 
 def _had_effect(findings: ProbeFindings, key: str) -> bool:
-    return key in findings.keys and findings.keys[key].changed > 0
+    return key in findings.acting or (key in findings.keys and findings.keys[key].changed > 0)
 
 
 def _find_same(findings: ProbeFindings, effective: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for key in effective:
-        if len(findings.keys[key].outcomes) >= _FEWEST_TRIALS:
+        if key in findings.keys and len(findings.keys[key].outcomes) >= _FEWEST_TRIALS:
             groups.setdefault(tuple(sorted(findings.keys[key].outcomes.items())), []).append(key)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 

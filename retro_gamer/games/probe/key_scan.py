@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Collection, Iterable, Iterator
 from importlib.abc import InspectLoader
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from retro_gamer.games.loading.keys import key_codes
+from retro_gamer.games.loading.find import FRAMEWORK
+from retro_gamer.games.loading.keys import ARROWS, key_codes
 from retro_gamer.games.observation import handles_keys
 
-ARROWS = ("KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN")
 _HANDLERS = ("handle_keystroke", "keys_pressed", "keystroke", "key")
 _ROWS = (set("wasdqezx"), set("hjklyubn"), set("ijkl"), set("0123456789"))
 """A string of letters from one of these sets counts as a list of keys."""
 _NO_KEYS = ("character", "name", "color")
+_COMPARING = ("COMPARE_OP", "CONTAINS_OP", "BUILD_CONST_KEY_MAP", "BUILD_MAP")
+"""Instructions that follow a constant which is compared, or is a key of a table."""
 
 
 def find_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[str, ...]:
@@ -38,6 +41,26 @@ def find_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[s
             found.update(dict.fromkeys(key for row in rows for key in row))
     found.update(dict.fromkeys(_keys_held(agents)))
     return tuple(sorted(found, key=lambda key: (key not in ARROWS, not key.startswith("KEY_"))))
+
+
+def find_certain_keys(modules: Iterable[ModuleType], agents: Collection[Any]) -> tuple[str, ...]:
+    """Return those that are keys beyond doubt: special ones, and characters that are compared or held by an agent.
+
+    What only the framework's own handlers name is left out: a game may ignore some of the arrows.
+    """
+    own = [agent for agent in agents if not _handler_module(agent).startswith(f"{FRAMEWORK}.")]
+    certain = set(_keys_held(agents))
+    for code in _codes_of(modules, own):
+        certain.update(text for text in _texts_in(code.co_consts) if text in key_codes())
+        instructions = list(dis.get_instructions(code))
+        for number, instruction in enumerate(instructions):
+            if any(later.opname in _COMPARING for later in instructions[number + 1 : number + 3]):
+                certain.update(key for text in _texts_in([instruction.argval]) for key in text)
+    return tuple(key for key in find_keys(modules, agents) if key in certain)
+
+
+def _handler_module(agent: Any) -> str:
+    return str(getattr(getattr(type(agent), "handle_keystroke", None), "__module__", ""))
 
 
 def _codes_of(modules: Iterable[ModuleType], agents: Iterable[Any]) -> Iterator[CodeType]:

@@ -1,3 +1,5 @@
+from retro.game import Game
+
 def main():
     print("Hello")
 
