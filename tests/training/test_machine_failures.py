@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import re
 import resource
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 
 from retro_gamer.errors import StorageError
 from retro_gamer.learning.checkpoint import load_checkpoint
+from retro_gamer.replay.snapshot import read_snapshot, write_snapshot
 from retro_gamer.run.directory import RunDirectory
 from retro_gamer.run.events import Progress, SnapshotBegun, SnapshotCommitted, SnapshotPiece, Started
 from retro_gamer.run.snapshots import SnapshotFolder, snapshot_name
@@ -139,12 +144,52 @@ def snapshot_of(run: RunDirectory, name: str) -> Path:
     return SnapshotFolder(run.path).path / str(read(run, name)["replay_snapshot"])
 
 
+ENDLESS = {"bit_generator": "PCG64", "state": {"state": 0, "inc": 0}, "has_uint32": 0, "uinteger": 0}
+"""A state from which numpy draws 0 for ever, so that a draw with rejection never ends."""
+
+
+def change_byte(path: Path, place: Callable[[bytes], int]) -> None:
+    data = bytearray(path.read_bytes())
+    data[place(bytes(data))] ^= 1
+    path.write_bytes(data)
+
+
+def rewrite(path: Path, *, flag_bits: int = 0, compress_type: int = 8, header: bytes = b"", **changes: Any) -> None:
+    """Write the snapshot again as a stranger would: with other values, and with a digest that is right."""
+    file = io.BytesIO()
+    write_snapshot({**read_snapshot(path.read_bytes(), 10**9), **changes}, file)
+    data = bytearray(file.getvalue())
+    if header:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = {name: archive.read(name) for name in archive.namelist()}
+        plain = io.BytesIO()
+        with zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as rewritten:
+            for name, content in members.items():
+                rewritten.writestr(name, content[:10] + header + content[10 + len(header) :])
+        data = bytearray(plain.getvalue())
+    for place in (found.start() for found in re.finditer(rb"PK\x01\x02", bytes(data))):  # each entry of the directory
+        data[place + 8] |= flag_bits
+        data[place + 10] = compress_type
+    if not header:
+        data[-64:] = hashlib.sha256(data[:-64]).hexdigest().encode()
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda path: path.unlink(), "is gone"),
         (lambda path: path.write_bytes(path.read_bytes()[:100]), "cannot be used"),
         (lambda path: path.write_bytes(b""), "is gone"),
+        (lambda path: (path.unlink(), path.mkdir()), "is gone"),
+        (lambda path: change_byte(path, lambda data: len(data) // 2), "does not have the digest"),
+        (lambda path: change_byte(path, lambda data: data.rindex(b"PK\x01\x02") + 8), "does not have the digest"),
+        (lambda path: rewrite(path, flag_bits=0x1), "cannot be used"),
+        (lambda path: rewrite(path, compress_type=zipfile.ZIP_LZMA), "cannot be used"),
+        (lambda path: rewrite(path, oldest=2**63), "oldest of a replay state must be a count"),
+        (lambda path: rewrite(path, oldest=2**200), "oldest of a replay state must be a count"),
+        (lambda path: rewrite(path, random=ENDLESS), "random of a replay state must be the state of a PCG64"),
+        (lambda path: rewrite(path, header=b"{'descr': ('|u1', 'shape': (3"), "cannot be used"),
     ],
 )
 def test_a_copy_of_the_memory_that_is_gone_or_damaged_is_said_and_the_memory_filled_first(

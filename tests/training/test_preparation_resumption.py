@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from retro_gamer.errors import CheckpointError
 from retro_gamer.features.spec import SIZES
-from retro_gamer.learning.checkpoint import MUST_MATCH, dump_checkpoint, load_checkpoint
+from retro_gamer.learning.checkpoint import DIGEST, MUST_MATCH, NO_DIGEST, dump_checkpoint, load_checkpoint
 from retro_gamer.run.config import load_config
-from retro_gamer.run.directory import RunDirectory
+from retro_gamer.run.directory import CheckpointFile, RunDirectory
 from retro_gamer.training.preparation import (
     Attempts,
     PreparedRun,
@@ -153,10 +156,19 @@ def test_the_player_of_the_checkpoint_is_taken_over_where_the_configuration_name
 
 def spoil(run: RunDirectory, name: str, how: str) -> None:
     path = run.checkpoints_dir / f"{name}.pt"
-    path.write_bytes({"torn": path.read_bytes()[:1000], "empty": b"", "zeros": bytes(5000)}[how])
+    data = path.read_bytes()
+    path.write_bytes(
+        {
+            "torn": data[:1000],
+            "empty": b"",
+            "zeros": bytes(5000),
+            "a bit": data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+            "a page": data[:8192] + bytes(4096) + data[12288:],
+        }[how]
+    )
 
 
-@pytest.mark.parametrize("how", ["torn", "empty", "zeros"])
+@pytest.mark.parametrize("how", ["torn", "empty", "zeros", "a bit", "a page"])
 def test_a_damaged_newest_checkpoint_is_skipped_loudly(tmp_path: Path, how: str) -> None:
     run = make_corridor_run(tmp_path, training_episodes=103)
     train_here(run)
@@ -170,6 +182,37 @@ def test_a_damaged_newest_checkpoint_is_skipped_loudly(tmp_path: Path, how: str)
     assert said[0].splitlines()[0] in run.log_path.read_text()
     assert [file.name for file in run.checkpoints()] == ["ep_0100", "final"]
     assert (run.checkpoints_dir / "abandoned-1" / "final.pt").exists()
+
+
+def test_a_newest_checkpoint_that_cannot_be_read_is_skipped_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=103)
+    train_here(run)
+    read = CheckpointFile.read
+
+    def fail(file: CheckpointFile) -> bytes:
+        if file.name == "final":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(file.path))
+        return read(file)
+
+    monkeypatch.setattr(CheckpointFile, "read", fail)
+    point = find_resume_point(run, "latest")
+    assert (point.file.name, len(point.skipped)) == ("ep_0100", 1)
+    assert "final.pt cannot be read: Input/output error" in point.skipped[0]
+
+
+def test_a_checkpoint_of_an_older_version_resumes_with_a_remark(tmp_path: Path) -> None:
+    run = make_corridor_run(tmp_path, training_episodes=101)
+    train_here(run)
+    path = run.checkpoints_dir / "final.pt"
+    state = load_checkpoint(path.read_bytes(), "final.pt")
+    for field in (DIGEST, "player", "slack_turns", "recent_rewards", "largest_reward"):
+        del state[field]
+    torch.save(state, path)
+    display = RecordingSink()
+    assert train_here(run, resume="latest", display=display).complete
+    assert [r for r in display.remarks if "written by an older" in r] == [f"final {NO_DIGEST}."]
 
 
 def test_where_all_are_damaged_nothing_is_begun_anew(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ NOT_STARTED, UNFINISHED, FINISHED = "not started", "unfinished", "finished"
 
 Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=0, help="Number of last episodes to show.")]
 
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read every file of the run and print which are whole; exit 1 if one is not.")
+]
+
 
 def make_report(run_dir: Path, n_episodes: int) -> dict[str, Any]:
     """Return the facts of a run in plain JSON types, with its last `n_episodes` episodes.
@@ -92,14 +96,39 @@ def _progress(config: RunConfig, episodes: list[EpisodeLine], checkpoints: list[
     )
 
 
-def info(run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, debug: Debug = False) -> None:
+def info(
+    run_dir: RunDir, as_json: Json = False, episodes: Episodes = 10, verify: Verify = False, debug: Debug = False
+) -> None:
     """Show the settings and the progress of a run.
 
-    Prints the game, hyperparameters, progress, last episodes and checkpoints.
+    Prints the game, hyperparameters, progress, last episodes and checkpoints. With --verify it reads every file of the
+    run instead and prints which are whole.
     """
+    if verify:
+        _verify(run_dir, as_json)
+        return
     report = make_report(run_dir, episodes)
     text = json.dumps(report, indent=2, allow_nan=False) if as_json else "\n".join(format_report(report))
     typer.echo(printable(text))
+
+
+def _verify(run_dir: Path, as_json: bool) -> None:
+    """Print a verdict for each file; exit with status 1 if one is damaged."""
+    from retro_gamer.cli.commands.verification import verify_run
+    from retro_gamer.run.directory import RunDirectory
+
+    verdicts = list(verify_run(RunDirectory.open(run_dir)))
+    damaged = [each.file for each in verdicts if each.problem is not None]
+    if as_json:
+        report = {"run": str(run_dir), "files": [dataclasses.asdict(each) for each in verdicts], "damaged": damaged}
+        typer.echo(printable(json.dumps(report, indent=2)))
+    else:
+        for each in verdicts:
+            state = f"DAMAGED: {each.problem}" if each.problem is not None else "whole"
+            typer.echo(printable(f"{each.file}: {state}{f' ({each.remark})' if each.remark else ''}"))
+        typer.echo(f"{len(damaged)} of {count(len(verdicts), 'file')} damaged.")
+    if damaged:
+        raise typer.Exit(1)
 
 
 def format_report(report: dict[str, Any]) -> Iterator[str]:
