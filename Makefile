@@ -11,9 +11,12 @@ VENV ?= .venv
 #   make learn   hours, part by part: how well
 # One disturbs a long run, see docs/reliability.md:
 #   make soak    half an hour (MINUTES=4 for less)
+# One damages files, see docs/security.md:
+#   make fuzz    a few minutes (MUTATIONS=500 for less)
 # A build of torch other than pip's default, for example the CPU-only one: make demo TORCH_INDEX=URL
 TORCH_INDEX ?=
 MINUTES ?= 30
+MUTATIONS ?= 5000
 DEMO_RUN ?= runs/snake
 DEMO_MINUTES ?= 4
 # More episodes than the minutes allow.
@@ -26,7 +29,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COVERED := $(addprefix tests/,acting cli evaluation features games_room jobs learning replay run training) \
 	$(addprefix tests/test_,errors.py hyperparameters.py policy.py toml.py)
 
-.PHONY: setup demo test format lint types docs coverage check bench learn soak clean
+.PHONY: setup demo test format lint types docs coverage check bench learn soak fuzz clean
 
 setup: $(READY)
 
@@ -80,6 +83,9 @@ learn: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+fuzz: $(READY)
+	$(BIN)/python -m benchmarks.fuzz --mutations $(MUTATIONS)
 
 clean:
 	rm -rf $(VENV)
