@@ -30,7 +30,7 @@ import torch
 from retro_gamer.errors import RetroGamerError
 from retro_gamer.features.spec import make_spec
 from retro_gamer.games.description import GameMetadata
-from retro_gamer.games.loading.find import read_section
+from retro_gamer.games.loading.pyproject import read_section
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.jobs.client import JobServer
 from retro_gamer.jobs.submission import NOTE_NAME, JobNote, load_job_note

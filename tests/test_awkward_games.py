@@ -8,19 +8,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from retro_gamer.cli.commands.check import check_game
+from retro_gamer.cli import run
+from retro_gamer.cli.commands.check import _find_mismatch, check_game
+from retro_gamer.cli.display.check_text import CheckReport
 from retro_gamer.driver.creation import create_run
 from retro_gamer.driver.training_run import train
-from retro_gamer.errors import RetroGamerError
-from retro_gamer.games.description import complete_description
+from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, RetroGamerError
+from retro_gamer.games.description import complete_description, find_description_place
+from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.probe import workers
-from retro_gamer.games.probe.findings import ProbeFindings
+from retro_gamer.games.probe.findings import KeyEffects, ProbeFindings
 from retro_gamer.games.probe.game_probe import Probe, ProbePlan
 from retro_gamer.games.session import GameSession
 from retro_gamer.policy import TrainedPolicy
@@ -37,8 +41,8 @@ REWARDS = {
     "arguments": "gems", "at_import": "score", "bare_except": "points", "crashing": "score", "in_main": "score",
     "inside_guard": None, "leaking": "slime", "levels": "x", "menu": "distance", "messages": "@end",
     "module_score": "score", "no_state": "@turns", "off_the_board": "@turns", "old_style": "score",
-    "own_class": "height", "packaged": "@turns", "shadowed_module": "score", "standard_names": "score",
-    "starts_again": "score", "still_score": None, "threads": "ticks",
+    "own_class": "height", "own_start": "score", "packaged": "@turns", "shadowed_module": "score",
+    "standard_names": "score", "starts_again": "score", "still_score": None, "threads": "ticks",
     "title_screen": "bubbles", "two_players": "left", "wide_world": "trees", "writes_files": "depth",
 }  # fmt: skip
 """What is proposed, None if no reward tells a good game from a bad one."""
@@ -48,8 +52,8 @@ REFUSED = {
     "needs_package": "game.py:1: ModuleNotFoundError: No module named 'a_package_nobody_has'",
     "no_game": "no function create_game(), plays no game when it is run",
 }
-APART = {"changes_framework", "documented", "shadowed_numbers"}
-"""The first changes what this process tests with; the others have a description and tests of their own."""
+APART = {"changes_framework", "documented", "several_scripts", "shadowed_numbers", "two_in_a_folder"}
+"""The first changes what this process tests with; the others have tests of their own."""
 SETTINGS = {
     "training_episodes": 4,
     "max_turns_per_episode": 25,
@@ -117,7 +121,8 @@ def test_a_game_is_checked_described_trained_and_played(name: str, copy_of, capf
         assert any("no reward" in obstacle for obstacle in checked.obstacles) == (REWARDS[name] is None)
     assert checked.findings.turns > 0
     path = folder / "pyproject.toml"
-    path.write_text(complete_description(path, {"reward": "@turns", **checked.proposed})[0])
+    place = find_description_place(find_source(str(folder)))
+    path.write_text(complete_description(place, {"reward": "@turns", **checked.proposed})[0])
 
     run_dir = folder.parent / "run"
     create_run(str(folder), run_dir, SETTINGS)
@@ -223,3 +228,74 @@ def test_files_named_like_standard_modules_disturb_no_command(copy_of) -> None: 
             [sys.executable, "-m", "retro_gamer", *line.split()], capture_output=True, text=True, timeout=240
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def reports(game: str, *, turns: int = 250) -> CheckReport:
+    return check_game(game, turns=turns, seconds=0.6, seed=SEED, n_processes=1, report=quietly)
+
+
+@pytest.mark.usefixtures("probe_here")
+@pytest.mark.parametrize("game", [".", "src/lander", "src/lander/cli.py", "src/lander/__init__.py"])
+def test_a_game_starts_by_the_script_of_its_project_that_plays(game: str, copy_of) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of("several_scripts")
+    assert reports(game).findings.how == "app.start() of [project.scripts]"
+    assert run(["check", game, "--write", "--turns", "100", "--seconds", "0.3"]) == 0
+    create_run(game, folder.parent / "run", SETTINGS)
+    source = load_config(folder.parent / "run").require_source()
+    assert "lander.cli:app.start" in source.scripts
+    assert list(folder.rglob("pyproject.toml")) == [folder / "pyproject.toml"]
+    assert train(folder.parent / "run", n_actors=0, display=EventLogger()).complete
+
+
+@pytest.mark.usefixtures("probe_here")
+def test_two_games_in_a_folder_get_a_description_each(copy_of, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of("two_in_a_folder")
+    options = ["--write", "--turns", "300", "--seconds", "0.6"]
+    assert run(["check", "pong.py", *options]) == 0
+    with pytest.raises(DescriptionNotFoundError, match="describes pong"):
+        create_run("digger.py", folder / "run", SETTINGS)
+    assert run(["check", "digger", *options]) == 0
+    assert "Wrote actions, reward" in capsys.readouterr().out
+    for game, reward in (("digger", "gold"), (str(folder / "digger.py"), "gold"), ("pong.py", "hits")):
+        created = create_run(game, folder / "run", SETTINGS, force=True)
+        assert created.config.metadata.reward == reward
+        assert created.remark is None
+
+
+@pytest.mark.usefixtures("probe_here")
+def test_a_description_that_was_made_for_another_game_is_reported(  # type: ignore[no-untyped-def]
+    copy_of, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of("two_in_a_folder")
+    path = folder / "pyproject.toml"
+    pong = '[tool.retro-gamer]\nactions = ["KEY_LEFT", "KEY_RIGHT"]\nreward = "hits"\ncharacter_set = ["=", "o"]\n'
+    path.write_text(pong)
+    options = ["--turns", "300", "--seconds", "0.6"]
+    assert run(["check", "digger.py", *options]) == 1
+    shown = capsys.readouterr().out
+    assert "seems to be made for another game (pong.py): reward is not a key of the game's state" in shown
+    assert "[tool.retro-gamer.games.digger]" in shown
+    with pytest.raises(ConfigurationError, match=r"it also describes pong\.py; check --write gives a game its own"):
+        create_run("digger.py", folder / "run", SETTINGS)
+    assert run(["check", "digger.py", "--write", *options]) == 0
+    assert path.read_text().startswith(pong)
+    assert create_run("digger.py", folder / "run", SETTINGS).config.metadata.reward == "gold"
+    assert create_run("pong.py", folder / "run", SETTINGS, force=True).remark is None
+
+
+@pytest.mark.parametrize(
+    ("described", "reason"),
+    [
+        ({"character_set": ["#", "D"]}, "the board showed $, which is missing from character_set"),
+        ({"actions": ["KEY_UP"]}, "the game reacts to a, d, w, s, not to KEY_UP"),
+        ({"actions": ["a"], "character_set": ["D", "$", "#"]}, None),
+        ({"actions": ["a"], "character_set": ["D"]}, None),
+    ],
+)
+def test_a_description_suits_a_game_or_not(described: dict[str, list[str]], reason: str | None) -> None:
+    keys = {key: KeyEffects(tries=5, changed=5) for key in "adws"}
+    findings = ProbeFindings(keys=keys, keys_in_code=tuple("adws"), characters=Counter("D$"))
+    report = CheckReport(
+        game="g", findings=findings, described=described, origin="", proposed={}, problems=(), cost=None, seconds=1.0
+    )
+    assert _find_mismatch(report) == reason

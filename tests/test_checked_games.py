@@ -16,7 +16,8 @@ from retro_gamer.cli.commands.check import check_game
 from retro_gamer.cli.display.check_text import CheckReport, find_remarks, to_lines
 from retro_gamer.driver.creation import create_run
 from retro_gamer.errors import ConfigurationError
-from retro_gamer.games.description import complete_description
+from retro_gamer.games.description import DescriptionPlace, complete_description, find_description_place
+from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.watchdog import Watchdog
 from retro_gamer.games.probe import workers
 from retro_gamer.games.probe.findings import ProbeFindings
@@ -74,6 +75,10 @@ def probe_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, "estimate_cost", lambda metadata, source, findings: None)
 
 
+def place_of(game: Path) -> DescriptionPlace:
+    return find_description_place(find_source(str(game)))
+
+
 @pytest.mark.parametrize("name", CHECKED)
 def test_what_is_proposed_is_right_and_opens_a_run(name: str, tmp_path: Path) -> None:
     right = CHECKED[name]
@@ -85,7 +90,7 @@ def test_what_is_proposed_is_right_and_opens_a_run(name: str, tmp_path: Path) ->
     if name == "crashing_keys":
         return
     path = folder / "pyproject.toml"
-    path.write_text(complete_description(path, {"reward": "@turns", **checked.proposed})[0])
+    path.write_text(complete_description(place_of(folder), {"reward": "@turns", **checked.proposed})[0])
     run = create_run(str(folder), tmp_path / "run", {}).directory
     assert prepare_run(run, load_config(run.path)).random_play.has_player == right.has_player
     assert (checked.findings.player is not None) == right.has_player
@@ -115,7 +120,7 @@ def test_that_nothing_can_be_won_is_reported_before_anything_is_written(tmp_path
     assert "no reward was found that tells a good game from a bad one" in obstacle
     assert '"@turns" paid 2,000 in the only game' in obstacle
     path = folder / "pyproject.toml"
-    path.write_text(complete_description(path, checked.proposed)[0])
+    path.write_text(complete_description(place_of(folder), checked.proposed)[0])
     with pytest.raises(ConfigurationError, match="reward"):
         create_run(str(folder), tmp_path / "run", {})
     path.write_text(path.read_text() + 'reward = "@turns"\n')
@@ -146,7 +151,7 @@ def test_a_game_in_which_no_key_acts_is_named_an_obstacle_and_described_without_
     assert f"none of the {len(checked.findings.swept)} keys that were pressed changed anything" in obstacle
     assert len(checked.findings.swept) > 300
     path = tmp_path / "pyproject.toml"
-    path.write_text(complete_description(path, checked.proposed)[0])
+    path.write_text(complete_description(place_of(tmp_path / "game.py"), checked.proposed)[0])
     with pytest.raises(ConfigurationError, match="actions"):
         create_run(str(tmp_path / "game.py"), tmp_path / "run", {})
 

@@ -14,8 +14,9 @@ from retro.game import Game
 from retro_gamer import hyperparameters as settings
 from retro_gamer.errors import ConfigurationError, Problem, RetroGamerError
 from retro_gamer.games.description import FoundDescription, GameMetadata, find_description
-from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source, folders_above
+from retro_gamer.games.loading.find import FACTORY_NAME, GameSource, describe_source, find_source
 from retro_gamer.games.loading.launcher import load_factory
+from retro_gamer.games.loading.pyproject import folders_above
 from retro_gamer.games.random_play import open_game
 from retro_gamer.games.validation import FIELDS, find_problems
 from retro_gamer.hyperparameters import Hyperparameters
@@ -32,12 +33,14 @@ class CreatedRun:
 
     origin: where the description was found
     builtin: whether the description is a built-in one, because the game has none
+    remark: what the user should know of a description that several games share
     """
 
     directory: RunDirectory
     config: RunConfig
     origin: str
     builtin: bool
+    remark: str | None
 
 
 def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, force: bool = False) -> CreatedRun:
@@ -66,7 +69,8 @@ def create_run(game: str, output: str | Path, values: Mapping[str, Any], *, forc
         # A problem that is already known may be the reason.
         if not wrong_fields and not wrong_settings:
             raise
-    _refuse(wrong_fields, wrong_settings, found.origin)
+    others = f" (it also describes {', '.join(found.shared_with)}; check --write gives a game its own section)"
+    _refuse(wrong_fields, wrong_settings, found.origin + (others if found.shared_with else ""))
     # `source` holds how the game is started, so the description does not repeat it.
     metadata = dataclasses.replace(
         GameMetadata.from_mapping(found.values, found.origin), board_size=board_size, factory=None, answers=None
@@ -148,4 +152,6 @@ def _write(
     with RunLock(path) if force and path.is_dir() else contextlib.nullcontext():
         directory = RunDirectory.create(path, force=force)
         write_config(path, config, origin=found.origin)
-    return CreatedRun(directory=directory, config=config, origin=found.origin, builtin=found.builtin)
+    return CreatedRun(
+        directory=directory, config=config, origin=found.origin, builtin=found.builtin, remark=found.remark
+    )

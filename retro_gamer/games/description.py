@@ -10,17 +10,23 @@ from types import ModuleType
 from typing import Any
 
 from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, UsageError, printable
-from retro_gamer.games.loading.find import (
+from retro_gamer.games.loading.find import GameSource, find_other_games, find_source, source_of_module
+from retro_gamer.games.loading.pyproject import (
+    GAME,
+    GAMES,
     SECTION,
-    GameSource,
-    find_section,
-    find_source,
+    Section,
+    choose_section,
     folders_above,
+    names_described,
+    names_of,
+    plain_fields,
+    project_file_of,
     read_section,
-    source_of_module,
+    sections_above,
 )
-from retro_gamer.games.validation import VIEW, find_problems
-from retro_gamer.toml import edit_toml, read_text
+from retro_gamer.games.validation import VIEW, assignment, find_problems
+from retro_gamer.toml import edit_toml, parse_toml, read_text
 
 _ARROWS = ["KEY_RIGHT", "KEY_UP", "KEY_LEFT", "KEY_DOWN"]
 
@@ -46,46 +52,115 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundDescription:
-    """The raw fields of a description, their origin, and whether they are built in."""
+    """The raw fields of a description, their origin, and whether they are built in.
+
+    shared_with: other games of the folder that the same section describes, because it names no game
+    remark: what the user should know of such a section
+    """
 
     values: dict[str, Any]
     origin: str
     builtin: bool
+    shared_with: tuple[str, ...] = ()
+    remark: str | None = None
 
 
 def find_description(source: GameSource) -> FoundDescription:
     """Return the game's own description, else the built-in one.
 
-    The search goes through the module's folder and those above it, up to a folder of installed packages.
+    The search goes through the module's folder and those above it, up to a folder of installed packages. A section for
+    another game does not count.
 
     Raises:
         DescriptionNotFoundError, ConfigurationError (a pyproject.toml that is not TOML)
     """
-    folder = source.folder
-    found = find_section(folder)
-    if found:
-        path, values = found
-        return FoundDescription(values=dict(values), origin=f"[{SECTION}] of {path}", builtin=False)
+    section = _find_section(source)
+    if section is not None:
+        origin = f"{section.heading} of {section.path}"
+        others = _others_in(section, source) if section.is_shared else ()
+        remark = (
+            f"{origin} names no game, so it also describes {', '.join(others[:5])}. If it is meant for this game only, "
+            f"add {assignment(GAME, source.names_in(section.path.parent)[0])} to it."
+        )
+        return FoundDescription(
+            values=dict(section.values),
+            origin=origin,
+            builtin=False,
+            shared_with=others,
+            remark=printable(remark) if others else None,
+        )
     if source.search_path is None and source.module in BUILTIN:
         values = {name: list(v) if isinstance(v, list) else v for name, v in BUILTIN[source.module].items()}
         return FoundDescription(values=values, origin=f"the built-in description of {source.module}", builtin=True)
-    searched = list(folders_above(folder))
-    n_above = len(searched) - 1
-    above = f" and {n_above} {'folder' if n_above == 1 else 'folders'} above it" if n_above > 0 else ""
     raise DescriptionNotFoundError(
         printable(
-            f"{source.label} has no description: no pyproject.toml with a [{SECTION}] section in {folder}{above}.\n"
+            f"{source.label} has no description: {_describe_search(source)}.\n"
             "Probe the game and write one:\n\n"
             f"    retro-gamer check {shlex.quote(source.path or source.module)} --write\n"
         )
     )
 
 
-def find_description_file(source: GameSource) -> Path:
-    """Return the pyproject.toml to write a description into: the one that holds it, else one in the game's folder.
+def _find_section(source: GameSource) -> Section | None:
+    for path, section in sections_above(source.folder):
+        chosen = choose_section(path, section, source.names_in(path.parent))
+        if chosen is not None and not (chosen.is_shared and _is_built_by_another(chosen, source)):
+            return chosen
+    return None
+
+
+def _is_built_by_another(section: Section, source: GameSource) -> bool:
+    """Return whether the factory of a section that names no game is in the file of another game."""
+    module = str(section.values.get("factory", "")).partition(":")[0].rpartition(".")[2]
+    return module in [Path(name).stem for name in _others_in(section, source)]
+
+
+def _others_in(section: Section, source: GameSource) -> tuple[str, ...]:
+    """Return the files of other games in the folder of a plain section, without those that have their own section."""
+    home = section.path.parent
+    if source.file is None:
+        return ()
+    others = {file: names_of("", file, home) for file in find_other_games(home, source.file)}
+    described = (read_section(section.path) or {}) if section.path.exists() else {}
+    return tuple(
+        str(file.relative_to(home))
+        for file, names in others.items()
+        if choose_section(section.path, {GAME: "", **described}, names) is None
+    )
+
+
+def _describe_search(source: GameSource) -> str:
+    passed = [f"{path} describes {', '.join(names) or 'another game'}" for path, names in _sections_of_others(source)]
+    if passed:
+        return "; ".join(passed)
+    n_above = len(list(folders_above(source.folder))) - 1
+    above = f" and {n_above} {'folder' if n_above == 1 else 'folders'} above it" if n_above > 0 else ""
+    return f"no pyproject.toml with a [{SECTION}] section in {source.folder}{above}"
+
+
+def _sections_of_others(source: GameSource) -> list[tuple[Path, list[str]]]:
+    return [(path, names_described(section)) for path, section in sections_above(source.folder)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DescriptionPlace:
+    """Where a description is written: a file and the tables in it. `owner` is written into a new plain section."""
+
+    path: Path
+    tables: tuple[str, ...]
+    owner: str | None = None
+
+
+def find_description_place(source: GameSource, *, of_its_own: bool = False) -> DescriptionPlace:
+    """Return where to write a description: the section that describes the game, else a new one.
+
+    A new section is the plain one if the file describes no game yet, else one that names the game. So is one
+    `of_its_own`, for a game to which the section that is found does not belong. The file is the nearest with our
+    section, else that of the project, else a new one in the game's folder.
 
     Raises:
         UsageError: for an installed game.
+        ConfigurationError: for a pyproject.toml that is not TOML.
     """
     folders = list(folders_above(source.folder))
     if not folders or folders[-1].parent != folders[-1]:
@@ -93,20 +168,36 @@ def find_description_file(source: GameSource) -> Path:
             f"{source.label} is an installed package, which is not changed. Copy the game into a folder of your own "
             "and check it there."
         )
-    found = find_section(source.folder)
-    return found[0] if found else folders[0] / "pyproject.toml"
+    found = _find_section(source)
+    if found is not None and not (of_its_own and found.is_shared):
+        return DescriptionPlace(path=found.path, tables=found.tables)
+    is_package = source.search_path is not None and (folders[0] / "__init__.py").is_file()
+    used = next((path for path, _ in sections_above(source.folder)), None)
+    path = used or project_file_of(folders[0], is_package=is_package) or folders[0] / "pyproject.toml"
+    section = (read_section(path) if path.exists() else None) or {}
+    plain = Section(path=path, values=plain_fields(section))
+    name = source.names_in(path.parent)[0]
+    if plain.values or GAMES in section:
+        return DescriptionPlace(path=path, tables=(*plain.tables, GAMES, name))
+    return DescriptionPlace(path=path, tables=plain.tables, owner=name if _others_in(plain, source) else None)
 
 
-def complete_description(path: Path, values: Mapping[str, Any]) -> tuple[str, list[str]]:
+def complete_description(place: DescriptionPlace, values: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the text of a pyproject.toml with those of `values` added that its section lacks, and their names.
 
     Raises:
         ConfigurationError: if the file is not TOML or its section is not a table.
     """
-    section = (read_section(path) if path.exists() else None) or {}
-    missing = {name: value for name, value in values.items() if name not in section}
+    path = place.path
     text = read_text(path) if path.exists() else ""
-    changes = {(*SECTION.split("."), name): value for name, value in missing.items()}
+    section: Any = parse_toml(text, path)
+    if path.exists():
+        read_section(path)  # to refuse one that is no table
+    for table in place.tables:
+        section = section.get(table, {})
+    missing = {name: value for name, value in values.items() if name not in section}
+    added = {GAME: place.owner, **missing} if place.owner is not None and missing else missing
+    changes = {(*place.tables, name): value for name, value in added.items()}
     return edit_toml(text, path, changes) or text, list(missing)
 
 

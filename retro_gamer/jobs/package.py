@@ -11,7 +11,8 @@ from pathlib import Path
 
 import retro_gamer
 from retro_gamer.errors import UsageError, printable
-from retro_gamer.games.loading.find import FRAMEWORK, GameSource, find_section, find_spec
+from retro_gamer.games.loading.find import FRAMEWORK, GameSource, find_spec
+from retro_gamer.games.loading.pyproject import find_section
 from retro_gamer.run.directory import SUFFIX, RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.training.preparation import ResumePoint

@@ -48,7 +48,7 @@ def to_absolute_path(name: str, run_dir: Path) -> str:
 _LARGEST_TABLE = 200
 _FIELDS = {
     "run": ("format_version", "created", "version"),
-    "game": ("module", "path", "search_path", "factory", "answers"),
+    "game": ("module", "path", "search_path", "factory", "answers", "scripts"),
     "metadata": None,
     "hyperparameters": None,
 }
@@ -206,6 +206,10 @@ def _find_game_table_problems(game: Mapping[str, Any]) -> list[Problem]:
     ]
     if "answers" in game:
         problems += find_field_problems("answers", game["answers"])
+    scripts = game.get("scripts", [])
+    if not isinstance(scripts, list) or any(find_field_problems("factory", script) for script in scripts):
+        rule, remedy = 'must be a list of functions, each "module:name"', "remove the line"
+        problems.append(Problem(field="game.scripts", value=scripts, rule=rule, remedy=remedy))
     if not game.get("module"):
         rule = "is missing: the module that builds the game"
         problems.append(Problem(field="game.module", value=None, rule=rule, remedy='module = "retro.examples.snake"'))
@@ -250,6 +254,7 @@ def _read_source(game: Mapping[str, Any], run_dir: Path) -> GameSource | None:
         search_path=places["search_path"],
         factory=game.get("factory"),
         answers=tuple(game.get("answers", ())),
+        scripts=tuple(game.get("scripts", ())),
     )
 
 
@@ -309,6 +314,8 @@ def _game_lines(config: RunConfig, run_dir: Path) -> Iterator[str]:
             yield f"{name} = {to_toml(to_relative_path(place, run_dir))}"
     if source.factory is not None:
         yield f"factory = {to_toml(source.factory)}"
+    if source.scripts:
+        yield f"scripts = {to_toml(source.scripts)}"
     if source.answers:
         yield "# Answers to the questions that the game asks before it starts, one line each:"
         yield f"answers = {to_toml(source.answers)}"

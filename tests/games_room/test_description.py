@@ -13,10 +13,11 @@ from retro.examples import snake
 from retro_gamer.errors import ConfigurationError, DescriptionNotFoundError, UsageError
 from retro_gamer.games.description import (
     BUILTIN,
+    DescriptionPlace,
     GameMetadata,
     complete_description,
     find_description,
-    find_description_file,
+    find_description_place,
 )
 from retro_gamer.games.game_rules import find_game_problems
 from retro_gamer.games.loading.find import GameSource, find_source
@@ -144,8 +145,11 @@ def test_a_users_own_snake_is_not_the_frameworks(make_project: Project, plain_ga
 VALUES = {"actions": ["KEY_UP", " "], "reward": "score", "character_set": ["\\", '"', "█"], "spatial": True}
 
 
+SECTION_TABLES = ("tool", "retro-gamer")
+
+
 def write_description(path: Path, values: dict[str, object]) -> list[str]:
-    text, names = complete_description(path, values)
+    text, names = complete_description(DescriptionPlace(path=path, tables=SECTION_TABLES), values)
     path.write_bytes(text.encode())
     return names
 
@@ -206,10 +210,121 @@ def test_the_place_is_the_file_that_has_the_section_or_the_one_beside_the_game(t
     (tmp_path / "game" / "main.py").write_text("")
     source = find_source(str(tmp_path / "game" / "main.py"))
     above = tmp_path / "pyproject.toml"
-    assert find_description_file(source) == tmp_path / "game" / "pyproject.toml"
+    assert find_description_place(source).path == tmp_path / "game" / "pyproject.toml"
     above.write_text('[project]\nname = "x"\n')
-    assert find_description_file(source) == tmp_path / "game" / "pyproject.toml"
+    assert find_description_place(source).path == tmp_path / "game" / "pyproject.toml"
     above.write_text("[tool.retro-gamer]\n")
-    assert find_description_file(source) == above
+    assert find_description_place(source).path == above
     with pytest.raises(UsageError, match="is an installed package"):
-        find_description_file(find_source("retro.examples.virus"))
+        find_description_place(find_source("retro.examples.virus"))
+
+
+PLAYS = (
+    "from retro.game import Game\nfrom retro.agent import ArrowKeyAgent\nGame([ArrowKeyAgent()], {'score': 0}).play()\n"
+)
+
+
+def described_as(game: Path) -> object:
+    """Return the reward by which a game is described, None if it is not."""
+    try:
+        return find_description(find_source(str(game))).values["reward"]
+    except DescriptionNotFoundError:
+        return None
+
+
+def test_a_section_that_names_a_game_describes_it_and_no_other(
+    make_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        '[tool.retro-gamer]\nreward = "plain"\n[tool.retro-gamer.games]\nb = { reward = "b" }\n'
+        'c = { reward = "c" }\n"deep.d" = { reward = "d" }\n"deep/e.py" = { reward = "e" }\n'
+        '"pack.main" = { reward = "pack" }\n'
+    )
+    files = ["a.py", "b.py", "c/__init__.py", "c/game.py", "deep/d.py", "deep/e.py", "pack/__init__.py", "pack/main.py"]
+    folder = make_project({"pyproject.toml": text, **dict.fromkeys(files, PLAYS)})
+    expected = ["plain", "b", "c", "c", "d", "e", "pack", "pack"]
+    assert [described_as(folder / file) for file in files] == expected
+    assert described_as(folder / "pack") == "pack"
+    monkeypatch.chdir(folder)
+    assert [described_as(Path(name)) for name in ("a", "b", "c", "c.game", "pack", "pack.main")] == [
+        "plain", "b", "c", "c", "pack", "pack"
+    ]  # fmt: skip
+    origin = find_description(find_source("deep/d.py")).origin
+    assert origin == f'[tool.retro-gamer.games."deep.d"] of {folder / "pyproject.toml"}'
+
+
+def test_a_plain_section_that_names_its_game_describes_no_other(make_project: Project) -> None:
+    folder = make_project({"a.py": PLAYS, "b.py": PLAYS, "pyproject.toml": '[tool.retro-gamer]\nreward = "x"\n'})
+    found = find_description(find_source(str(folder / "b.py")))
+    assert found.shared_with == ("a.py",)
+    assert 'add game = "b" to it' in (found.remark or "")
+    (folder / "pyproject.toml").write_text('[tool.retro-gamer]\ngame = "a"\nreward = "x"\n')
+    found = find_description(find_source(str(folder / "a.py")))
+    assert (found.values, found.remark) == ({"reward": "x"}, None)
+    with pytest.raises(DescriptionNotFoundError, match=r"pyproject.toml describes a\."):
+        find_description(find_source(str(folder / "b.py")))
+
+
+def test_a_section_whose_factory_is_in_another_game_is_that_ones(make_project: Project) -> None:
+    text = '[tool.retro-gamer]\nreward = "x"\nfactory = "a:make"\n'
+    folder = make_project({"a.py": PLAYS, "b.py": PLAYS, "pyproject.toml": text})
+    assert [described_as(folder / f"{name}.py") for name in "ab"] == ["x", None]
+    (folder / "b.py").write_text(f"import a\n{PLAYS}")
+    assert described_as(folder / "b.py") == "x", "a is a part of it"
+
+
+def test_sections_of_other_games_only_are_passed_by(make_project: Project) -> None:
+    inner, outer = '[tool.retro-gamer.games.b]\nreward = "b"\n', '[tool.retro-gamer]\nreward = "outer"\n'
+    folder = make_project({"pyproject.toml": outer, "in/pyproject.toml": inner, "in/a.py": PLAYS, "in/b.py": PLAYS})
+    assert [described_as(folder / "in" / f"{name}.py") for name in "ab"] == ["outer", "b"]
+
+
+@pytest.mark.parametrize("text", ["games = 3", "games.a = 3"])
+def test_a_section_of_a_game_must_be_a_table(text: str, make_project: Project) -> None:
+    folder = make_project({"a.py": PLAYS, "pyproject.toml": f"[tool.retro-gamer]\n{text}\n"})
+    with pytest.raises(ConfigurationError, match="must be a table"):
+        find_description(find_source(str(folder / "a.py")))
+
+
+def test_games_in_one_folder_get_sections_of_their_own(make_project: Project) -> None:
+    folder = make_project({"a.py": PLAYS, "b.py": PLAYS, "deep/main.py": PLAYS})
+    path = folder / "pyproject.toml"
+    for file in ("a.py", "b.py", "deep/main.py"):
+        place = find_description_place(find_source(str(folder / file)))
+        path.write_text(complete_description(place, {"reward": file})[0])
+        assert place.path == path
+    section = tomllib.loads(path.read_text())["tool"]["retro-gamer"]
+    assert section == {
+        "game": "a", "reward": "a.py", "games": {"b": {"reward": "b.py"}, "deep.main": {"reward": "deep/main.py"}}
+    }  # fmt: skip
+    assert [described_as(folder / file) for file in ("a.py", "b.py", "deep/main.py")] == [
+        "a.py",
+        "b.py",
+        "deep/main.py",
+    ]
+
+
+def test_a_game_gets_its_own_section_beside_one_that_does_not_suit_it(make_project: Project) -> None:
+    folder = make_project({"a.py": PLAYS, "b.py": PLAYS, "pyproject.toml": '[tool.retro-gamer]\nreward = "x"\n'})
+    source = find_source(str(folder / "b.py"))
+    assert find_description_place(source).tables == SECTION_TABLES
+    assert find_description_place(source, of_its_own=True).tables == (*SECTION_TABLES, "games", "b")
+
+
+@pytest.mark.parametrize(
+    ("project", "game", "place"),
+    [
+        ("pyproject.toml", "pack/game.py", "pyproject.toml"),
+        ("pyproject.toml", "src/pack/game.py", "pyproject.toml"),
+        ("pyproject.toml", "src/game.py", "pyproject.toml"),
+        ("pyproject.toml", "pack/inner/game.py", "pyproject.toml"),
+        ("other.toml", "pack/game.py", "pack/pyproject.toml"),
+        ("pyproject.toml", "games/game.py", "games/pyproject.toml"),
+    ],
+)
+def test_no_second_file_is_made_in_a_package_whose_project_has_one(
+    project: str, game: str, place: str, make_project: Project
+) -> None:
+    packages = {f"{folder}/__init__.py": "" for folder in ("pack", "src/pack", "pack/inner")}
+    folder = make_project({project: '[project]\nname = "x"\n', game: PLAYS, **packages})
+    assert find_description_place(find_source(str(folder / game))).path == folder / place

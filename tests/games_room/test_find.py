@@ -16,12 +16,10 @@ from retro_gamer.games.loading.find import (
     GameSource,
     file_of_module,
     find_game_file,
-    find_section,
     find_source,
-    folders_above,
-    read_section,
     source_of_module,
 )
+from retro_gamer.games.loading.pyproject import find_section, folders_above, read_section
 
 EXAMPLES = Path(next(iter(retro.__path__))) / "examples"
 Project = Callable[[dict[str, str]], Path]

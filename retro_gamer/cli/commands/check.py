@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shlex
 import threading
@@ -19,7 +20,8 @@ from retro_gamer.errors import printable
 
 if TYPE_CHECKING:
     from retro_gamer.cli.display.check_text import CheckReport
-    from retro_gamer.games.description import GameMetadata
+    from retro_gamer.games.description import FoundDescription, GameMetadata
+    from retro_gamer.games.loading.find import GameSource
     from retro_gamer.games.probe.findings import ProbeFindings
 
 Game = Annotated[
@@ -42,7 +44,7 @@ Seconds = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the first game.")]
 
-_SLOW_BUILD_SECONDS = 2.0
+_SLOW_BUILD_SECONDS = 4.0
 _BUILDING = "Building the first game"
 
 
@@ -60,7 +62,7 @@ def check(
     Plays the game at random. The game needs neither a description nor any change.
     """
     from retro_gamer.cli.display.check_text import to_json, to_lines
-    from retro_gamer.games.description import complete_description, find_description_file
+    from retro_gamer.games.description import complete_description, find_description_place
     from retro_gamer.games.loading.find import find_source
     from retro_gamer.run.files import write_atomic
     from retro_gamer.training.planning.measurements import count_cpus
@@ -70,10 +72,12 @@ def check(
     written: list[str] = []
     path: Path | None = None
     if write and not found.obstacles:
-        path = find_description_file(find_source(game))
-        text, written = complete_description(path, found.proposed)
+        place = find_description_place(find_source(game), of_its_own=found.is_of_another)
+        path = place.path
+        text, written = complete_description(place, found.proposed)
         if written:
             write_atomic(path, text.encode())
+            found = dataclasses.replace(found, problems=() if found.is_of_another else found.problems)
     if as_json:
         values = {**to_json(found), "written": None if path is None else {"path": str(path), "fields": written}}
         typer.echo(json.dumps(values, indent=2))
@@ -92,14 +96,59 @@ def check_game(
         GameNotFoundError, ConfigurationError
         GameFailedError: if the game cannot be started.
     """
-    from retro_gamer.cli.display.check_text import CheckReport, find_obstacles
-    from retro_gamer.games.probe.findings import propose_description
-    from retro_gamer.games.probe.game_probe import ProbePlan
-    from retro_gamer.games.probe.workers import find_game, probe_in_processes
-    from retro_gamer.training.planning.measurements import estimate_cost
+    from retro_gamer.games.probe.workers import find_game
 
     started = time.monotonic()
     source, description = find_game(game)
+    check = functools.partial(
+        _probe, turns=turns, seconds=seconds, seed=seed, n_processes=n_processes, report=report, started=started
+    )
+    found = check(source, description)
+    if description is None or description.remark is None:
+        return found
+    reason = _find_mismatch(found)
+    if reason is None:
+        return dataclasses.replace(found, notes=(description.remark,))
+    note = f"{description.origin} seems to be made for another game ({', '.join(description.shared_with)}): {reason}."
+    own = check(dataclasses.replace(source, factory=None, answers=()), None)
+    remedy = f"write a section for this game: retro-gamer check {shlex.quote(game)} --write"
+    problems = tuple(dataclasses.replace(problem, remedy=remedy) for problem in found.problems)
+    return dataclasses.replace(own, origin=found.origin, problems=problems, notes=(note,), is_of_another=True)
+
+
+def _find_mismatch(found: CheckReport) -> str | None:
+    """Return why a description seems to be made for another game, None if it suits this one."""
+    from retro_gamer.games.loading.keys import format_keys
+    from retro_gamer.games.probe.findings import judge_keys
+
+    if found.problems:
+        return f"{found.problems[0].field} {found.problems[0].rule}"
+    observed, known = set(found.findings.characters), found.described.get("character_set")
+    if isinstance(known, list) and observed - set(known) and set(known) - observed:
+        return f"the board showed {' '.join(sorted(observed - set(known))[:5])}, which is missing from character_set"
+    verdict, actions = judge_keys(found.findings), found.described.get("actions", ())
+    if verdict.tried and verdict.effective and actions and not set(actions) & set(verdict.effective):
+        return f"the game reacts to {format_keys(verdict.effective)}, not to {format_keys(actions)}"
+    return None
+
+
+def _probe(
+    source: GameSource,
+    description: FoundDescription | None,
+    *,
+    turns: int,
+    seconds: float,
+    seed: int,
+    n_processes: int,
+    report: Callable[[int], None],
+    started: float,
+) -> CheckReport:
+    from retro_gamer.cli.display.check_text import CheckReport, find_obstacles
+    from retro_gamer.games.probe.findings import propose_description
+    from retro_gamer.games.probe.game_probe import ProbePlan
+    from retro_gamer.games.probe.workers import probe_in_processes
+    from retro_gamer.training.planning.measurements import estimate_cost
+
     described = {} if description is None else dict(description.values)
     player = described.get("player")
     plan = ProbePlan(
@@ -177,7 +226,6 @@ def _complete(
 def _advise(report: CheckReport, game: str, path: Path | None, written: list[str]) -> list[str]:
     """Return what was written or is proposed, and the command that may follow."""
     from retro_gamer.cli.display.check_text import describe_pay
-    from retro_gamer.games.loading.find import SECTION
     from retro_gamer.toml import to_toml
 
     name = shlex.quote(game)
@@ -194,7 +242,7 @@ def _advise(report: CheckReport, game: str, path: Path | None, written: list[str
     return [
         "Proposed additions to the description:" if report.described else "Proposed description:",
         "",
-        f"    [{SECTION}]",
+        f"    {_heading_for(game, report)}",
         *(
             f"    {field} = {to_toml(value)}"
             + (f"  # {describe_pay(report.findings, value)}" if field == "reward" else "")
@@ -203,6 +251,19 @@ def _advise(report: CheckReport, game: str, path: Path | None, written: list[str
         "",
         f"To write this to the game's pyproject.toml: retro-gamer check {name} --write",
     ]
+
+
+def _heading_for(game: str, report: CheckReport) -> str:
+    """Return the line above the proposed fields, also for an installed game, which is not described by a file."""
+    from retro_gamer.errors import UsageError
+    from retro_gamer.games.description import find_description_place
+    from retro_gamer.games.loading.find import find_source
+    from retro_gamer.games.loading.pyproject import SECTION, heading_of
+
+    try:
+        return heading_of(find_description_place(find_source(game), of_its_own=report.is_of_another).tables)
+    except UsageError:
+        return f"[{SECTION}]"
 
 
 def _run_name(label: str) -> str:

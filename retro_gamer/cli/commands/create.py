@@ -63,6 +63,8 @@ def describe_run(created: CreatedRun) -> str:
     lines = [f"Created {place}", *(f"  {name:<12} {text}" for name, text in _facts(created))]
     if created.builtin:
         lines += ["", f"{created.config.game} has no description; the built-in one of retro-gamer is used."]
+    if created.remark is not None:
+        lines += ["", created.remark]
     lines += ["", f"To change a setting, edit {shlex.quote(str(created.directory.config_path))}. Then train:", ""]
     return "\n".join([*lines, f"    retro-gamer train {place}"])
 

@@ -47,6 +47,10 @@ class CheckReport:
     """What must be settled before the game can be trained (see `find_obstacles`)."""
     cost: Cost | None
     seconds: float
+    notes: tuple[str, ...] = ()
+    """Remarks on where the description comes from."""
+    is_of_another: bool = False
+    """Whether the section that was found seems to describe another game. `described` is then empty."""
 
 
 def to_json(check: CheckReport) -> dict[str, Any]:
@@ -150,6 +154,7 @@ def _pay_json(paid: list[float]) -> dict[str, Any]:
 
 def find_remarks(check: CheckReport) -> Iterator[str]:
     """Yield remarks on what the user should know or change."""
+    yield from check.notes
     findings, described = check.findings, check.described
     yield from _remarks_on_keys(findings, described)
     yield from _remarks_on_reward(findings, described.get("reward"))

@@ -1,4 +1,4 @@
-"""Find a game, given as a dotted module, a file or a folder, and the pyproject.toml section that describes it."""
+"""Find a game, given as a dotted module, a file or a folder."""
 
 from __future__ import annotations
 
@@ -8,55 +8,15 @@ import difflib
 import importlib.util
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retro_gamer.errors import ConfigurationError, GameFailedError, GameNotFoundError, Problem, printable, quoted
+from retro_gamer.errors import GameFailedError, GameNotFoundError, printable, quoted
 from retro_gamer.games.loading.failures import describe_failure
-from retro_gamer.toml import read_toml
-
-SECTION = "tool.retro-gamer"
-_LIBRARY_FOLDERS = ("site-packages", "dist-packages")
-
-
-def folders_above(folder: Path) -> Iterator[Path]:
-    """Yield `folder` and its parents, up to but without a folder of installed packages."""
-    folder = Path(os.path.abspath(folder))
-    for candidate in (folder, *folder.parents):
-        if candidate.name in _LIBRARY_FOLDERS:
-            return
-        yield candidate
-
-
-def find_section(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the nearest pyproject.toml in or above `folder` that has our section, and the section.
-
-    Raises:
-        ConfigurationError: for a file on the way that is not TOML, or whose section is not a table.
-    """
-    for candidate in folders_above(folder):
-        path = candidate / "pyproject.toml"
-        if path.is_file():
-            section = read_section(path)
-            if section is not None:
-                return path, section
-    return None
-
-
-def read_section(path: Path) -> dict[str, Any] | None:
-    """Return our section of one pyproject.toml, or None."""
-    tool = read_toml(path).get("tool")
-    if not isinstance(tool, dict) or "retro-gamer" not in tool:
-        return None
-    section = tool["retro-gamer"]
-    if isinstance(section, dict):
-        return section
-    rule = "must be a table of fields, not a single value"
-    raise ConfigurationError([Problem(field=SECTION, value=section, rule=rule, remedy=f"[{SECTION}]")], str(path))
-
+from retro_gamer.games.loading.pyproject import find_section, names_of, plain_fields, scripts_above
 
 FACTORY_NAME = "create_game"
 _USUAL_NAMES = ("__init__", "main", "game", "__main__")
@@ -65,7 +25,8 @@ _USUAL_NAMES = ("__init__", "main", "game", "__main__")
 def find_game_file(folder: Path) -> Path:
     """Return the file of the game in a folder. No code is run.
 
-    It is that of the described factory, one that defines ``create_game`` or plays, or the only one.
+    It is that of the described factory, one that defines ``create_game``, one that the project starts, one that plays,
+    or the only one.
 
     Raises:
         GameNotFoundError: if there is no such file, or more than one.
@@ -100,7 +61,7 @@ def file_of_module(folder: Path, module: str) -> Path:
 
 def _described_factory(folder: Path) -> str | None:
     found = find_section(folder)
-    factory = found[1].get("factory") if found else None
+    factory = plain_fields(found[1]).get("factory") if found else None
     return factory if isinstance(factory, str) else None
 
 
@@ -119,6 +80,9 @@ def _choose(folder: Path, files: list[Path], factory: str | None) -> Path | None
         if named.is_file():
             return named
     candidates = [file for file in files if _defines_factory(file)]
+    started = [] if candidates else _files_of_scripts(folder)
+    if started:
+        return next((file for file in started if _plays(file)), started[0])
     if not candidates:
         own = {file.stem for file in files} | {file.parent.name for file in files}
         imported = {name for file in files for name in _names_imported_by(file, own)}
@@ -132,6 +96,31 @@ def _choose(folder: Path, files: list[Path], factory: str | None) -> Path | None
             if file.parent == folder and file.stem == name:
                 return file
     return None
+
+
+def _files_of_scripts(folder: Path) -> list[Path]:
+    """Return the files below `folder` whose functions the project starts as programs."""
+    found = scripts_above(folder)
+    if found is None:
+        return []
+    home, scripts = found
+    modules = [script.partition(":")[0] for script in scripts]
+    files = [file_of_module(top, module) for module in modules for top in (home, home / "src")]
+    return [file for file in files if file.is_file() and file.is_relative_to(os.path.abspath(folder))]
+
+
+def find_other_games(folder: Path, own: Path) -> list[Path]:
+    """Return the files in or just below `folder` that start other games than the file `own`. No code is run."""
+    files = [file for file in _module_files(folder) if file != own]
+    starting = [file for file in files if _defines_factory(file) or _plays(file)]
+    names = {file.stem for file in (*files, own)} | {file.parent.name for file in (*files, own)}
+    imported = {file: _names_imported_by(file, names) for file in (*files, own) if file.is_file()}
+    taken = {name for file in imported for name in imported[file]}
+    return [
+        file
+        for file in starting
+        if file.stem not in taken and own.stem not in imported[file] and not file.stem.startswith("test")
+    ]
 
 
 def _defines_factory(path: Path) -> bool:
@@ -196,6 +185,7 @@ class GameSource:
     search_path: the folder that the game's imports search first, None for an installed module
     factory: "module:name", None for the module's own ``create_game``
     answers: the lines that a player would type before the game starts
+    scripts: the functions of the game that its project starts as programs, each "module:name"
     """
 
     module: str
@@ -203,6 +193,7 @@ class GameSource:
     search_path: str | None = None
     factory: str | None = None
     answers: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -217,12 +208,21 @@ class GameSource:
         return dataclasses.replace(self, path=path, search_path=search_path)
 
     @property
+    def file(self) -> Path | None:
+        """The file of the module, None for an installed one."""
+        return None if self.search_path is None else file_of_module(Path(self.search_path), self.module)
+
+    def names_in(self, folder: Path) -> list[str]:
+        """Return the names that a section in a pyproject.toml of `folder` may give the game, the best first."""
+        return names_of(self.module, self.file, folder)
+
+    @property
     def folder(self) -> Path:
         """The folder of the module, where the search for its description starts."""
         if self.path is not None:
             return Path(self.path) if os.path.isdir(self.path) else Path(self.path).parent
-        if self.search_path is not None:
-            return file_of_module(Path(self.search_path), self.module).parent
+        if self.file is not None:
+            return self.file.parent
         spec = find_spec(self.module)
         if spec is None or spec.origin in (None, "built-in", "frozen"):
             places = list(spec.submodule_search_locations or []) if spec else []
@@ -239,6 +239,18 @@ def find_source(game: str) -> GameSource:
         GameNotFoundError: if there is no such module, file or folder, or the folder contains no game.
         GameFailedError: if a package must be imported for the search, and fails.
     """
+    source = _locate(game)
+    found = scripts_above(source.folder) if source.module.partition(".")[0] != FRAMEWORK else None
+    is_package = source.file is not None and source.file.name == "__init__.py"
+    scripts = [
+        script
+        for script in (found[1] if found else ())
+        if script.startswith(f"{source.module}:") or (is_package and script.startswith(f"{source.module}."))
+    ]
+    return dataclasses.replace(source, scripts=tuple(scripts))
+
+
+def _locate(game: str) -> GameSource:
     path = Path(os.path.abspath(os.path.expanduser(game))) if game else Path()
     looks_like_path = game.endswith(".py") or "/" in game or os.sep in game or game in (".", "..", "~")
     if not looks_like_path and _is_dotted(game):

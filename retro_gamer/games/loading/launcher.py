@@ -79,6 +79,7 @@ class Launcher:
         self._module_name, _, self._attribute = (source.factory or f"{source.module}:{FACTORY_NAME}").partition(":")
         self.how = ""
         self._make: Callable[[], Any] = self._run_script
+        self._script_error: Exception | None = None
         try:
             self._choose_way()
         except BaseException:
@@ -139,6 +140,8 @@ class Launcher:
                 raise NothingToPlayError
             self._make, self.how = factory, f"{self._attribute}()"
             return
+        if game is None and self._try_scripts():
+            return
         script = self._find_script(module)
         if game is None:
             game = self.sandbox.build(self._run_script)
@@ -147,13 +150,26 @@ class Launcher:
             return
         self._try_functions(module)
 
+    def _try_scripts(self) -> bool:
+        """Start the game by the functions that its project starts as programs; return whether one builds a Game."""
+        for script in self.source.scripts:
+            name, _, attribute = script.partition(":")
+            self._make, self.how = self._caller_of(attribute, name), f"{attribute}() of [project.scripts]"
+            try:
+                if isinstance(self(), Game):
+                    return True
+            except Exception as error:
+                self._script_error = self._script_error or error
+        self._make = self._run_script
+        return False
+
     def _try_functions(self, module: Any) -> None:
         for name in (*PLAYING_NAMES, *_names_of_games(module)):
             if _is_callable_without_arguments(getattr(module, name, None)):
                 self._make, self.how = self._caller_of(name), f"{name}()"
                 if isinstance(self(), Game):
                     return
-        raise NothingToPlayError
+        raise self._script_error or NothingToPlayError
 
     def _try_script(self) -> Any:
         try:
@@ -161,8 +177,8 @@ class Launcher:
         except Exception:
             return None  # the first error is the one to report
 
-    def _import(self) -> ModuleType:
-        name = self._module_name
+    def _import(self, name: str | None = None) -> ModuleType:
+        name = name or self._module_name
         if self._space is not None and self._space.contains(name):
             return self._space.load(name)
         return importlib.import_module(name)
@@ -187,11 +203,11 @@ class Launcher:
         games = [value for value in vars(module).values() if isinstance(value, Game)]
         return games[0] if len(games) == 1 else None
 
-    def _caller_of(self, name: str) -> Callable[[], Any]:
+    def _caller_of(self, attribute: str, module: str | None = None) -> Callable[[], Any]:
         def call() -> Any:
             if self._space is not None:
                 self._space = self._space.renewed()
-            return getattr(self._import(), name)()
+            return _find(self._import(module), attribute)()
 
         return call
 

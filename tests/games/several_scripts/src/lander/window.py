@@ -1,0 +1,3 @@
+def open_it():
+    import tkinter
+    tkinter.Tk().mainloop()
