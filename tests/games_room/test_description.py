@@ -304,6 +304,26 @@ def test_games_in_one_folder_get_sections_of_their_own(make_project: Project) ->
     ]
 
 
+@pytest.mark.parametrize("other", ["pack/b.py", "b.py", "elsewhere/b.py"])
+def test_games_of_one_project_are_told_apart(other: str, make_project: Project) -> None:
+    text = '[project]\nname = "x"\n[tool.retro-gamer]\nreward = "x"\n'
+    folder = make_project({"pack/__init__.py": "", "pack/a.py": PLAYS, other: PLAYS, "pyproject.toml": text})
+    assert find_description(find_source(str(folder / "pack" / "a.py"))).shared_with == (other,)
+
+
+def test_the_parts_of_a_game_are_no_other_games(make_project: Project) -> None:
+    files = {
+        "pack/__init__.py": "",
+        "pack/game.py": f"from .level import x\n{PLAYS}",
+        "pack/level.py": f"x = 1\n{PLAYS}",
+        "pack/__main__.py": f"from . import game\n{PLAYS}",
+        "tests/test_game.py": PLAYS,
+        "pyproject.toml": '[tool.retro-gamer]\nreward = "x"\n',
+    }
+    folder = make_project(files)
+    assert find_description(find_source(str(folder / "pack" / "game.py"))).shared_with == ()
+
+
 def test_a_game_gets_its_own_section_beside_one_that_does_not_suit_it(make_project: Project) -> None:
     folder = make_project({"a.py": PLAYS, "b.py": PLAYS, "pyproject.toml": '[tool.retro-gamer]\nreward = "x"\n'})
     source = find_source(str(folder / "b.py"))

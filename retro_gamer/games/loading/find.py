@@ -19,6 +19,7 @@ from retro_gamer.games.loading.failures import describe_failure
 from retro_gamer.games.loading.pyproject import find_section, names_of, plain_fields, scripts_above
 
 FACTORY_NAME = "create_game"
+_MOST_FILES_READ = 200
 _USUAL_NAMES = ("__init__", "main", "game", "__main__")
 
 
@@ -110,8 +111,9 @@ def _files_of_scripts(folder: Path) -> list[Path]:
 
 
 def find_other_games(folder: Path, own: Path) -> list[Path]:
-    """Return the files in or just below `folder` that start other games than the file `own`. No code is run."""
-    files = [file for file in _module_files(folder) if file != own]
+    """Return the files beside `own`, or in or just below `folder`, that start other games. No code is run."""
+    near = {*_module_files(folder), *own.parent.glob("*.py"), *folder.glob("*/*.py")}
+    files = sorted(file for file in near if file != own and file.is_relative_to(folder))[:_MOST_FILES_READ]
     starting = [file for file in files if _defines_factory(file) or _plays(file)]
     names = {file.stem for file in (*files, own)} | {file.parent.name for file in (*files, own)}
     imported = {file: _names_imported_by(file, names) for file in (*files, own) if file.is_file()}
