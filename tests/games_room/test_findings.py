@@ -10,9 +10,11 @@ import pytest
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.games.probe.findings import (
     Failure,
+    GamePay,
     KeyEffects,
     ProbeFindings,
     StateKey,
+    can_tell,
     combine,
     judge_keys,
     propose_actions,
@@ -202,3 +204,30 @@ def test_only_what_is_missing_is_suggested_and_the_window_where_it_pays() -> Non
     assert propose_description(found, described) == {"character_set": ["@"], "observe": "view"}
     found.board_size = (39, 8)
     assert "observe" not in propose_description(found, described)
+
+
+def games(*pays: dict[str, float], ended: bool = True) -> list[GamePay]:
+    return [GamePay(has_ended=ended, pay=pay) for pay in pays]
+
+
+@pytest.mark.parametrize(
+    ("state", "played", "first", "tells"),
+    [
+        ({}, games({"@turns": 9, "@end": -1}, {"@turns": 5, "@end": -1}), "@turns", True),
+        ({}, games({"@turns": 9, "@end": -1}, {"@turns": 9, "@end": 1}), "@end", True),
+        ({}, games({"@turns": 9, "@end": -1}, {"@turns": 9, "@end": -1}), "@turns", False),
+        ({}, games({"@turns": 99}, {"@turns": 99}, ended=False), "@turns", False),
+        ({"lives": key(3, -1)}, games({"@turns": 9, "lives": -3}, {"@turns": 5, "lives": -3}), "@turns", True),
+        ({"lives": key(3, -1)}, games({"@turns": 9, "lives": -3}, {"@turns": 5, "lives": -2}), "lives", True),
+        ({"gone": key(2, 1)}, games({"@turns": 9, "gone": 1}, {"@turns": 5, "gone": 1}), "@turns", True),
+        ({"enemy_score": key(3, 1, 2)}, games({"@turns": 9, "enemy_score": 2}, {"@turns": 5}), "@turns", True),
+        ({"score": key(3, 1, 2)}, games({"@turns": 9, "score": 5}, {"@turns": 5, "score": 5}), "score", True),
+    ],
+)
+def test_a_reward_is_judged_by_what_it_paid(
+    state: dict[str, StateKey], played: list[GamePay], first: str, tells: bool
+) -> None:
+    found = findings(state=state, games=played)
+    assert rank_rewards(found)[0] == first
+    assert can_tell(found, first) == tells
+    assert propose_description(found, {}).get("reward") == (first if tells else None)

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from retro.agent import ArrowKeyAgent
+from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.sandbox import temporary_folder_of
-from retro_gamer.games.probe.fingerprint import fingerprint
+from retro_gamer.games.probe.fingerprint import are_alike, fingerprint, remembered, without_keys
 from retro_gamer.games.probe.game_probe import Probe, ProbePlan
+from tests.games_room.conftest import PLAIN_GAME
 
 Project = Callable[[dict[str, str]], Path]
 GAMES = Path(__file__).parents[1] / "games"
@@ -92,9 +95,6 @@ def test_a_game_slow_to_be_built_is_built_once_and_played_in_the_time_of_its_key
 
 
 def test_a_fingerprint_tells_moments_apart_but_not_what_is_logged() -> None:
-    from retro.agent import ArrowKeyAgent
-    from retro.game import Game
-
     agent = ArrowKeyAgent()
     game = Game([agent], {"score": 0})
     game.start()
@@ -113,3 +113,41 @@ def test_a_fingerprint_tells_moments_apart_but_not_what_is_logged() -> None:
         change()
         seen.add(fingerprint(game))
     assert len(seen) == 7
+
+
+HERO = """
+class Hero(ArrowKeyAgent):
+    def play_turn(self, game):
+        if game.turn_number == 9:
+            game.state["message"] = "Time is up"
+            game.end()
+"""
+
+
+def test_a_text_that_appears_in_the_last_turn_is_a_change(make_project: Project) -> None:
+    text = PLAIN_GAME.replace("ArrowKeyAgent()]", "Hero()]") + HERO
+    found = find_out(str(make_project({"game.py": text})), turns=90).run()
+    assert found.state["message"].changes == len(found.episode_turns) == 10
+
+
+def test_what_agents_remember_is_compared_but_not_which_key() -> None:
+    first = [["last", "a"], ["aim", "1"], ["history", ["KEY_F63", "a"]]]
+    assert are_alike(first, [["last", "KEY_F63"], ["aim", "1"], ["history", ["KEY_F63", "KEY_F63"]]], {"a", "KEY_F63"})
+    assert not are_alike(first, [["last", "b"], ["aim", "1"], ["history", ["KEY_F63", "a"]]], {"a", "KEY_F63"})
+    assert not are_alike(first, [["last", "a"], ["aim", "-1"], ["history", ["KEY_F63", "a"]]], {"a", "KEY_F63"})
+    assert without_keys(first, {"a", "KEY_F63"}) == [["last", "(key)"], ["aim", "1"], ["history", ["(key)", "(key)"]]]
+
+
+def test_attributes_have_no_addresses_and_no_circles() -> None:
+    def build() -> Game:
+        agent, other = ArrowKeyAgent(), ArrowKeyAgent()
+        other.name = "other"
+        agent.enemy, agent.bag, agent.me, agent.made_of = other, {"b", "a"}, agent, object()
+        game = Game([agent, other], {})
+        game.secret = [agent]
+        return game
+
+    game = build()
+    assert remembered(game) == remembered(build())
+    game.agents[0].bag.add("c")
+    assert remembered(game) != remembered(build())

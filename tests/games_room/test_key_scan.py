@@ -8,7 +8,7 @@ from retro.agent import ArrowKeyAgent
 
 from retro_gamer.games.loading.importing import ModuleSpace
 from retro_gamer.games.loading.keys import ARROWS
-from retro_gamer.games.probe.key_scan import find_keys
+from retro_gamer.games.probe.key_scan import find_certain_keys, find_keys
 
 Project = Callable[[dict[str, str]], Path]
 
@@ -49,3 +49,24 @@ def test_the_handlers_of_the_framework_and_the_attributes_of_agents_count() -> N
     agent.fire, agent.character, agent.turn = "f", "A", 3
     assert set(find_keys([], [agent])) == {*ARROWS, "f"}
     assert find_keys([], [agent])[:4] == tuple(sorted(ARROWS, key=find_keys([], [agent]).index))
+
+
+SHIP = """\
+MOVES = {"KEY_LEFT": -1, "l": 1}
+
+class Ship:
+    character = "@"
+    def handle_keystroke(self, keystroke, game):
+        if keystroke == "x" or "y" == keystroke or keystroke in ("u", "v"):
+            self.character = "*"
+            game.add_agent(Bullet("!"))
+"""
+
+
+def test_keys_beyond_doubt_are_compared_or_keys_of_a_table(make_project: Project) -> None:
+    space = ModuleSpace([str(make_project({"game.py": SHIP}))])
+    module = space.load("game")
+    assert set(find_certain_keys([module], [])) == {"KEY_LEFT", "l", "x", "y", "u", "v"}
+    assert {"*", "!"} <= set(find_keys([module], []))
+    assert find_certain_keys([], [ArrowKeyAgent()]) == (), "the framework's own handler may name more than a game uses"
+    space.unload()

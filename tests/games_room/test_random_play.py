@@ -108,6 +108,27 @@ def test_of_several_that_handle_keys_the_one_that_keys_move_is_the_player() -> N
     assert (found.player, found.has_player) == (None, True)
 
 
+def test_there_is_no_player_if_keys_move_none_of_several() -> None:
+    class Door:
+        character = "#"
+
+        def __init__(self, y: int) -> None:
+            self.position = (0, y)
+
+        def handle_keystroke(self, keystroke: Any, game: Game) -> None:
+            self.character = "#" if self.character == "+" else "+"
+
+    two = explore(lambda: Game([Door(0), Door(1)], {"score": 0}), METADATA, 60, seed=1)
+    one = explore(lambda: Game([Door(0)], {"score": 0}), METADATA, 60, seed=1)
+    assert (two.has_player, two.player) == (False, None)
+    assert (one.has_player, one.player) == (True, None)
+
+
+def test_of_several_that_move_alike_the_first_is_the_player_anyway() -> None:
+    found = explore(lambda: Game([Hero(), ArrowKeyAgent()], {"score": 0}), METADATA, 100, seed=1)
+    assert (found.has_player, found.player) == (True, None)
+
+
 def test_a_game_may_have_no_player() -> None:
     class Rock:
         character, position = "#", (1, 1)

@@ -125,6 +125,7 @@ def find_obstacles(findings: ProbeFindings, values: Mapping[str, Any]) -> Iterat
     if findings.mostly_fails:
         played = count(findings.episodes + findings.n_failures, "game")
         yield f"{findings.n_failures:,} of {played} failed, for example: {findings.failures[0].text}"
+        return
     if "actions" not in values:
         tried = f"none of the {len(findings.swept)} keys that were pressed changed anything"
         what = tried if findings.swept else "the keys could not be tried, and the code names none"

@@ -198,6 +198,9 @@ class Probe:
         while trials.turns < _COMPARED_TURNS and not budget.is_spent and findings.compared_games < _MOST_COMPARED_GAMES:
             presses = [self._random.choice((*actions, None)) for _ in range(_LONGEST_COMPARED_TURNS)]
             first = trials.play(seed, presses)
+            if first.failure is not None:
+                findings.ignores_seed = False  # there is nothing to say of games that fail
+                return
             findings.compared_turns = max(findings.compared_turns, len(first.moments))
             for other in range(seed + 1, seed + 1 + _OTHER_SEEDS):
                 findings.compared_games += 1
