@@ -336,3 +336,19 @@ def test_a_missing_module_is_an_error(make_project: Project, plain_game_text: st
         load_factory(dataclasses.replace(source, module="gone"))
     with pytest.raises(GameNotFoundError, match="no module"):
         load_factory(find_source("retro.examples.snake").__class__(module="retro.examples.gone"))
+
+
+def test_a_package_without_main_is_started_by_its_init(make_project: Project) -> None:
+    text = "from retro.game import Game\nfrom retro.agent import ArrowKeyAgent\nGame([ArrowKeyAgent()], {}).play()\n"
+    launcher = load_factory(find_source(str(make_project({"snake/__init__.py": text}) / "snake")))
+    assert launcher.how == "running snake/__init__.py"
+    launcher.unload()
+
+
+def test_a_program_without_the_framework_is_refused_as_such_wherever_its_import_is(make_project: Project) -> None:
+    folder = make_project({"game.py": "import table\n", "table.py": "def deal(): ...\n"})
+    with pytest.raises(GameNotFoundError, match="is no retro-games game: none of its files imports retro"):
+        load_factory(find_source(str(folder / "game.py")))
+    (folder / "table.py").write_text("from retro.agent import ArrowKeyAgent\n")
+    with pytest.raises(GameNotFoundError, match="has no function create_game"):
+        load_factory(find_source(str(folder / "game.py")))

@@ -185,13 +185,11 @@ class Launcher:
 
     def _find_script(self, module: Any) -> str:
         """Set the module to run (a package's ``__main__`` if any, as ``python -m`` does); return its file name."""
-        if getattr(module, "__path__", None) is not None:
-            name = f"{self._module_name}.{_MAIN_MODULE}"
-            full = f"{self._space.name}.{name}" if self._space is not None else name
-            if importlib.util.find_spec(full) is not None:
-                self._module_name = name
-            else:
+        places = getattr(module, "__path__", None)
+        if places is not None:
+            if not any((Path(place) / f"{_MAIN_MODULE}.py").is_file() for place in places):
                 return f"{self._module_name.replace('.', '/')}/__init__.py"
+            self._module_name = f"{self._module_name}.{_MAIN_MODULE}"
         return self._module_name.replace(".", "/") + ".py"
 
     def _run_script(self) -> Any:
