@@ -62,7 +62,8 @@ def train(
     check_options(n_actors, minutes, cluster)
     directory = RunDirectory.open(run_dir)
     source = packed_game.located(os.getcwd()) if packed_game else None
-    with RunLock(directory.path), StopRequest() as stop:
+    with RunLock(directory.path) as lock, StopRequest() as stop:
+        directory.lock = lock
         config = load_config(directory.path).changed(changes)
         with (
             Watchdog(config.hyperparameters.hang_seconds),

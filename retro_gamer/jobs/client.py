@@ -177,30 +177,51 @@ def _last_line(response: requests.Response) -> str:
     return printable(lines[-1][:300]) if lines else "no reason given"
 
 
+def home_folder() -> Path | None:
+    """Return the user's home folder, None if there is none: in a container a user may have neither HOME nor a name."""
+    try:
+        return Path.home()
+    except (RuntimeError, KeyError):
+        return None
+
+
 def find_token() -> str | None:
     """Return the token from RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token, or None if none is set.
 
     Raises:
-        UsageError: if its file cannot be read.
+        UsageError: if its file cannot be read, or it cannot be sent.
     """
     token = os.environ.get("RAY_AUTH_TOKEN", "").strip()
     if token:
-        return token
+        return _check_token(token, "RAY_AUTH_TOKEN")
     path, named = _find_token_file()
+    if path is None:
+        return None
     try:
-        return path.read_text().strip() or None
+        token = path.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except FileNotFoundError:
         if named:
             raise UsageError(printable(f"RAY_AUTH_TOKEN_PATH names {named}, which does not exist")) from None
         return None
     except OSError as error:
         raise UsageError(printable(f"the token in {path} cannot be read: {error.strerror}")) from error
+    return _check_token(token, str(path)) if token else None
 
 
-def _find_token_file() -> tuple[Path, str | None]:
-    """Return the file with the token, and what RAY_AUTH_TOKEN_PATH says."""
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path.home() / ".ray" / "auth_token", named
+def _check_token(token: str, where: str) -> str:
+    """Return the token if HTTP can carry it. The error does not quote it."""
+    if all(" " <= character <= "~" for character in token):
+        return token
+    what = "a line break" if len(token.splitlines()) > 1 else "a character that is no ASCII letter, digit or sign"
+    raise UsageError(printable(f"the token in {where} contains {what}. A token is one line, as its creator printed it"))
+
+
+def _find_token_file() -> tuple[Path | None, str | None]:
+    """Return the file with the token, None without a home folder, and what RAY_AUTH_TOKEN_PATH says."""
+    named, home = os.environ.get("RAY_AUTH_TOKEN_PATH"), home_folder()
+    if named:
+        return Path(named), named
+    return (home / ".ray" / "auth_token" if home is not None else None), None
 
 
 def protect_token_file() -> str | None:
@@ -211,6 +232,8 @@ def protect_token_file() -> str | None:
     if os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return None
     path, named = _find_token_file()
+    if path is None:
+        return None
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if not mode & 0o077:

@@ -13,6 +13,7 @@ import retro_gamer
 from retro_gamer.errors import UsageError, printable
 from retro_gamer.games.loading.find import FRAMEWORK, GameSource, find_spec
 from retro_gamer.games.loading.pyproject import find_section
+from retro_gamer.jobs.client import home_folder
 from retro_gamer.run.directory import SUFFIX, RunDirectory
 from retro_gamer.run.snapshots import SnapshotFolder
 from retro_gamer.training.preparation import ResumePoint
@@ -124,7 +125,7 @@ def _find_root(source: GameSource) -> Path | None:
     if found is None:
         return search
     home = Path(found[0]).parent
-    return home if search.is_relative_to(home) and home not in (Path.home(), Path(home.anchor)) else search
+    return home if search.is_relative_to(home) and home not in (home_folder(), Path(home.anchor)) else search
 
 
 def _move(source: GameSource, root: Path) -> GameSource:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from retro_gamer.errors import CheckpointNotFoundError, RunExistsError, RunNotFoundError, UsageError, printable, quoted
 from retro_gamer.run.files import (
     TEMPORARY,
+    RunLock,
     check_link,
     check_links,
     first_free,
@@ -159,6 +162,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.lock: RunLock | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
@@ -207,6 +211,23 @@ class RunDirectory:
         if run.log_path.exists():
             os.rename(run.log_path, first_free(run.path, f"{run.log_path.name}."))
         return run
+
+    @classmethod
+    def make_beside(cls, path: Path) -> RunDirectory:
+        """Make a directory for what is left of the run at `path`, beside it or else among the temporary files.
+
+        Raises:
+            OSError: if neither is possible.
+        """
+        with contextlib.suppress(OSError):
+            run = cls(first_free(path.absolute().parent, f"{path.absolute().name}-rescued-"))
+            run.path.mkdir()
+            return run
+        return cls(tempfile.mkdtemp(prefix=f"{path.absolute().name[:100]}-rescued-"))
+
+    def find_loss(self) -> str | None:
+        """Return what happened to a locked run directory if it is no longer this process's, in words; else None."""
+        return self.lock.find_loss() if self.lock is not None else None
 
     @property
     def config_path(self) -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from retro_gamer.errors import RunExistsError, StorageError, printable
+from retro_gamer.errors import RetroGamerError, RunExistsError, StorageError, printable
 
 _WRITTEN = re.compile(
     r"\.lock|\.job\.json|status\.json|training\.log(\.\d+)?|checkpoints|replay|abandoned-\d+", re.ASCII
@@ -113,6 +113,7 @@ class RunLock:
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / ".lock"
         self._descriptor: int | None = None
+        self._folder: tuple[int, int] | None = None
 
     def __enter__(self) -> RunLock:
         """Acquire the lock.
@@ -131,7 +132,37 @@ class RunLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        self._folder = _identity(os.stat(self.path.parent))
         return self
+
+    def find_loss(self) -> str | None:
+        """Return what happened to the run directory, in words, if this lock no longer protects it; else None.
+
+        A lock file that was deleted is made again, unless another trainer has made one.
+        """
+        if self._descriptor is None:
+            return None
+        try:
+            if _identity(os.stat(self.path.parent)) != self._folder:
+                return "was replaced"
+            if _identity(os.fstat(self._descriptor)) == _identity(os.lstat(self.path)):
+                return None
+            return "was locked by another trainer, after its file .lock was deleted,"
+        except FileNotFoundError:
+            return self._take_again()
+
+    def _take_again(self) -> str | None:
+        if not self.path.parent.is_dir():
+            return "was deleted"
+        held, self._descriptor = self._descriptor, None
+        try:
+            self.__enter__()
+        except (OSError, RetroGamerError):
+            self._descriptor = held
+            return "was locked by another trainer, after its file .lock was deleted,"
+        if held is not None:
+            os.close(held)
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -164,6 +195,10 @@ class RunLock:
                 f"Wait for it, stop it, or choose another run directory. (If it no longer runs, delete {self.path}.)"
             )
         )
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _ourselves() -> dict[str, object]:

@@ -125,6 +125,17 @@ class TrainingLog:
         """Return the episodes in the order of the log, none if there is no log. A torn last line is ignored."""
         return [found for line in _whole_lines(self._read()) if (found := parse_episode(line)) is not None]
 
+    def copy_to(self, path: Path) -> None:
+        """Write the log to `path`, even if it was deleted or replaced meanwhile: the open file is still there.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        data = _encode(self._read())
+        if self._file is not None:
+            data = os.pread(self._file.fileno(), os.fstat(self._file.fileno()).st_size, 0)
+        write_atomic(path, data)
+
     def close(self) -> None:
         """Close the file; the next write opens it again."""
         if self._file is not None:
@@ -134,7 +145,7 @@ class TrainingLog:
     def _write(self, text: str) -> None:
         try:
             if self._file is None:
-                self._file = open(self.path, "ab", buffering=0, opener=open_own)  # noqa: SIM115  # stays open
+                self._file = open(self.path, "ab+", buffering=0, opener=open_own)  # noqa: SIM115  # stays open
                 whole = sum(len(_encode(line)) for line in _whole_lines(self._read()))
                 os.truncate(self._file.fileno(), whole)
             data = _encode(text)

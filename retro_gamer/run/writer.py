@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from retro_gamer.run.events import (
     SnapshotPiece,
     Started,
 )
+from retro_gamer.run.files import write_atomic
 from retro_gamer.run.log import EpisodeLine, TrainingLog
 from retro_gamer.run.snapshots import SnapshotFile, SnapshotFolder
 
@@ -42,6 +44,9 @@ class RunWriter:
 
     A run resumed from a checkpoint is rewound to it when it starts: log lines of later episodes are dropped from the
     log, later checkpoints move aside.
+
+    If the run directory was deleted or replaced, or another trainer has it, training ends. What is left of the run goes
+    into a new directory beside it, from which it can be resumed: settings, log, and the last checkpoint.
 
     display: shows that writing fails, and that it works again
     has_written_checkpoint: whether this writer has written a checkpoint
@@ -67,6 +72,7 @@ class RunWriter:
         self._lines: deque[EpisodeLine | Remark] = deque()
         self._characters: CharacterSet | None = None
         self._checkpoint: Checkpoint | None = None
+        self._config = b""
         self._trouble: OSError | RetroGamerError | None = None
         self._next_try = 0.0
 
@@ -94,6 +100,7 @@ class RunWriter:
 
         Raises:
             OSError: if the log cannot even be started, or too many lines wait.
+            StorageError: if the run directory is no longer that of this training.
         """
         match event:
             case Started():
@@ -106,6 +113,9 @@ class RunWriter:
                 self._write_if_due()
             case Checkpoint():
                 self._checkpoint = event
+                loss = self._directory.find_loss()
+                if loss is not None:
+                    raise self._move(loss)
                 self._try_to_write()
             case SnapshotBegun() | SnapshotPiece() | SnapshotCommitted() | SnapshotDiscarded():
                 self._try_to_write_snapshot(event)
@@ -124,6 +134,7 @@ class RunWriter:
     def _start(self, text: str) -> None:
         """Begin or rewind training.log. A run resumed from another run's checkpoint has no log to rewind."""
         self._directory.delete_temporary_files()
+        self._config = self._directory.config_path.read_bytes()
         if self._resumed_from is not None:
             self._directory.abandon_after(self._episodes, self._resumed_from)
             if self._directory.log_path.exists():
@@ -162,6 +173,7 @@ class RunWriter:
                 characters = list(self._characters.characters)
                 update_config(self._directory.path, {("metadata", "character_set"): characters})
                 self._characters = None
+                self._config = self._directory.config_path.read_bytes()
         finally:
             if self._checkpoint is not None:
                 self._write_checkpoint(self._checkpoint)
@@ -208,6 +220,34 @@ class RunWriter:
             self.display.handle(Remark(printable(text)))
         self._trouble = error
         self._next_try = self._clock() + RETRY_SECONDS
+
+    def _move(self, loss: str) -> StorageError:
+        """Write settings, log and the waiting checkpoint into a new directory; return the error that names it.
+
+        Whatever else is written goes there, too.
+        """
+        old = self._directory.path
+        try:
+            new = RunDirectory.make_beside(old)
+            write_atomic(new.config_path, self._config)
+            self._log.copy_to(new.log_path)
+        except OSError as error:
+            return StorageError(
+                printable(f"{old} {loss} during training, and what was left cannot be saved: {_explain(error)}")
+            )
+        self._log.close()
+        with contextlib.suppress(OSError):
+            self._discard_snapshot()
+        self._snapshot = self._trouble = None
+        self._directory, self._log, self._snapshots = new, TrainingLog(new.log_path), SnapshotFolder(new.path)
+        self._try_to_write()
+        place = shlex.quote(str(new.path))
+        return StorageError(
+            printable(
+                f"{old} {loss} during training, so training stopped. Settings, log and the last checkpoint are now in "
+                f"{new.path}.\nResume: retro-gamer train {place} --resume latest"
+            )
+        )
 
     def _finish_or_explain(self) -> None:
         try:

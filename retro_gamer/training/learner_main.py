@@ -17,7 +17,7 @@ from retro_gamer.learning.learner import Learner
 from retro_gamer.learning.rationale import describe_network
 from retro_gamer.replay.snapshot import is_signed
 from retro_gamer.run.events import EventSink, Remark, Started, Starting, TrainingOutcome
-from retro_gamer.training.loop.backend import Backend, WorkerPool
+from retro_gamer.training.loop.backend import Backend, EngineLostError, WorkerPool
 from retro_gamer.training.loop.checkpointing import Checkpointing, Counters
 from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import StopRequest
@@ -74,7 +74,7 @@ def run_learner(task: LearnerTask, sink: EventSink, stop: StopRequest, backend: 
         for remark in (*task.remarks, *warn_about_memory(run_spec), *restored):
             sink.handle(Remark(remark))
         loop = _make_loop(task, learner, workers, allocation, start, sink, stop)
-        complete, checkpoint = _run_to_a_checkpoint(loop)
+        complete, checkpoint = _run_to_a_checkpoint(loop, stop)
     return TrainingOutcome(
         episodes=loop.episodes,
         training_episodes=run_spec.settings.training_episodes,
@@ -153,16 +153,25 @@ def restore_memory(workers: WorkerPool, task: LearnerTask) -> tuple[Counters, li
     return start, [f"Replay memory starts empty and is filled before learning continues ({why})."]
 
 
-def _run_to_a_checkpoint(loop: TrainingLoop) -> tuple[bool, str]:
+def _run_to_a_checkpoint(loop: TrainingLoop, stop: StopRequest) -> tuple[bool, str]:
     """Run the loop; emit final.pt if it is complete, otherwise a checkpoint of the episode reached."""
     try:
-        complete = loop.run()
+        complete = _run_until_stopped(loop, stop)
     except Exception:  # whatever it is, save what was learned
         if loop.episodes:
             with contextlib.suppress(EngineError):  # but never weights that are not finite
                 loop.checkpointing.finish(loop.counters, is_final=False)
         raise
     return complete, loop.checkpointing.finish(loop.counters, is_final=complete)
+
+
+def _run_until_stopped(loop: TrainingLoop, stop: StopRequest) -> bool:
+    try:
+        return loop.run()
+    except EngineLostError:
+        if not stop.is_made:
+            raise
+        return False  # the signal went to all processes, as Slurm sends it: this is how they end
 
 
 def _make_learner(task: LearnerTask, device: str) -> Learner:

@@ -19,15 +19,14 @@ from retro_gamer.games.loading import sandbox
 from retro_gamer.games.loading.capture import capture
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.sandbox import (
-    DiscardedOutput,
     NullSandbox,
     Sandbox,
-    ScriptedInput,
     TemporaryFolder,
     make_locked_folder,
     remove_abandoned_folders,
     temporary_folder_of,
 )
+from retro_gamer.games.loading.scripted_streams import DiscardedOutput, ScriptedInput
 from retro_gamer.games.loading.watchdog import heartbeat
 
 
@@ -255,3 +254,38 @@ def test_only_old_folders_of_the_prefix_are_removed(tmp_path: Path, monkeypatch:
 def test_a_folder_that_cannot_be_listed_does_not_matter(tmp_path: Path) -> None:
     remove_abandoned_folders("rg-test-", str(tmp_path / "missing"))
     assert not (tmp_path / "missing").exists()
+
+
+def test_what_a_game_does_to_its_process_is_undone(tmp_path: Path) -> None:
+    limit, umask = sys.getrecursionlimit(), os.umask(0o022)
+    try:
+        sandbox = Sandbox("game.py")
+        sandbox.enter()
+        sys.setrecursionlimit(limit // 2)
+        os.umask(0o777)
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+        sandbox.exit()
+        assert sys.getrecursionlimit() == limit
+        (tmp_path / "file").touch()
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+        for descriptor in (0, 1, 2):
+            os.fstat(descriptor)
+    finally:
+        os.umask(umask)
+
+
+def test_a_game_may_close_its_own_files_and_raise_the_recursion_limit(tmp_path: Path) -> None:
+    limit = sys.getrecursionlimit()
+    sandbox = Sandbox("game.py")
+    try:
+        sandbox.enter()
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        os.close(descriptor)
+        sys.setrecursionlimit(limit + 100)
+        sandbox.exit()
+        assert sys.getrecursionlimit() == limit + 100
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+    finally:
+        sys.setrecursionlimit(limit)

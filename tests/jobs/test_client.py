@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import http.server
 import json
+import pwd
 import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from retro_gamer.errors import ClusterError, UsageError
-from retro_gamer.jobs.client import JobServer, UnreachableError, find_token, protect_token_file
+from retro_gamer.jobs.client import JobServer, UnreachableError, find_token, home_folder, protect_token_file
 
 TOKEN = "a-token-of-the-test"
 
@@ -250,3 +251,31 @@ def test_a_python_that_is_too_old(answers: tuple[Answers, str]) -> None:
     kept.by_path["/api/v0/cluster_metadata"] = (200, {"data": {"pythonVersion": "3.10.12"}})
     with pytest.raises(ClusterError, match=r"the cluster runs Python 3\.10\.12; retro-gamer needs 3\.11"):
         JobServer(address).python_version()
+
+
+@pytest.mark.parametrize(
+    ("token", "what"),
+    [("two\nlines", "a line break"), ("with a \t tab", "no ASCII letter"), ("schlüssel", "no ASCII letter")],
+)
+def test_a_token_that_cannot_be_sent_is_refused_without_quoting_it(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, token: str, what: str
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+    with pytest.raises(UsageError, match=f"RAY_AUTH_TOKEN contains .*{what}") as raised:
+        find_token()
+    assert token not in str(raised.value)
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    (own_home / ".ray").mkdir()
+    (own_home / ".ray" / "auth_token").write_bytes(token.encode("latin-1"))
+    with pytest.raises(UsageError, match=f"auth_token contains .*{what}"):
+        find_token()
+
+
+def test_a_user_without_a_name_and_a_home_has_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_no_entry(number: int) -> NoReturn:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", has_no_entry)
+    assert home_folder() is None
+    assert find_token() is None

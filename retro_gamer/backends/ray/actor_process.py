@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import os
 import re
 import resource
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -22,11 +22,13 @@ from retro_gamer.games.loading.watchdog import Watchdog, discard_output
 from retro_gamer.learning import set_threads
 from retro_gamer.learning.inference import Weights
 from retro_gamer.replay.transitions import Block
+from retro_gamer.run.files import open_own
 from retro_gamer.training.planning.run_spec import RunSpec
 
 MEGABYTE = 1000 * 1000
 _LARGEST_REPORT_BYTES = 100_000
-_PREFIX = "retro-gamer"
+REPORTS_PREFIX = "retro-gamer-run-"
+"""Begins the name of the folder with the crash reports of a run."""
 _ERROR = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 _TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
@@ -36,31 +38,37 @@ _STATM = Path("/proc/self/statm")
 class CrashReport:
     """The file to which Python writes a traceback when an actor's process crashes, or is ended because it hangs.
 
-    It is on the machine of that process; on another machine there is nothing to read.
+    It is in a folder of the trainer that only its user can enter. A process on another machine has no such folder, and
+    writes to a file without a name, which nobody reads.
     """
 
-    def __init__(self, token: str, number: int) -> None:
-        self.path = Path(tempfile.gettempdir()) / f"{_PREFIX}-{token}-{number}.txt"
+    def __init__(self, folder: str, number: int) -> None:
+        self.path = Path(folder) / f"{number}.txt"
 
-    def open(self) -> IO[str]:
+    def open(self) -> IO[Any]:
         """Create the file and return it open for writing."""
-        return open(self.path, "x", encoding="utf-8")
+        if not _is_own_folder(self.path.parent):
+            return tempfile.TemporaryFile()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        return open(os.open(self.path, flags, 0o600), "wb", buffering=0)
 
     def take(self) -> str | None:
         """Delete the file and return the cause in one line, None if the file holds none."""
         try:
-            with open(self.path, "rb") as file:
+            with open(open_own(self.path, os.O_RDONLY), "rb") as file:
                 text = file.read(_LARGEST_REPORT_BYTES).decode("utf-8", "replace")
             self.path.unlink()
-        except FileNotFoundError:
+        except OSError:  # there is none, or what is there is not ours to read
             return None
         return describe_crash(text)
 
 
-def remove_crash_reports(token: str) -> None:
-    """Delete every report with this token on this machine: a process killed at its start may have left one."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-{glob.escape(token)}-*.txt"):
-        path.unlink(missing_ok=True)
+def _is_own_folder(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def describe_crash(text: str) -> str | None:

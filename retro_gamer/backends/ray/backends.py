@@ -10,8 +10,10 @@ import ray
 
 from retro_gamer.backends.ray.engine import start_local_ray
 from retro_gamer.backends.ray.placement import Placement, Resources
+from retro_gamer.backends.ray.ray_processes import ray_messages_discarded
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.training.loop.backend import WorkerPool
+from retro_gamer.training.loop.end_conditions import warnings_held_back
 from retro_gamer.training.planning.allocation import Allocation, allocate, allocate_on_cluster, most_learner_threads
 from retro_gamer.training.planning.measurements import count_cpus, measure_service_times
 from retro_gamer.training.planning.run_spec import RunSpec
@@ -57,8 +59,8 @@ class LocalRayBackend:
     @contextlib.contextmanager
     def start_workers(self, run_spec: RunSpec, allocation: Allocation, seed: int) -> Iterator[WorkerPool]:
         """Start Ray, replay and the actors; stop them at the end."""
-        with (
-            start_local_ray(n_cpus=allocation.n_actors + 1),
-            contextlib.closing(RayWorkerPool(run_spec, allocation, seed=seed)) as workers,
-        ):
-            yield workers
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(ray_messages_discarded())
+            with warnings_held_back():  # a window that closes would end Ray's processes before the last checkpoint
+                stack.enter_context(start_local_ray(n_cpus=allocation.n_actors + 1))
+            yield stack.enter_context(contextlib.closing(RayWorkerPool(run_spec, allocation, seed=seed)))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import fcntl
 import functools
-import io
 import os
 import shutil
 import signal
@@ -23,16 +21,14 @@ from typing import Any
 import blessed
 from blessed.keyboard import Keystroke
 
-from retro_gamer.errors import quoted
 from retro_gamer.games.loading.capture import capture
 from retro_gamer.games.loading.find import FRAMEWORK, GameSource
 from retro_gamer.games.loading.importing import is_below
 from retro_gamer.games.loading.keys import make_keystroke
+from retro_gamer.games.loading.scripted_streams import DiscardedOutput, ScriptedInput
 from retro_gamer.games.loading.watchdog import heartbeat
 
-_LARGEST_EMPTY_ANSWER_COUNT = 100
-_LONGEST_QUESTION = 80
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+_SIGNALS = tuple(signal.Signals[f"SIG{name}"] for name in ("INT", "TERM", "ALRM", "HUP", "XCPU", "USR1", "USR2"))
 
 
 class NullSandbox:
@@ -80,6 +76,9 @@ class Sandbox(NullSandbox):
         self._argument = argument
         self._folder = folder
         self._streams_before: tuple[Any, Any, Any] = (sys.stdin, sys.stdout, sys.stderr)
+        self._recursion_limit = sys.getrecursionlimit()
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
         if not hasattr(time.sleep, "__wrapped__"):
             _install_patches()
 
@@ -99,6 +98,9 @@ class Sandbox(NullSandbox):
         if self._folder is not None:
             self._folder.exit()
         sys.stdin, sys.stdout, sys.stderr = self._streams_before
+        if sys.getrecursionlimit() < self._recursion_limit:  # a game may need a higher one
+            sys.setrecursionlimit(self._recursion_limit)
+        os.umask(self._umask)  # as quick as asking whether it has changed
         capture.is_on = False
         heartbeat.beats = (heartbeat.beats + 1) & ~1
         return was_leaving
@@ -125,72 +127,6 @@ class Sandbox(NullSandbox):
                 if handler is not None and signal.getsignal(number) is not handler:
                     signal.signal(number, handler)
             sys.argv, sys.path[:] = argv, path
-
-
-class DiscardedOutput(io.TextIOBase):
-    """The game's screen: discards all output. `last` is the last text, which may be a question to the player."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = ""
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Discard the text."""
-        if text.strip():
-            self.last = text
-        return len(text)
-
-
-class ScriptedInput(io.TextIOBase):
-    """The game's keyboard: gives the listed answers, then empty lines. `threads` are those that the game started."""
-
-    def __init__(self, answers: Sequence[str], output: DiscardedOutput) -> None:
-        super().__init__()
-        self._answers = tuple(answers)
-        self._output = output
-        self.n_asked = 0
-        self.threads: list[threading.Thread] = []
-
-    def restart(self) -> None:
-        """Give the answers from the first one on, for a new game, and make the old one's threads end soon."""
-        self.n_asked = 0
-        for thread in self.threads:
-            if thread.is_alive() and thread.ident is not None:
-                end = ctypes.py_object(SystemExit)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), end)
-        self.threads.clear()
-
-    def next_answer(self) -> str:
-        """Return the next answer without a line end. The code of a game that asks without end is left."""
-        self.n_asked += 1
-        if self.n_asked <= len(self._answers):
-            return self._answers[self.n_asked - 1]
-        if self.n_asked > len(self._answers) + _LARGEST_EMPTY_ANSWER_COUNT:
-            question = quoted(self._output.last.strip()[-_LONGEST_QUESTION:], 100)
-            capture.leave(
-                f"it asks again and again, last with {question}, and was given {quoted(list(self._answers), 100)} and "
-                'empty lines. List what a player would type in the description, as in answers = ["1", ""]'
-            )
-        return ""
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
-        """Return an answer as a line."""
-        return self.next_answer() + "\n"
-
-    def read(self, size: int | None = -1, /) -> str:
-        """Return an answer as a line, or its first characters."""
-        line = self.readline()
-        return line if size is None or size < 0 else line[:size]
 
 
 def _is_playing() -> bool:
@@ -235,8 +171,18 @@ def _install_patches() -> None:
     _replace(threading.Thread, "start", patched_start)
     _replace(time, "sleep", patched_sleep)
     _replace(blessed.Terminal, "inkey", patched_inkey)
+
     _replace(os, "system", lambda command: 0 if _is_playing() else system(command))
     _replace(subprocess.Popen, "__init__", patched_popen)
+    _keep_streams_open(os.close)
+
+
+def _keep_streams_open(close: Callable[[int], None]) -> None:
+    def patched_close(fd: int) -> None:
+        if not (_is_playing() and fd in (0, 1, 2)):  # the next file of ours would take its place
+            close(fd)
+
+    _replace(os, "close", patched_close)
 
 
 def _replace(owner: Any, name: str, substitute: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from retro_gamer.acting.actor import Grant, Report
+from retro_gamer.errors import EngineError
 from retro_gamer.features.extractor import FeatureBatch
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.inference import Weights
@@ -40,13 +41,17 @@ class ReplayLost:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoActorStarted:
-    """No actor can play, and what they wait for."""
+class WorkerRemark:
+    """Some workers do not answer or do not start; the text says which, and what they may wait for."""
 
     text: str
 
 
-WorkerEvent = GrantReported | ActorLost | ReplayLost | NoActorStarted
+class EngineLostError(EngineError):
+    """Whatever runs the workers is gone with all of them. The learner is whole, but has nobody to play for it."""
+
+
+WorkerEvent = GrantReported | ActorLost | ReplayLost | WorkerRemark
 
 
 class Replay(Protocol):

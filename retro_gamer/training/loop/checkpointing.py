@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from retro_gamer.errors import EngineError, printable
+from retro_gamer.errors import EngineError, first_line
 from retro_gamer.games.description import GameMetadata
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.checkpoint import dump_checkpoint, values_to_match
@@ -186,5 +186,5 @@ class Checkpointing:
     def _discard_snapshot(self, error: Exception) -> None:
         self._copying = None
         self._sink.handle(SnapshotDiscarded())
-        text = f"Replay memory could not be saved ({error}); a run resumed from here fills it first."
-        self._sink.handle(Remark(printable(text)))
+        text = f"Replay memory could not be saved ({first_line(error)}); a run resumed from here fills it first."
+        self._sink.handle(Remark(text))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
 
@@ -132,16 +133,20 @@ class GameFailures:
 
 
 class StopRequest:
-    """A request to end training: the first SIGINT or SIGTERM. A second one raises KeyboardInterrupt.
+    """A request to end training: the first SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1 or SIGUSR2.
 
-    Handlers are installed while it is entered, because a shell starts background jobs with SIGINT ignored. Outside the
-    main thread Python allows no handlers, so none are installed.
+    A window that closes sends SIGHUP, and Slurm warns by the last three; they may come again and again. A second SIGINT
+    or SIGTERM raises KeyboardInterrupt. Handlers are installed while it is entered. That of SIGINT is always, because a
+    shell starts background jobs with it ignored. A warning that this program ignores (nohup) or handles itself stays
+    as it is. Outside the main thread Python allows no handlers, so none are installed.
     """
 
     NUMBERS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
+    WARNINGS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._is_urgent = False
         self._previous: dict[int, Any] = {}
 
     @property
@@ -155,7 +160,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in self.NUMBERS:
+            defaults = [number for number in self.WARNINGS if signal.getsignal(number) is signal.SIG_DFL]
+            for number in (*self.NUMBERS, *defaults):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -167,6 +173,22 @@ class StopRequest:
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.is_made:
-            raise KeyboardInterrupt
-        self.signal_number = number
+        if number in self.NUMBERS:
+            if self._is_urgent:
+                raise KeyboardInterrupt
+            self._is_urgent = True
+        if not self.is_made:
+            self.signal_number = number
+
+
+@contextlib.contextmanager
+def warnings_held_back() -> Iterator[None]:
+    """Block the warnings of `StopRequest` in this thread; those that arrive meanwhile are delivered at the end.
+
+    A process that is started in the block never receives them, even if they are sent to the whole process group.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, StopRequest.WARNINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

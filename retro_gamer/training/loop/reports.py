@@ -11,7 +11,7 @@ from retro_gamer.games.board import LARGEST_CHARACTER_COUNT
 from retro_gamer.hyperparameters import Hyperparameters
 from retro_gamer.learning.learner import Learner
 from retro_gamer.run.events import CharacterSet, EventSink, Remark
-from retro_gamer.training.loop.backend import ActorLost, NoActorStarted, ReplayLost, WorkerEvent
+from retro_gamer.training.loop.backend import ActorLost, ReplayLost, WorkerEvent, WorkerRemark
 from retro_gamer.training.loop.diagnostics import Diagnostics
 from retro_gamer.training.loop.end_conditions import GameFailures, WorkerFailures
 from retro_gamer.training.loop.progress import ProgressMeter
@@ -72,7 +72,7 @@ class ReportHandler:
             GameFailedError: if too many games in a row failed before their first turn.
             EngineError: if too many workers in a row were lost.
         """
-        if isinstance(event, NoActorStarted):
+        if isinstance(event, WorkerRemark):
             self._remark(event.text)
             return
         if isinstance(event, ReplayLost):

@@ -37,14 +37,16 @@ class ReplayNearby:
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the output and the life of this process alone, which is that of the tests."""
     monkeypatch.setattr(actor_process, "discard_output", lambda *descriptors: None)
-    monkeypatch.setattr(actor_process, "Watchdog", lambda seconds, crash_report: contextlib.nullcontext())
+    monkeypatch.setattr(
+        actor_process, "Watchdog", lambda seconds, crash_report: contextlib.nullcontext(crash_report.close())
+    )
 
 
 def test_everything_played_is_in_replay_when_a_grant_is_over(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     run_spec = make_run_spec(tmp_path, prioritize_experiences=True)
     replay = ReplayNearby(ReplayService(run_spec, seed=1))
-    words = CrashReport(tmp_path.parent.name + tmp_path.name, 1)
+    words = CrashReport(str(tmp_path), 1)
     playing = ActorProcess(run_spec, words, n_games=2, block_turns=8, seed=1)
     weights = Learner(run_spec.network, run_spec.settings, ("@", ">")).publish()
     total = 0

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 import retro
 
-from retro_gamer.backends.ray.actor_process import CrashReport, describe_crash, remove_crash_reports
+from retro_gamer.backends.ray.actor_process import CrashReport, describe_crash
 
 FRAMEWORK = Path(next(iter(retro.__path__))) / "game.py"
 CRASH = f"""Fatal Python error: Segmentation fault
@@ -33,23 +34,37 @@ def test_where_nothing_is_said_nothing_is_made_up(text: str) -> None:
     assert describe_crash(text) is None
 
 
-def test_words_are_taken_once(tmp_path: Path) -> None:
-    words = CrashReport(tmp_path.name, 3)
-    assert words.take() is None
-    with words.open() as file:
-        file.write("Fatal Python error: Bus error\n")
+def test_a_report_is_taken_once(tmp_path: Path) -> None:
+    report = CrashReport(str(tmp_path), 3)
+    assert report.take() is None
+    with report.open() as file:
+        file.write(b"Fatal Python error: Bus error\n")
+    assert report.path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
-        words.open()
-    assert words.take() == "Bus error"
-    assert not words.path.exists()
+        report.open()
+    assert report.take() == "Bus error"
+    assert not report.path.exists()
 
 
-def test_at_the_end_of_a_run_its_own_leftovers_go_and_no_others(tmp_path: Path) -> None:
-    mine, other = (CrashReport(f"{tmp_path.name}{letter}", 1) for letter in "ab")
-    late = CrashReport(f"{tmp_path.name}a", 12)
-    for words in (mine, other, late):
-        words.open().close()
-    remove_crash_reports(f"{tmp_path.name}a")
-    assert [words.path.exists() for words in (mine, late, other)] == [False, False, True]
-    remove_crash_reports(f"{tmp_path.name}b")
-    assert not other.path.exists()
+def test_without_the_folder_of_the_trainer_a_report_leaves_no_file(tmp_path: Path) -> None:
+    report = CrashReport(str(tmp_path / "elsewhere"), 1)
+    with report.open() as file:
+        file.write(b"Fatal Python error: Bus error\n")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "link").symlink_to(tmp_path)
+    CrashReport(str(tmp_path / "link"), 1).open().close()
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_what_is_no_report_is_neither_waited_for_nor_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.txt")
+    (tmp_path / "secret").write_text("Fatal Python error: of another program\n")
+    (tmp_path / "2.txt").symlink_to(tmp_path / "secret")
+    assert [CrashReport(str(tmp_path), number).take() for number in (1, 2)] == [None, None]
+
+
+def test_of_a_huge_report_only_the_beginning_is_read(tmp_path: Path) -> None:
+    with open(tmp_path / "1.txt", "wb") as file:
+        file.write(b"Fatal Python error: Bus error\n")
+        file.truncate(10**12)
+    assert CrashReport(str(tmp_path), 1).take() == "Bus error"

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
-import tempfile
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,13 @@ from ray.exceptions import ActorUnavailableError
 
 from retro_gamer.acting.actor import Grant, Report
 from retro_gamer.backends.ray import placement, worker_pool
-from retro_gamer.backends.ray.actor_process import CrashReport, remove_crash_reports
+from retro_gamer.backends.ray.actor_process import CrashReport
 from retro_gamer.backends.ray.placement import THIS_MACHINE, Placement
 from retro_gamer.backends.ray.worker_pool import RayWorkerPool
 from retro_gamer.errors import EngineError, GameFailedError, UsageError
 from retro_gamer.features.spec import NetworkSpec
 from retro_gamer.learning.learner import Learner
-from retro_gamer.training.loop.backend import ActorLost, GrantReported, NoActorStarted, ReplayLost, WorkerEvent
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, ReplayLost, WorkerEvent, WorkerRemark
 from retro_gamer.training.planning.allocation import ServiceTimes, allocate
 from retro_gamer.training.planning.run_spec import RunSpec
 from tests.training.planning.test_run_spec import make_run_spec
@@ -52,6 +51,8 @@ class PlayingLight:
                 raise ActorUnavailableError("socket closed", replay._actor_id.binary())
             case ("recycle",):
                 return dataclasses.replace(REPORT, recycled="it has grown", turns=self.seed)
+            case ("wait",):
+                threading.Event().wait()
             case ("return what cannot travel",):
                 return threading.Lock()  # type: ignore[return-value]
         return dataclasses.replace(REPORT, version=weights.version, turns=self.seed)
@@ -73,6 +74,7 @@ def play(runtime: RayWorkerPool, *tickets: Any) -> WorkerEvent:
     while not events:
         events = runtime.poll(5.0)
     (event,) = events
+    assert not isinstance(event, WorkerRemark)
     return event
 
 
@@ -275,7 +277,7 @@ def test_without_a_free_processor_the_wait_is_remarked_on_once_and_ends(
         events: list[WorkerEvent] = []
         while not events:
             events = runtime.poll(0.1)
-        assert [type(event) for event in events] == [NoActorStarted]
+        assert [type(event) for event in events] == [WorkerRemark]
         assert runtime.poll(0.0) == []
         ray.kill(greedy)
         while len(runtime.ready_actors()) < 2:
@@ -299,22 +301,37 @@ def test_an_actor_that_fails_at_its_start_says_why_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_pool, "ActorProcess", BrokenAtTheStart)
-    ends: list[tuple[Any, ...]] = []
-    register = atexit.register
-
-    def note(function: Any, *values: Any, **named: Any) -> Any:
-        ends.append((function, *values))
-        return register(function, *values, **named)
-
-    monkeypatch.setattr(atexit, "register", note)
     run_spec = make_run_spec(tmp_path)
     made = RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
     made.publish(Learner(run_spec.network, run_spec.settings, ("@", ">")).publish())
+    assert os.stat(made._folder).st_mode & 0o777 == 0o700
     event = play(made)
     made.close()
     assert isinstance(event, ActorLost)
     assert event.reason == "FileNotFoundError: no folder to stand in, while its process started"
-    CrashReport(made._token, 99).open().close()  # as if one that was killed had come to it only now
-    ((clear, token),) = [end for end in ends if end[0] is remove_crash_reports]
-    clear(token)
-    assert list(Path(tempfile.gettempdir()).glob(f"*{token}*")) == []
+    assert not Path(made._folder).exists()
+    with CrashReport(made._folder, 99).open():  # one that was killed may come to it only now
+        assert not Path(made._folder).exists()
+
+
+def test_an_actor_that_does_not_answer_is_mentioned_once(runtime: RayWorkerPool) -> None:
+    runtime._clock = lambda: 0.0
+    tickets: Any = ("wait",)
+    runtime.grant(0, Grant(turns=1, seconds=1, epsilon=0, tickets=tickets))
+    assert runtime.poll(0.0) == []
+    runtime._clock = lambda: 46.0
+    (remark,) = runtime.poll(0.0)
+    assert isinstance(remark, WorkerRemark)
+    assert remark.text.startswith("Actor 0 has not answered for 45 seconds. Its process may be stopped")
+    assert runtime.poll(0.0) == []
+
+
+def test_a_replay_that_does_not_answer_is_mentioned_and_holds_nobody_up(
+    runtime: RayWorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "ANSWER_SECONDS", 1e-6)
+    monkeypatch.setattr(worker_pool, "SILENCE_SECONDS", 0.0)
+    assert runtime.replay.next_batch(1, runtime.replay._network) is None
+    (remark,) = runtime.poll(0.0)
+    assert isinstance(remark, WorkerRemark)
+    assert remark.text.startswith("The replay process has not answered for 0 seconds.")

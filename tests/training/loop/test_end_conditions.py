@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from retro_gamer.training.loop.end_conditions import (
     StopRequest,
     WorkerFailures,
     kind_of,
+    warnings_held_back,
 )
 
 SAME = [
@@ -139,3 +143,38 @@ def test_outside_the_main_thread_no_handler_is_touched() -> None:
     thread.start()
     thread.join()
     assert seen == [before, False]
+
+
+@pytest.mark.parametrize("number", StopRequest.WARNINGS)
+def test_a_warning_is_a_request_and_may_come_again(number: signal.Signals) -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM)  # Slurm's next step
+        assert stop.signal_number == number
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None])
+def test_a_warning_that_is_ignored_or_handled_by_the_program_is_no_request(handler: Any) -> None:
+    """After nohup SIGHUP is ignored."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_made
+        assert signal.getsignal(signal.SIGHUP) is handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_process_started_while_warnings_are_held_back_never_receives_them() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGUSR1); print('lives')"
+    with StopRequest() as stop:
+        with warnings_held_back():
+            signal.raise_signal(signal.SIGUSR2)
+            assert not stop.is_made
+            assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"lives\n"
+        assert stop.signal_number == signal.SIGUSR2

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from retro_gamer.acting.actor import Episode, Grant, Report
-from retro_gamer.training.loop.backend import ActorLost, GrantReported, NoActorStarted
+from retro_gamer.training.loop.backend import ActorLost, GrantReported, WorkerRemark
 from tests.training.stand_ins import Stage, make_stage
 
 
@@ -39,7 +39,7 @@ def test_a_report_that_comes_after_its_actor_was_taken_for_lost_counts_for_nothi
 
 def test_what_actors_wait_for_is_a_remark_and_costs_nothing() -> None:
     stage = make_stage(1, training_episodes=3)
-    events: list[Any] = [NoActorStarted(text="No \x9bactor runs yet.")]
+    events: list[Any] = [WorkerRemark(text="No \x9bactor runs yet.")]
     play = stage.workers.poll
 
     def poll(timeout_seconds: float) -> list[Any]:
