@@ -25,6 +25,16 @@ def test_what_nobody_reads_any_more_goes_nowhere() -> None:
         stream.write("whoever writes to the stream itself has no trouble either")
 
 
+def test_a_terminal_that_is_closed_is_written_to_no_more(tmp_path: Path) -> None:
+    master, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        os.close(master)
+        LastingStream(stream).write("lost\n")
+        LastingStream(stream).flush()
+        assert os.path.realpath(f"/dev/fd/{stream.fileno()}") == os.devnull
+        print("its last words", file=stream, flush=True)
+
+
 def test_without_room_it_goes_on_and_with_some_is_heard_again(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w") as stream:

@@ -31,7 +31,7 @@ from retro_gamer.training.planning.run_spec import RunSpec
 BATCHES_PER_REQUEST = 16
 REQUESTS_AHEAD = 2
 PRIORITY_UPDATES_PER_MESSAGE = 16
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 25.0
 """Updates are put off when replay takes longer, so that progress and a stop request are handled."""
 SILENCE_SECONDS = 45.0
 """A process that has not answered for this long is mentioned."""

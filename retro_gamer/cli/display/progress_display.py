@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import sys
 import time
@@ -50,11 +51,10 @@ class LastingStream:
     def _lasting(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
-            # Python flushes once more when it exits, and must not fail then.
-            discard_output(self._stream.fileno())
-        except OSError:
-            return
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):  # the reader is gone, or the terminal
+                # Python flushes once more when it exits, and must not fail then.
+                discard_output(self._stream.fileno())
 
 
 LINE_SECONDS = 5.0
