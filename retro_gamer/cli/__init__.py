@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import faulthandler
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from retro_gamer.cli.commands.options import Debug, Invocation
-from retro_gamer.errors import RetroGamerError, printable
+from retro_gamer.errors import RetroGamerError, UsageError, printable
 from retro_gamer.version import __version__
 
 PROGRAM = "retro-gamer"
@@ -24,6 +25,7 @@ PROGRAM = "retro-gamer"
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the terminal's encoding lacks must not end the command.
@@ -33,16 +35,36 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def _open_missing_streams() -> None:
+    """Open what the shell closed (``2>&-``) to nowhere: the next file of ours would take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number, which is this
+            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115  # as long as the process
+            setattr(sys, name, stream)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     invocation = Invocation()
     try:
+        _check_working_directory()
         make_app()(args=list(arguments), prog_name=PROGRAM, obj=invocation)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         return _report(error, invocation.debug)
     return 0
+
+
+def _check_working_directory() -> None:
+    """Raise UsageError without one: the libraries for mathematics would end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory was deleted. Change to one that exists, for example: cd ~") from None
 
 
 def _report(error: Exception, debug: bool) -> int:

@@ -237,7 +237,9 @@ class GameSession:
         if number is None:
             key = self.metadata.reward
             what = (
-                f"is {quoted(value)}, not a finite number," if key in self.game.state else "is missing from the state"
+                f"is {quoted(value)}, not a number up to {_LARGEST_REWARD:g},"
+                if key in self.game.state
+                else "is missing from the state"
             )
             failure = f"{self._label()}: the reward {quoted(key)} {what} at turn {self.turns}; it counts as unchanged"
             return Turn(reward=0.0, terminated=self.is_over, failure=failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import threading
 import time
 from pathlib import PurePosixPath
@@ -25,6 +26,7 @@ SNAPSHOTS = "replay/"
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 600.0
 """How long a lost connection is retried."""
+_KILLED = re.compile(r"failed with exit code (-\d+|137)\b")
 UNKNOWN_JOB_SECONDS = 60.0
 """How long to wait for news in the storage of a job that the cluster does not know."""
 
@@ -45,6 +47,12 @@ class JobEnd:
         if self.info is not None and self.info.status == "STOPPED":
             return "the job was stopped before its last checkpoint was written"
         message = self.info.message.strip() if self.info is not None else ""
+        killed = _KILLED.search(message)
+        if killed is not None:
+            return (
+                f"the process of the job was killed (exit code {killed[1]}); its node may have run out of memory. The "
+                "files that arrived here are whole. Resume: --resume latest"
+            )
         errors = [line for line in message.splitlines() if line.startswith("Error: ")]
         last = "\n".join(errors[-1:] or message.splitlines()[-5:])
         return printable(f"the job ended without a result.\n{last.removeprefix('Error: ')}")

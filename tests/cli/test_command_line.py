@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,22 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert b"bug in" not in process.stderr.read()
     process.wait()
     process.stderr.close()
+
+
+def test_a_deleted_working_directory_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    code = f"import os; os.mkdir({str(folder)!r}); os.chdir({str(folder)!r}); os.rmdir({str(folder)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; from retro_gamer.cli import main; main()", "info", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("Error: the working directory was deleted. Change to one that exists")
+
+
+def test_closed_streams_are_replaced(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m retro_gamer info {shlex.quote(str(tmp_path))} <&- 2>&- >&-", shell=True
+    )
+    assert done.returncode == 2

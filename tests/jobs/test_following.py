@@ -381,3 +381,13 @@ def test_a_run_that_was_not_submitted_is_refused(tmp_path: Path) -> None:
         load_job_note(tmp_path)
     NOTE.save(tmp_path)
     assert load_job_note(tmp_path) == NOTE
+
+
+def test_a_killed_job_is_named_by_its_exit_code_and_not_by_its_last_output() -> None:
+    message = "Job entrypoint command failed with exit code -9, last available logs:\nepisode 3/10\nError: an old one"
+    end = JobEnd(info=JobInfo(status="FAILED", message=message, node_id=None), status=None)
+    failure = end.explain_failure()
+    assert failure is not None
+    assert failure.startswith("the process of the job was killed (exit code -9)")
+    assert failure.endswith("Resume: --resume latest")
+    assert "episode 3" not in failure

@@ -330,8 +330,9 @@ def _share(run_spec: RunSpec) -> ray.ObjectRef[Any]:
     try:
         return ray.put(run_spec)
     except (TypeError, pickle.PicklingError) as error:
+        cause = first_line(error.__cause__ or error)  # Ray's own text describes the whole run spec
         raise UsageError(
-            f"the function that builds the game cannot be sent to other processes ({first_line(error)}).\n"
+            f"the function that builds the game cannot be sent to other processes ({cause}).\n"
             "Move it into a module of its own, or train in this process with actors=0."
         ) from error
 

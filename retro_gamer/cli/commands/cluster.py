@@ -150,7 +150,9 @@ def _follow(directory: RunDirectory, note: JobNote, server: JobServer) -> None:
     from retro_gamer.run.files import RunLock
     from retro_gamer.training.loop.end_conditions import StopRequest
 
-    with RunLock(directory.path), StopRequest() as stop, contextlib.closing(make_display()) as display:
+    # A window that closes ends only the following; the job continues.
+    stop = StopRequest(heeds_warnings=False)
+    with RunLock(directory.path), stop, contextlib.closing(make_display()) as display:
         end = JobFollower(directory, note, server, display, stop).follow()
     failure = end.explain_failure()
     if failure is not None:

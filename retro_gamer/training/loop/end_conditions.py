@@ -144,8 +144,9 @@ class StopRequest:
     NUMBERS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
     WARNINGS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)
 
-    def __init__(self) -> None:
+    def __init__(self, *, heeds_warnings: bool = True) -> None:
         self.signal_number: int | None = None
+        self._warnings = self.WARNINGS if heeds_warnings else ()
         self._is_urgent = False
         self._previous: dict[int, Any] = {}
 
@@ -160,7 +161,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            defaults = [number for number in self.WARNINGS if signal.getsignal(number) is signal.SIG_DFL]
+            defaults = [number for number in self._warnings if signal.getsignal(number) is signal.SIG_DFL]
             for number in (*self.NUMBERS, *defaults):
                 self._previous[number] = signal.signal(number, self._handle)
         return self

@@ -225,8 +225,10 @@ def test_an_object_store_without_room_is_said(runtime: RayWorkerPool, monkeypatc
 def test_a_factory_that_cannot_travel_is_refused_with_a_way_out(tmp_path: Path) -> None:
     lock = threading.Lock()
     run_spec = dataclasses.replace(make_run_spec(tmp_path), source=None, factory=lambda: lock)
-    with pytest.raises(UsageError, match="actors=0"):
+    with pytest.raises(UsageError, match="actors=0") as raised:
         RayWorkerPool(run_spec, allocate(run_spec.settings, ServiceTimes(turn=1e-4, update=1e-3), 2, 1), seed=3)
+    assert "(cannot pickle '_thread.lock' object)" in str(raised.value)
+    assert len(str(raised.value)) < 250
 
 
 def test_actors_beyond_the_free_processors_wait_and_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

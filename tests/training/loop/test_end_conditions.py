@@ -178,3 +178,9 @@ def test_a_process_started_while_warnings_are_held_back_never_receives_them() ->
             assert not stop.is_made
             assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"lives\n"
         assert stop.signal_number == signal.SIGUSR2
+
+
+def test_a_process_that_only_follows_heeds_no_warnings() -> None:
+    with StopRequest(heeds_warnings=False):
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
