@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """The layers, from the lowest up. `retro_gamer/__init__.py` may import from all of them, and none imports from it."""
 RANKS = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
-MOST_FILES = 132
+MOST_FILES = 131
 MOST_LINES = 20_900
 MOST_MODULES_IN_A_FOLDER = 10
 LONGEST_FILE_LINES = 400

@@ -16,7 +16,7 @@ from retro.game import Game
 
 from retro_gamer.errors import GameFailedError
 from retro_gamer.games.loading import sandbox
-from retro_gamer.games.loading.capture import capture
+from retro_gamer.games.loading.capture import DiscardedOutput, ScriptedInput, capture
 from retro_gamer.games.loading.find import find_source
 from retro_gamer.games.loading.sandbox import (
     NullSandbox,
@@ -26,7 +26,6 @@ from retro_gamer.games.loading.sandbox import (
     remove_abandoned_folders,
     temporary_folder_of,
 )
-from retro_gamer.games.loading.scripted_streams import DiscardedOutput, ScriptedInput
 from retro_gamer.games.loading.watchdog import heartbeat
 
 

@@ -21,11 +21,10 @@ from typing import Any
 import blessed
 from blessed.keyboard import Keystroke
 
-from retro_gamer.games.loading.capture import capture
+from retro_gamer.games.loading.capture import DiscardedOutput, ScriptedInput, capture
 from retro_gamer.games.loading.find import FRAMEWORK, GameSource
 from retro_gamer.games.loading.importing import is_below
 from retro_gamer.games.loading.keys import make_keystroke
-from retro_gamer.games.loading.scripted_streams import DiscardedOutput, ScriptedInput
 from retro_gamer.games.loading.watchdog import heartbeat
 
 _SIGNALS = tuple(signal.Signals[f"SIG{name}"] for name in ("INT", "TERM", "ALRM", "HUP", "XCPU", "USR1", "USR2"))
