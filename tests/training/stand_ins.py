@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from retro_gamer.acting.actor import Episode, Grant, Report
 from retro_gamer.features.spec import NetworkSpec
@@ -57,8 +58,9 @@ class CountingLearner:
         return UpdateResult(loss=float(self.total_updates), errors=errors, skipped=False)
 
     def get_state(self) -> dict[str, Any]:
-        names = ("model_state_dict", "target_state_dict", "optimizer_state_dict")
-        return {**{name: {} for name in names}, "total_steps": self.total_updates}
+        optimizer = {"step": torch.tensor(0.0), "learning_rate": 0.001, "exp_avg": {}, "exp_avg_sq": {}}
+        networks: dict[str, Any] = {"model_state_dict": {}, "target_state_dict": {}}
+        return {**networks, "optimizer_state_dict": optimizer, "total_steps": self.total_updates}
 
     def set_learning_rate(self, learning_rate: float) -> None:
         self.learning_rates.append(learning_rate)
