@@ -102,13 +102,24 @@ def test_games_that_are_none(game: str, message: str, tmp_path: Path, capsys: py
 def test_for_a_module_without_a_game_the_error_names_the_function_to_write(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "game.py").write_text("def main():\n    print('hello')\n")
+    (tmp_path / "game.py").write_text("from retro.game import Game\n\n\ndef main():\n    print('hello')\n")
     (tmp_path / "pyproject.toml").write_text(DESCRIPTION)
 
     assert run(["create", "--game", str(tmp_path / "game.py"), "--output", str(tmp_path / "run")]) == 2
     shown = capsys.readouterr().err
     assert "has no function create_game()" in shown
     assert "factory" in shown
+
+
+def test_a_program_that_imports_no_retro_is_refused_as_no_game(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "game.py").write_text("def main():\n    print('hello')\n")
+    (tmp_path / "pyproject.toml").write_text(DESCRIPTION)
+
+    assert run(["create", "--game", str(tmp_path / "game.py"), "--output", str(tmp_path / "run")]) == 2
+    assert "is no retro-games game" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_game_that_fails_on_import_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_a_game_that_is_gone_or_broken_is_said_so(tmp_path: Path) -> None:
     game.write_text("import no_such_module_at_all\n")
     with pytest.raises(GameFailedError, match=r"game\.py:1"):
         open_run(run)
-    game.write_text("create_game = 3\n")
+    game.write_text("from retro.game import Game\n\ncreate_game = 3\n")
     with pytest.raises(GameNotFoundError, match="create_game"):
         open_run(run)
     game.unlink()
